@@ -1,0 +1,1 @@
+//! TAP: Ethernet frames, as they are.

@@ -1,0 +1,1 @@
+//! TUN: IP packets, through the point-to-point layer.
