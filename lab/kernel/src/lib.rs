@@ -1,0 +1,1 @@
+//! Haiku's kernel calls, emulated on Linux.

@@ -1,0 +1,113 @@
+//! The kernel's own functions, as far as the add-on calls them.
+//!
+//! In the add-on they keep their names and are found in the kernel. On any other machine the emulated kernel
+//! provides them under the prefix `haiku_`, because some of the names (`dprintf`, `malloc`) are libc's too.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::{
+    bigtime_t, cpu_status, driver_settings, module_info, mutex, select_sync_pool, selectsync, sem_id, status_t,
+};
+
+macro_rules! kernel {
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        unsafe extern "C" {
+            $(
+                $(#[$meta])*
+                #[cfg_attr(not(target_os = "none"), link_name = concat!("haiku_", stringify!($name)))]
+                pub fn $name($($arg: $type),*) $(-> $result)?;
+            )*
+        }
+        /// The name of every kernel function the add-on may call.
+        pub const KERNEL_CALLS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+kernel! {
+    /// `malloc`: kernel heap; null without memory. Must not be called with interrupts disabled.
+    fn malloc(size: usize) -> *mut c_void;
+    /// `memalign`: as `malloc`, aligned to a power of two.
+    fn memalign(alignment: usize, size: usize) -> *mut c_void;
+    /// `free`: gives memory back.
+    fn free(memory: *mut c_void);
+    /// `user_memcpy`: copies with either side in user memory; `B_BAD_ADDRESS` if that faults. May sleep.
+    fn user_memcpy(to: *mut c_void, from: *const c_void, size: usize) -> status_t;
+
+    /// `create_sem`: a counting semaphore, or a negative error.
+    fn create_sem(count: i32, name: *const c_char) -> sem_id;
+    /// `delete_sem`: everyone who waits is woken with `B_BAD_SEM_ID`.
+    fn delete_sem(id: sem_id) -> status_t;
+    /// `acquire_sem_etc`: takes `count`, waiting if need be.
+    fn acquire_sem_etc(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) -> status_t;
+    /// `release_sem_etc`: gives `count`, waking as many.
+    fn release_sem_etc(id: sem_id, count: i32, flags: u32) -> status_t;
+
+    /// `mutex_init`: must come before any other use of the mutex; the name is kept by reference.
+    fn mutex_init(lock: *mut mutex, name: *const c_char);
+    /// `mutex_destroy`: nobody may hold it.
+    fn mutex_destroy(lock: *mut mutex);
+    /// `mutex_lock`: may sleep.
+    fn mutex_lock(lock: *mut mutex) -> status_t;
+    /// `mutex_unlock`: by the thread that locked it.
+    fn mutex_unlock(lock: *mut mutex);
+    /// `disable_interrupts`: on this CPU, until `restore_interrupts`.
+    fn disable_interrupts() -> cpu_status;
+    /// `restore_interrupts`: to what they were.
+    fn restore_interrupts(status: cpu_status);
+
+    /// `add_select_sync_pool_entry`: the pool is made when it is null. Needs a lock of the driver's.
+    fn add_select_sync_pool_entry(pool: *mut *mut select_sync_pool, sync: *mut selectsync, event: u8) -> status_t;
+    /// `remove_select_sync_pool_entry`: the pool is deleted with its last entry. Needs the same lock.
+    fn remove_select_sync_pool_entry(pool: *mut *mut select_sync_pool, sync: *mut selectsync, event: u8) -> status_t;
+    /// `delete_select_sync_pool`.
+    fn delete_select_sync_pool(pool: *mut select_sync_pool);
+    /// `notify_select_event_pool`: everyone in the pool who waits for `event`. Needs the same lock.
+    fn notify_select_event_pool(pool: *mut select_sync_pool, event: u8);
+    /// `notify_select_event`: this one.
+    fn notify_select_event(sync: *mut selectsync, event: u8) -> status_t;
+
+    /// `get_module`: loads a module and takes a reference.
+    fn get_module(path: *const c_char, module: *mut *mut module_info) -> status_t;
+    /// `put_module`: gives it back.
+    fn put_module(path: *const c_char) -> status_t;
+    /// `devfs_rescan_driver`: the kernel asks `publish_devices` again.
+    fn devfs_rescan_driver(name: *const c_char) -> status_t;
+
+    /// `load_driver_settings`: reads `settings/kernel/drivers/NAME`; null if there is none.
+    fn load_driver_settings(name: *const c_char) -> *mut c_void;
+    /// `unload_driver_settings`.
+    fn unload_driver_settings(handle: *mut c_void) -> status_t;
+    /// `get_driver_settings`: the parsed file, alive until it is unloaded.
+    fn get_driver_settings(handle: *mut c_void) -> *const driver_settings;
+
+    /// `add_debugger_command`: a command of the kernel debugger.
+    fn add_debugger_command(
+        name: *const c_char,
+        hook: Option<unsafe extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int>,
+        help: *const c_char
+    ) -> c_int;
+    /// `remove_debugger_command`.
+    fn remove_debugger_command(
+        name: *const c_char,
+        hook: Option<unsafe extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int>
+    ) -> c_int;
+
+    /// `secure_random_value`: 32 random bits.
+    fn secure_random_value() -> u32;
+    /// `geteuid`: the caller's effective user; 0 is root.
+    fn geteuid() -> u32;
+    /// `getegid`: the caller's effective group.
+    fn getegid() -> u32;
+}
+
+unsafe extern "C" {
+    /// `dprintf`: to the system's log. Only ever called with `"%s"` and one string.
+    #[cfg_attr(not(target_os = "none"), link_name = "haiku_dprintf")]
+    pub fn dprintf(format: *const c_char, ...);
+    /// `kprintf`: to the kernel debugger's screen. Only ever called with `"%s"` and one string.
+    #[cfg_attr(not(target_os = "none"), link_name = "haiku_kprintf")]
+    pub fn kprintf(format: *const c_char, ...);
+    /// `panic`: stops the system in its debugger. Only ever called with `"%s"` and one string.
+    #[cfg_attr(not(target_os = "none"), link_name = "haiku_panic")]
+    pub fn panic(format: *const c_char, ...);
+}

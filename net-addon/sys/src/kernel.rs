@@ -1,0 +1,98 @@
+//! Types of the kernel itself: modules, identifiers, and the one lock that may be held by value.
+
+use core::ffi::{c_char, c_void};
+
+use crate::status_t;
+
+/// A semaphore's identifier; negative values are errors.
+pub type sem_id = i32;
+/// A thread's identifier.
+pub type thread_id = i32;
+/// A team's identifier.
+pub type team_id = i32;
+/// An area's identifier.
+pub type area_id = i32;
+/// Microseconds.
+pub type bigtime_t = i64;
+/// A position in a file.
+pub type off_t = i64;
+/// What `disable_interrupts` returns and `restore_interrupts` takes.
+pub type cpu_status = u64;
+/// Haiku's own spin lock: a word that only the kernel's functions touch.
+pub type spinlock = i32;
+
+/// `struct list_link` (`headers/private/kernel/util/list.h`): the hook by which lists thread their elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct list_link {
+    /// The next element's link.
+    pub next: *mut c_void,
+    /// The previous element's link.
+    pub prev: *mut c_void,
+}
+
+/// `struct list`, opaque here.
+#[repr(C)]
+pub struct list {
+    link: list_link,
+    offset: i32,
+}
+
+/// A kernel `mutex`, opaque: one word of it changes meaning with the kernel's debug level.
+///
+/// 32 bytes, aligned to 8, hold it in every release; only `mutex_init`, `mutex_lock`, `mutex_unlock` and
+/// `mutex_destroy` may touch them.
+#[repr(C, align(8))]
+pub struct mutex([u8; 32]);
+
+impl mutex {
+    /// Space for a mutex, to be handed to `mutex_init` before anything else.
+    #[must_use]
+    pub const fn uninitialised() -> Self {
+        Self([0; 32])
+    }
+}
+
+/// `struct module_info` (`headers/os/drivers/module.h`).
+#[repr(C)]
+pub struct module_info {
+    /// The full name, such as `network/devices/tun_tap/v1`.
+    pub name: *const c_char,
+    /// `B_KEEP_LOADED` or 0.
+    pub flags: u32,
+    /// Called with `B_MODULE_INIT` and `B_MODULE_UNINIT`; the variadic tail of the C type is never used.
+    pub std_ops: Option<unsafe extern "C" fn(op: i32, ...) -> status_t>,
+}
+
+/// `struct module_dependency`: a module to be loaded before ours, and where to put its address.
+#[repr(C)]
+pub struct module_dependency {
+    /// The module's name, or null at the end of the list.
+    pub name: *const c_char,
+    /// Where the kernel stores the address of the module's table.
+    pub info: *mut *mut module_info,
+}
+
+/// `struct iovec` (`headers/posix/sys/uio.h`).
+#[repr(C)]
+pub struct iovec {
+    /// The start of the memory.
+    pub iov_base: *mut c_void,
+    /// Its length in bytes.
+    pub iov_len: usize,
+}
+
+/// The lowest and the highest address of user memory (`headers/private/kernel/arch/x86/arch_kernel.h`).
+pub const USER_BASE: usize = 0x10_0000;
+/// The last byte that a user program can have.
+pub const USER_TOP: usize = USER_BASE + (0x8000_0000_0000 - (0x20_0000 + USER_BASE)) - 1;
+
+/// `is_user_address_range`: whether `size` bytes at `address` all lie in user memory. devfs checks the buffers of
+/// `read` and `write`; nobody but the driver checks those of an ioctl.
+#[must_use]
+pub const fn is_user_address_range(address: usize, size: usize) -> bool {
+    match address.checked_add(size) {
+        Some(end) => address >= USER_BASE && end <= USER_TOP + 1,
+        None => false,
+    }
+}

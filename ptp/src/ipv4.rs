@@ -1,0 +1,84 @@
+//! The little of IPv4 that a link needs to know.
+
+use core::fmt;
+
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// An IPv4 address, as sent. Its default is the unspecified address.
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(transparent)]
+pub struct Ipv4Address(pub [u8; 4]);
+
+impl Ipv4Address {
+    /// `0.0.0.0`: this host, on this network.
+    pub const UNSPECIFIED: Self = Self([0; 4]);
+    /// `255.255.255.255`: every host on this link.
+    pub const BROADCAST: Self = Self([0xff; 4]);
+
+    /// Whether this is `0.0.0.0`.
+    #[must_use]
+    pub fn is_unspecified(self) -> bool {
+        self == Self::UNSPECIFIED
+    }
+
+    /// Whether this names a group: `224.0.0.0/4`.
+    #[must_use]
+    pub const fn is_multicast(self) -> bool {
+        self.0[0] & 0xf0 == 0xe0
+    }
+
+    /// Whether an interface may have this address.
+    #[must_use]
+    pub fn is_host(self) -> bool {
+        !self.is_unspecified() && !self.is_multicast() && self != Self::BROADCAST
+    }
+}
+
+impl fmt::Debug for Ipv4Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&core::net::Ipv4Addr::from(self.0), f)
+    }
+}
+
+/// The fixed part of an IPv4 header (RFC 791, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv4Header {
+    /// The version in the high half, the header's length in words of four bytes in the low half.
+    pub version_and_length: u8,
+    /// Type of service.
+    pub service: u8,
+    /// Length of the packet, this header included.
+    pub total_length: U16,
+    /// What ties fragments of one packet together.
+    pub identification: U16,
+    /// Flags, and where a fragment belongs.
+    pub fragment: U16,
+    /// How many more routers may forward the packet.
+    pub time_to_live: u8,
+    /// What the payload is.
+    pub protocol: u8,
+    /// Checksum of the header.
+    pub checksum: U16,
+    /// Who sent the packet.
+    pub source: Ipv4Address,
+    /// Whom the packet is for.
+    pub destination: Ipv4Address,
+}
+
+/// Length of an IPv4 header without options.
+pub const IPV4_HEADER: usize = 20;
+
+const _: () = assert!(size_of::<Ipv4Header>() == IPV4_HEADER);
+
+impl Ipv4Header {
+    /// Whether the version is 4 and the header as long as a header must be (RFC 1122, section 3.2.1.1).
+    #[must_use]
+    #[inline]
+    pub const fn is_sane(&self) -> bool {
+        matches!(self.version_and_length, 0x45..=0x4f)
+    }
+}

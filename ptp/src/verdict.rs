@@ -1,0 +1,98 @@
+//! What can become of a frame: every one ends in exactly one of these.
+
+use core::fmt;
+
+/// What to do with a frame that the stack sent through the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Strip the Ethernet header and hand the IP packet to the program.
+    Deliver,
+    /// The frame was a question: hand the reply to the stack, and drop the frame.
+    Answer(Answered),
+    /// Drop the frame, and count it under this name.
+    Drop(Reason),
+}
+
+/// What kind of question was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// An ARP request (RFC 826).
+    Arp,
+    /// A neighbour solicitation (RFC 4861, section 4.3).
+    Neighbour,
+}
+
+/// Why a packet that a program wrote gets no link header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is neither IPv4 nor IPv6.
+    Version,
+    /// It ends before the fixed header of its version does.
+    Short,
+}
+
+/// Declares [`Reason`], its list and its names together, so that none can be forgotten.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Why a frame was dropped. Each is a counter of the device.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// How many reasons there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name for statistics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No whole Ethernet or IP header, or an IP version that contradicts the type of the frame.
+    Malformed = "malformed",
+    /// Neither IPv4, IPv6 nor ARP.
+    NotIp = "not-ip",
+    /// An ARP request that does not parse, or that no host may send.
+    ArpMalformed = "arp-malformed",
+    /// An ARP request from nobody: the stack asks whether an address is free (RFC 5227, section 2.1.1).
+    ArpProbe = "arp-probe",
+    /// An ARP request for the sender's own address (RFC 5227, section 2.3).
+    ArpAnnouncement = "arp-announcement",
+    /// An ARP request for an address that the interface has itself.
+    ArpOwn = "arp-own",
+    /// An ARP reply, though the far side asks nothing.
+    ArpReply = "arp-reply",
+    /// A solicitation that fails a check of RFC 4861, section 7.1.1.
+    NeighbourMalformed = "neighbour-malformed",
+    /// A solicitation from `::`: duplicate address detection (RFC 4862, section 5.4.2).
+    DuplicateDetection = "duplicate-detection",
+    /// A solicitation for an address that the interface has itself.
+    NeighbourOwn = "neighbour-own",
+    /// A neighbour advertisement, though the far side asks nothing.
+    NeighbourAdvertisement = "neighbour-advertisement",
+    /// A question for routers.
+    RouterSolicitation = "router-solicitation",
+    /// A router's announcement of itself to the link.
+    RouterAdvertisement = "router-advertisement",
+    /// A hint that there is a better first hop on the link: there is but one.
+    Redirect = "redirect",
+    /// A multicast listener query, report or done (RFC 2710, RFC 3810).
+    MulticastListener = "multicast-listener",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
