@@ -21,9 +21,7 @@ pub mod ether_type {
 }
 
 /// An Ethernet header, as sent.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct EthernetHeader {
     /// The station or stations that the frame is for.

@@ -6,9 +6,7 @@ use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// An IPv6 address, as sent. Its default is the unspecified address.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(transparent)]
 pub struct Ipv6Address(pub [u8; 16]);
 
@@ -97,5 +95,90 @@ impl Ipv6Header {
     #[inline]
     pub fn is_sane(&self) -> bool {
         self.version_class_flow.get() >> 28 == 6
+    }
+}
+
+/// How many extension headers are looked behind. RFC 8200, section 4.1, has each at most once, the
+/// destination options twice.
+const EXTENSIONS: usize = 6;
+
+/// The start of every extension header but the fragment's (RFC 8200, section 4).
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ExtensionHeader {
+    next_header: u8,
+    /// In units of eight bytes, the first eight not counted.
+    length: u8,
+}
+
+/// The fragment header (RFC 8200, section 4.5).
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct FragmentHeader {
+    next_header: u8,
+    reserved: u8,
+    /// The upper 13 bits count units of eight bytes.
+    offset_and_flags: U16,
+    identification: U32,
+}
+
+/// An ICMPv6 message inside a packet, as far as it can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmpv6<'p> {
+    /// The message, or as much of it as is at hand.
+    pub visible: &'p [u8],
+    /// Length of the message according to the headers before it.
+    pub length: usize,
+    /// Whether it is the first piece of a message that was cut up.
+    pub fragmented: bool,
+}
+
+impl<'p> Icmpv6<'p> {
+    /// Finds the ICMPv6 message in a packet with this header, of whose payload the start is at hand.
+    ///
+    /// `None` means that the packet carries something else, a later fragment, or more extension headers
+    /// than are at hand.
+    #[must_use]
+    pub fn find(header: &Ipv6Header, payload: &'p [u8]) -> Option<Self> {
+        let mut length = usize::from(header.payload_length.get());
+        // What is behind the packet is padding of the frame.
+        let mut visible = payload.get(..length).unwrap_or(payload);
+        let mut next = header.next_header;
+        let mut fragmented = false;
+        for _ in 0..EXTENSIONS {
+            let skip = match next {
+                next_header::ICMPV6 => return Some(Self { visible, length, fragmented }),
+                next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
+                    let (extension, _) = ExtensionHeader::ref_from_prefix(visible).ok()?;
+                    next = extension.next_header;
+                    usize::from(extension.length).wrapping_mul(8).wrapping_add(8)
+                }
+                next_header::FRAGMENT => {
+                    let (fragment, _) = FragmentHeader::ref_from_prefix(visible).ok()?;
+                    if fragment.offset_and_flags.get() >> 3 != 0 {
+                        return None;
+                    }
+                    fragmented = true;
+                    next = fragment.next_header;
+                    size_of::<FragmentHeader>()
+                }
+                _ => return None,
+            };
+            visible = visible.get(skip..)?;
+            length = length.checked_sub(skip)?;
+        }
+        None
+    }
+
+    /// The type of the message (RFC 4443, section 2.1).
+    #[must_use]
+    pub fn message_type(&self) -> Option<u8> {
+        self.visible.first().copied()
+    }
+
+    /// The message, if all of it is at hand and was not cut up.
+    #[must_use]
+    pub fn whole(&self) -> Option<&'p [u8]> {
+        (self.visible.len() == self.length && !self.fragmented).then_some(self.visible)
     }
 }

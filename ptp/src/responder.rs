@@ -1,0 +1,242 @@
+//! The far side of the link: judges what the stack sends, and writes the link header of what it receives.
+
+use zerocopy::FromBytes;
+
+use crate::addresses::{Evidence, OwnAddresses};
+use crate::arp::{Arp, ArpFrame, ArpPacket};
+use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, destination_for_ipv4, destination_for_ipv6, ether_type};
+use crate::ipv4::{IPV4_HEADER, Ipv4Address, Ipv4Header};
+use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Address, Ipv6Header, next_header};
+use crate::neighbour::{AdvertisementFrame, ON_LINK_HOP_LIMIT, Solicitation, message_type};
+use crate::verdict::{Answered, Reason, Refusal, Verdict};
+use crate::{MacAddress, Reply};
+
+/// Longest prefix of a frame on its way to the program that the layer looks at. Solicitations are far
+/// shorter, and one that is longer is refused.
+pub const HEAD_TO_USER: usize = 128;
+
+/// Longest prefix of a packet on its way to the stack that the layer looks at.
+pub const HEAD_TO_STACK: usize = IPV6_HEADER;
+
+/// The neighbour on the far side of the link, who has every address but the interface's own.
+///
+/// Its size is constant, and whatever it does takes a bounded time: it may be called under a spinning
+/// lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Responder {
+    interface: MacAddress,
+    own_ipv4: OwnAddresses<Ipv4Address>,
+    own_ipv6: OwnAddresses<Ipv6Address>,
+}
+
+const _: () = assert!(size_of::<Responder>() <= 512);
+
+impl Responder {
+    /// The far side of a link whose near side is an interface with this address.
+    #[must_use]
+    pub fn new(interface: MacAddress) -> Self {
+        Self { interface, own_ipv4: OwnAddresses::new(), own_ipv6: OwnAddresses::new() }
+    }
+
+    /// The interface's link address was changed.
+    pub fn set_interface(&mut self, interface: MacAddress) {
+        self.interface = interface;
+    }
+
+    /// The interface's link address.
+    #[must_use]
+    pub const fn interface(&self) -> MacAddress {
+        self.interface
+    }
+
+    /// The far side's link address.
+    #[must_use]
+    pub const fn peer(&self) -> MacAddress {
+        self.interface.peer()
+    }
+
+    /// The interface was removed: whoever has its name next may have other addresses.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.interface);
+    }
+
+    /// Judges a frame that the stack sends through the interface.
+    ///
+    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Nothing behind
+    /// these is looked at, so a buffer may have a stale tail. `reply` is written only for
+    /// [`Verdict::Answer`].
+    #[inline]
+    pub fn to_user(&mut self, head: &[u8], frame_len: usize, reply: &mut Reply) -> Verdict {
+        let head = head.get(..frame_len.min(HEAD_TO_USER)).unwrap_or(head);
+        let Ok((ethernet, payload)) = EthernetHeader::ref_from_prefix(head) else {
+            return Verdict::Drop(Reason::Malformed);
+        };
+        match ethernet.ether_type.get() {
+            ether_type::IPV4 => self.ipv4_to_user(payload),
+            ether_type::IPV6 => self.ipv6_to_user(ethernet, payload, reply),
+            ether_type::ARP => self.arp_to_user(payload, reply),
+            _ => Verdict::Drop(Reason::NotIp),
+        }
+    }
+
+    #[inline]
+    fn ipv4_to_user(&mut self, packet: &[u8]) -> Verdict {
+        let Ok((header, _)) = Ipv4Header::ref_from_prefix(packet) else {
+            return Verdict::Drop(Reason::Malformed);
+        };
+        if !header.is_sane() {
+            return Verdict::Drop(Reason::Malformed);
+        }
+        if !self.own_ipv4.saw_last(header.source) {
+            self.learn_ipv4(header);
+        }
+        Verdict::Deliver
+    }
+
+    #[inline]
+    fn ipv6_to_user(&mut self, ethernet: &EthernetHeader, packet: &[u8], reply: &mut Reply) -> Verdict {
+        let Ok((header, payload)) = Ipv6Header::ref_from_prefix(packet) else {
+            return Verdict::Drop(Reason::Malformed);
+        };
+        if !header.is_sane() {
+            return Verdict::Drop(Reason::Malformed);
+        }
+        if !self.own_ipv6.saw_last(header.source) {
+            self.learn_ipv6(header);
+        }
+        match header.next_header {
+            next_header::ICMPV6
+            | next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::FRAGMENT
+            | next_header::DESTINATION => self.icmpv6_to_user(ethernet, header, payload, reply),
+            _ => Verdict::Deliver,
+        }
+    }
+
+    #[cold]
+    fn learn_ipv4(&mut self, header: &Ipv4Header) {
+        let evidence = if header.time_to_live == u8::MAX { Evidence::Proof } else { Evidence::Hint };
+        if header.source.is_host() {
+            self.own_ipv4.saw(header.source, evidence);
+        }
+    }
+
+    /// A link-local source is proof, for no router forwards it (RFC 4291, section 2.5.6).
+    #[cold]
+    fn learn_ipv6(&mut self, header: &Ipv6Header) {
+        let stays = header.hop_limit == ON_LINK_HOP_LIMIT || header.source.is_link_local();
+        let evidence = if stays { Evidence::Proof } else { Evidence::Hint };
+        if header.source.is_host() {
+            self.own_ipv6.saw(header.source, evidence);
+        }
+    }
+
+    /// What is only about the link ends here; what has a destination beyond it goes on.
+    #[inline(never)]
+    fn icmpv6_to_user(
+        &mut self,
+        ethernet: &EthernetHeader,
+        header: &Ipv6Header,
+        payload: &[u8],
+        reply: &mut Reply,
+    ) -> Verdict {
+        let Some(icmpv6) = Icmpv6::find(header, payload) else {
+            return Verdict::Deliver;
+        };
+        match icmpv6.message_type() {
+            Some(message_type::NEIGHBOUR_SOLICITATION) => match Solicitation::parse(header, &icmpv6) {
+                Some(solicitation) => self.solicited(ethernet, &solicitation, reply),
+                None => Verdict::Drop(Reason::NeighbourMalformed),
+            },
+            Some(message_type::NEIGHBOUR_ADVERTISEMENT) => Verdict::Drop(Reason::NeighbourAdvertisement),
+            Some(message_type::ROUTER_SOLICITATION) => Verdict::Drop(Reason::RouterSolicitation),
+            Some(message_type::ROUTER_ADVERTISEMENT) => Verdict::Drop(Reason::RouterAdvertisement),
+            Some(message_type::REDIRECT) => Verdict::Drop(Reason::Redirect),
+            Some(
+                message_type::LISTENER_QUERY
+                | message_type::LISTENER_REPORT
+                | message_type::LISTENER_DONE
+                | message_type::LISTENER_REPORT_2,
+            ) => Verdict::Drop(Reason::MulticastListener),
+            _ => Verdict::Deliver,
+        }
+    }
+
+    /// Answers a solicitation (RFC 4861, section 7.2.4), unless it is for the interface itself or for
+    /// nobody (RFC 4862, section 5.4.3).
+    fn solicited(&mut self, ethernet: &EthernetHeader, solicitation: &Solicitation, reply: &mut Reply) -> Verdict {
+        if solicitation.source.is_unspecified() {
+            return Verdict::Drop(Reason::DuplicateDetection);
+        }
+        // A sender that did not tell its link address is where the frame came from.
+        let asker = solicitation.link.unwrap_or(ethernet.source);
+        if !asker.is_unicast() {
+            return Verdict::Drop(Reason::NeighbourMalformed);
+        }
+        self.own_ipv6.saw(solicitation.source, Evidence::Proof);
+        if solicitation.target == solicitation.source || self.own_ipv6.is_own(solicitation.target) {
+            return Verdict::Drop(Reason::NeighbourOwn);
+        }
+        reply.set(&AdvertisementFrame::answer(solicitation, asker, self.peer()).to_bytes());
+        Verdict::Answer(Answered::Neighbour)
+    }
+
+    /// Answers a request (RFC 826), unless it is for the interface itself or from nobody (RFC 5227,
+    /// section 2.1.1).
+    #[inline(never)]
+    fn arp_to_user(&mut self, payload: &[u8], reply: &mut Reply) -> Verdict {
+        match ArpPacket::parse(payload) {
+            None => Verdict::Drop(Reason::ArpMalformed),
+            Some(Arp::Probe) => Verdict::Drop(Reason::ArpProbe),
+            Some(Arp::Reply) => Verdict::Drop(Reason::ArpReply),
+            Some(Arp::Announcement(packet)) => {
+                self.learn_arp(packet);
+                Verdict::Drop(Reason::ArpAnnouncement)
+            }
+            Some(Arp::Request(packet)) => {
+                self.learn_arp(packet);
+                if self.own_ipv4.is_own(packet.target) {
+                    return Verdict::Drop(Reason::ArpOwn);
+                }
+                reply.set(&ArpFrame::unicast(packet.reply(self.peer())).to_bytes());
+                Verdict::Answer(Answered::Arp)
+            }
+        }
+    }
+
+    fn learn_arp(&mut self, packet: &ArpPacket) {
+        if packet.sender_hardware == self.interface {
+            self.own_ipv4.saw(packet.sender, Evidence::Proof);
+        }
+    }
+
+    /// The Ethernet header for an IP packet that a program wrote.
+    ///
+    /// `head` is the start of the packet, [`HEAD_TO_STACK`] bytes or all `packet_len` of them. The
+    /// responder is not changed: nothing that a program writes can make it answer or learn.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty or
+    /// has no whole header.
+    #[inline]
+    pub fn to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
+        let head = head.get(..packet_len).unwrap_or(head);
+        let version = head.first().ok_or(Refusal::Short)? >> 4;
+        let (destination, ether_type) = match version {
+            4 => {
+                let (header, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                (destination_for_ipv4(header.destination, self.interface), ether_type::IPV4)
+            }
+            6 => {
+                let (header, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                (destination_for_ipv6(header.destination, self.interface), ether_type::IPV6)
+            }
+            _ => return Err(Refusal::Version),
+        };
+        Ok(EthernetHeader::new(destination, self.peer(), ether_type).to_bytes())
+    }
+}
+
+const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
