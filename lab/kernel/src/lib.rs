@@ -1,1 +1,34 @@
-//! Haiku's kernel calls, emulated on Linux.
+//! Haiku's kernel calls, emulated on Linux, so that the add-on runs unchanged inside a Linux process.
+//!
+//! [`Kernel::boot`] starts the one kernel of the process and [`Kernel::shutdown`] ends it with its [`Ledgers`].
+//! The add-on reaches it through the C names of `haiku-sys` (here with the prefix `haiku_`); programs of the
+//! emulated userland through [`syscalls`]; the network stack through [`modules`], [`thread`] and [`net_buffer`].
+//! Where Haiku is awkward, so is this: what would panic there prints the same words and aborts here.
+
+pub mod addon;
+mod calls;
+pub mod creds;
+pub mod debugger;
+pub mod devfs;
+pub mod fault;
+pub mod heap;
+pub mod interrupts;
+mod kernel;
+mod ledger;
+pub mod log;
+pub mod modules;
+pub mod mutex;
+pub mod net_buffer;
+mod random;
+pub mod sem;
+pub mod settings;
+mod symbols;
+pub mod syscalls;
+pub mod thread;
+pub mod user;
+
+pub use addon::{AddOn, Exports};
+pub use fault::{Fault, FaultPlan};
+pub use kernel::{BootError, Kernel, Options};
+pub use ledger::Ledgers;
+pub use symbols::{Symbol, SymbolKind, symbols};

@@ -1,0 +1,1 @@
+//! Kernel calls that are not yet in a room of their own.
