@@ -1,1 +1,36 @@
-//! The device core: queues, waiting, readiness and counters, the same for TUN and TAP.
+//! The device core: what a TUN and a TAP have in common, which is nearly everything.
+//!
+//! A [`Device`] joins a program, which reads and writes packets, with the network stack, which sends and receives
+//! frames. Each direction is a bounded queue: `to_user` from the stack to the program, `to_stack` the other way.
+//! What the bytes mean is the [`Mode`]'s affair; what a thread, a lock and a packet are is the [`Kernel`]'s. The core
+//! owns queues, waiting, readiness and counters, and is the same code for both modes.
+//!
+//! ```text
+//! program --write-->  Mode::to_stack  -> to_stack queue -> receive  <- the stack's reader thread
+//! stack   --send--->  Mode::to_user   -> to_user queue  -> read     <- the program
+//!                           \-- answer -> to_stack queue
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod channel;
+mod counters;
+mod descriptor;
+mod device;
+mod error;
+mod kernel;
+mod link;
+mod mode;
+mod ready;
+mod to_stack;
+mod to_user;
+
+pub use channel::{Backlog, Limits};
+pub use counters::{Counters, DropReason, Refusal, Statistics};
+pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
+pub use device::{Attachment, Device};
+pub use error::Error;
+pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, UserMemory, WaitPoint};
+pub use link::{Link, LinkAddress};
+pub use mode::{FrameHeader, HEAD_MAX, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+pub use to_user::SendError;

@@ -1,1 +1,104 @@
 //! TAP: Ethernet frames, as they are.
+//!
+//! A program reads and writes whole frames and so is a station of its own on the link; nothing is added, taken away or
+//! answered. Frames for other stations are filtered out on their way to the stack, as an Ethernet card does.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use tuntap_driver::{DropReason, Error, FrameHeader, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+
+/// Length of an Ethernet header.
+const ETHERNET_HEADER: usize = FrameHeader::ETHERNET;
+/// Length of an IEEE 802.1Q tag, which a frame may have beyond its header.
+const VLAN_TAG: usize = 4;
+
+/// The mode of `tap/0`, `tap/1` and so on.
+#[derive(Debug)]
+pub enum Tap {}
+
+impl Mode for Tap {
+    const NAME: &'static str = "tap";
+    const LINK: LinkSpec = LinkSpec {
+        flags: LinkFlags::BROADCAST.union(LinkFlags::MULTICAST),
+        header_length: ETHERNET_HEADER,
+        hidden_header: 0,
+        shortest: ETHERNET_HEADER,
+        overhead: ETHERNET_HEADER + VLAN_TAG,
+    };
+    const HEAD_TO_USER: usize = 0;
+    const HEAD_TO_STACK: usize = ETHERNET_HEADER;
+
+    type State = ();
+    type Reply = NoReply;
+
+    fn state(_: LinkAddress) -> Self::State {}
+
+    fn set_address((): &mut Self::State, _: LinkAddress) {}
+
+    #[inline]
+    fn to_user((): &mut Self::State, _: &[u8], length: usize, _: &mut Self::Reply) -> Verdict {
+        if length < ETHERNET_HEADER { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
+    }
+
+    #[inline]
+    fn to_stack(link: &Link, head: &[u8], _: usize) -> Result<ToStack, Error> {
+        let destination: &LinkAddress = head.first_chunk().ok_or(Error::Invalid)?;
+        let [first, ..] = destination;
+        let group = first & 1 != 0;
+        if group || link.promiscuous || *destination == link.address {
+            Ok(ToStack::Deliver(FrameHeader::NONE))
+        } else {
+            Ok(ToStack::Drop(DropReason::NotForUs))
+        }
+    }
+}
+
+/// A TAP never answers.
+#[derive(Debug, Default)]
+pub struct NoReply;
+
+impl AsRef<[u8]> for NoReply {
+    fn as_ref(&self) -> &[u8] {
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: LinkAddress = [2, 0, 0, 0, 0, 1];
+
+    fn frame_to(destination: LinkAddress) -> [u8; 14] {
+        let mut frame = [0; 14];
+        frame[..6].copy_from_slice(&destination);
+        frame
+    }
+
+    fn judge(destination: LinkAddress, promiscuous: bool) -> ToStack {
+        let link = Link { address: OWN, promiscuous, mtu: 1500 };
+        Tap::to_stack(&link, &frame_to(destination), 60).expect("a whole header")
+    }
+
+    #[test]
+    fn frames_to_the_interface_and_to_groups_pass() {
+        for destination in [OWN, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
+            assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::NONE));
+        }
+    }
+
+    #[test]
+    fn frames_to_other_stations_pass_only_when_promiscuous() {
+        let other = [2, 0, 0, 0, 0, 2];
+        assert_eq!(judge(other, false), ToStack::Drop(DropReason::NotForUs));
+        assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::NONE));
+    }
+
+    #[test]
+    fn a_frame_shorter_than_its_header_is_refused_from_either_side() {
+        let link = Link { address: OWN, promiscuous: true, mtu: 1500 };
+        assert_eq!(Tap::to_stack(&link, &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
+        assert_eq!(Tap::to_user(&mut (), &[], 13, &mut NoReply), Verdict::Drop(DropReason::Malformed));
+        assert_eq!(Tap::to_user(&mut (), &[], 14, &mut NoReply), Verdict::Deliver);
+    }
+}

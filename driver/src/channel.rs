@@ -1,0 +1,399 @@
+//! One direction of a device: a bounded queue, those who wait for it, and its counters.
+//!
+//! Everything happens in [`Channel::with`]: a section of constant time under one lock, after which whoever can go on
+//! is woken. Sections only change what is so; who is to be woken follows from that, in one place ([`State::settle`]).
+//! So no section can forget a wake, none wakes a thread that would find nothing, and none wakes under the lock.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Counters, Error, Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, Refusal, WaitPoint};
+
+/// How much a queue may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In packets; at least 1.
+    pub packets: u32,
+    /// In bytes, link headers included. One packet always fits, however long.
+    pub bytes: u32,
+}
+
+impl Limits {
+    /// What a queue holds unless somebody says otherwise.
+    pub const DEFAULT: Self = Self { packets: 512, bytes: 1 << 20 };
+}
+
+/// How much a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// In packets.
+    pub packets: u32,
+    /// In bytes, link headers included.
+    pub bytes: u32,
+    /// Bytes of the packet that is next, link header included.
+    pub next: u32,
+}
+
+/// Which end of the queue a program has, and so what readiness means to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramEnd {
+    /// It takes packets out: ready when there is one.
+    Consumer,
+    /// It puts packets in: ready when there is room.
+    Producer,
+}
+
+impl ProgramEnd {
+    const fn event(self) -> Event {
+        match self {
+            Self::Consumer => Event::Read,
+            Self::Producer => Event::Write,
+        }
+    }
+}
+
+/// Whether and how a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    Until(Interruptible),
+}
+
+/// Whom to wake once the lock is let go.
+#[derive(Default)]
+struct Wakes {
+    consumers: u32,
+    producers: u32,
+    ready: bool,
+    disconnected: bool,
+}
+
+/// What the lock guards. `mode` is the mode's own state, which only one direction needs.
+pub(crate) struct State<K: Kernel, S> {
+    queue: K::Fifo,
+    packets: u32,
+    bytes: usize,
+    limits: Limits,
+    /// The longest frame that can come: there is room only if it would fit.
+    longest: usize,
+    end: ProgramEnd,
+    /// What whoever puts packets in is told.
+    pub(crate) accepting: Result<(), Error>,
+    /// What whoever takes packets out is told.
+    pub(crate) serving: Result<(), Error>,
+    waiting_consumers: u32,
+    waiting_producers: u32,
+    selecting: u32,
+    pub(crate) counters: Counters,
+    pub(crate) mode: S,
+}
+
+impl<K: Kernel, S> State<K, S> {
+    /// Whether a packet of `bytes` may be put in.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        self.packets == 0
+            || (self.packets < self.limits.packets && self.bytes.saturating_add(bytes) <= self.limits.bytes as usize)
+    }
+
+    /// Whether any packet may be put in, however long.
+    pub(crate) fn has_room(&self) -> bool {
+        self.accepting.is_ok() && self.fits(self.longest)
+    }
+
+    /// Whether the program's call would not wait.
+    fn is_ready(&self) -> bool {
+        match self.end {
+            ProgramEnd::Consumer => self.packets > 0 || self.serving.is_err(),
+            ProgramEnd::Producer => self.has_room(),
+        }
+    }
+
+    /// Puts a packet in. Its admission was checked by whoever calls.
+    pub(crate) fn put(&mut self, packet: K::Packet) {
+        let bytes = packet.len();
+        self.counters.accept(bytes);
+        self.packets += 1;
+        self.bytes += bytes;
+        self.queue.push(packet);
+    }
+
+    /// Takes the packet that is next.
+    pub(crate) fn take(&mut self) -> Option<K::Packet> {
+        let packet = self.queue.pop()?;
+        let bytes = packet.len();
+        self.packets = self.packets.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.counters.delivered += 1;
+        self.counters.delivered_bytes += bytes as u64;
+        Some(packet)
+    }
+
+    /// Empties the queue. The packets are to be dropped when the lock is let go, for that calls out.
+    #[must_use]
+    pub(crate) fn purge(&mut self) -> K::Fifo {
+        self.counters.purged += u64::from(self.packets);
+        self.packets = 0;
+        self.bytes = 0;
+        core::mem::take(&mut self.queue)
+    }
+
+    /// Who can go on, now that things are as they are.
+    fn settle(&mut self, was_ready: bool, was_serving: bool) -> Wakes {
+        let mut wakes = Wakes::default();
+        if self.waiting_consumers > 0 && (self.packets > 0 || self.serving.is_err()) {
+            wakes.consumers = if self.serving.is_ok() { 1 } else { self.waiting_consumers };
+            self.waiting_consumers -= wakes.consumers;
+        }
+        if self.waiting_producers > 0 && (self.accepting.is_err() || self.has_room()) {
+            wakes.producers = if self.accepting.is_ok() { 1 } else { self.waiting_producers };
+            self.waiting_producers -= wakes.producers;
+        }
+        // Selects are told on the edge only: whoever registers later looks for himself.
+        wakes.ready = self.selecting > 0 && !was_ready && self.is_ready();
+        wakes.disconnected = was_serving && self.serving.is_err();
+        wakes
+    }
+}
+
+/// One direction of a device.
+pub(crate) struct Channel<K: Kernel, S: Send> {
+    state: K::Lock<State<K, S>>,
+    /// Whether there was room when the lock was last let go: saves a full queue's writers an allocation.
+    had_room: AtomicBool,
+    end: ProgramEnd,
+    consumers: K::WaitPoint,
+    /// Where writers wait for room. The stack never waits, so the direction it feeds has none.
+    producers: Option<K::WaitPoint>,
+    poll: K::Poll,
+}
+
+impl<K: Kernel, S: Send> Channel<K, S> {
+    /// A queue that a program takes packets out of.
+    pub(crate) fn to_user(name: &'static CStr, longest: usize, mode: S) -> Result<Self, Error> {
+        Self::new(ProgramEnd::Consumer, K::WaitPoint::new(name)?, None, longest, mode)
+    }
+
+    /// A queue that a program puts packets into.
+    pub(crate) fn to_stack(name: &'static CStr, room: &'static CStr, longest: usize, mode: S) -> Result<Self, Error> {
+        let producers = K::WaitPoint::new(room)?;
+        Self::new(ProgramEnd::Producer, K::WaitPoint::new(name)?, Some(producers), longest, mode)
+    }
+
+    fn new(
+        end: ProgramEnd,
+        consumers: K::WaitPoint,
+        producers: Option<K::WaitPoint>,
+        longest: usize,
+        mode: S,
+    ) -> Result<Self, Error> {
+        let state = State {
+            queue: K::Fifo::default(),
+            packets: 0,
+            bytes: 0,
+            limits: Limits::DEFAULT,
+            longest,
+            end,
+            accepting: Err(Error::NetworkDown),
+            serving: Ok(()),
+            waiting_consumers: 0,
+            waiting_producers: 0,
+            selecting: 0,
+            counters: Counters::ZERO,
+            mode,
+        };
+        Ok(Self {
+            state: K::Lock::new(state),
+            had_room: AtomicBool::new(false),
+            end,
+            consumers,
+            producers,
+            poll: K::Poll::new(),
+        })
+    }
+
+    /// Runs a section under the lock, then wakes whoever can go on.
+    pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<K, S>) -> R) -> R {
+        let (result, wakes) = self.state.with(|state| {
+            let (was_ready, was_serving) = (state.is_ready(), state.serving.is_ok());
+            let result = section(state);
+            let wakes = state.settle(was_ready, was_serving);
+            let room = state.has_room();
+            if self.had_room.load(Ordering::Relaxed) != room {
+                self.had_room.store(room, Ordering::Relaxed);
+            }
+            (result, wakes)
+        });
+        self.wake(&wakes);
+        result
+    }
+
+    fn wake(&self, wakes: &Wakes) {
+        if wakes.consumers > 0 {
+            self.consumers.wake(wakes.consumers);
+        }
+        if let (1.., Some(producers)) = (wakes.producers, &self.producers) {
+            producers.wake(wakes.producers);
+        }
+        if wakes.ready {
+            self.poll.notify(self.end.event());
+        }
+        if wakes.disconnected && self.end == ProgramEnd::Consumer {
+            self.poll.notify(Event::Disconnected);
+        }
+    }
+
+    /// Takes the next packet, waiting for one if need be.
+    pub(crate) fn pop(&self, wait: Wait) -> Result<K::Packet, Error> {
+        loop {
+            let taken = self.with(|state| {
+                state.serving?;
+                let packet = state.take();
+                if packet.is_none() {
+                    if wait == Wait::No {
+                        return Err(Error::WouldBlock);
+                    }
+                    state.waiting_consumers += 1;
+                }
+                Ok(packet)
+            })?;
+            match (taken, wait) {
+                (Some(packet), _) => return Ok(packet),
+                (None, Wait::Until(interruptible)) => {
+                    self.sleep(&self.consumers, interruptible, |state| &mut state.waiting_consumers)?;
+                }
+                (None, Wait::No) => return Err(Error::WouldBlock),
+            }
+        }
+    }
+
+    /// Puts a packet in, waiting for room if need be.
+    pub(crate) fn push(&self, packet: K::Packet, wait: Wait) -> Result<(), Error> {
+        let mut packet = Some(packet);
+        self.when_room(wait, |state| {
+            if let Some(packet) = packet.take() {
+                state.put(packet);
+            }
+        })
+    }
+
+    /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
+    pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
+        if self.had_room.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.when_room(wait, |_| ())
+    }
+
+    fn when_room(&self, wait: Wait, mut section: impl FnMut(&mut State<K, S>)) -> Result<(), Error> {
+        loop {
+            let done = self.with(|state| {
+                if let Err(error) = state.accepting {
+                    state.counters.refuse(Refusal::Down);
+                    return Err(error);
+                }
+                if state.has_room() {
+                    section(state);
+                    return Ok(true);
+                }
+                if wait == Wait::No {
+                    return Err(Error::WouldBlock);
+                }
+                state.waiting_producers += 1;
+                Ok(false)
+            })?;
+            match (done, wait, &self.producers) {
+                (true, ..) => return Ok(()),
+                (false, Wait::Until(interruptible), Some(producers)) => {
+                    self.sleep(producers, interruptible, |state| &mut state.waiting_producers)?;
+                }
+                (false, ..) => return Err(Error::WouldBlock),
+            }
+        }
+    }
+
+    /// Waits for the wake that the count of waiters promises. Whoever counts himself calls this, once.
+    fn sleep(
+        &self,
+        point: &K::WaitPoint,
+        interruptible: Interruptible,
+        waiting: impl FnOnce(&mut State<K, S>) -> &mut u32,
+    ) -> Result<(), Error> {
+        let Err(error) = point.wait(interruptible) else { return Ok(()) };
+        // A signal came first. Either the count still has us, or a wake is on its way to us and must be used up: left
+        // over, it would let somebody else wake for nothing, and so on for ever.
+        let counted = self.with(|state| {
+            let waiting = waiting(state);
+            let counted = *waiting > 0;
+            *waiting -= u32::from(counted);
+            counted
+        });
+        if !counted {
+            let _ = point.wait(Interruptible::No);
+        }
+        Err(error)
+    }
+
+    /// Registers a select for the program's event on this queue; tells it at once if it holds already.
+    pub(crate) fn select(&self, entry: &<K::Poll as Poll>::Entry) -> Result<(), Error> {
+        let event = self.end.event();
+        self.poll.add(entry, event)?;
+        let ready = self.with(|state| {
+            state.selecting += 1;
+            state.is_ready()
+        });
+        if ready {
+            K::Poll::notify_entry(entry, event);
+        }
+        Ok(())
+    }
+
+    /// Takes such a select out again.
+    pub(crate) fn deselect(&self, entry: &<K::Poll as Poll>::Entry) {
+        if self.poll.remove(entry, self.end.event()) {
+            self.with(|state| state.selecting = state.selecting.saturating_sub(1));
+        }
+    }
+
+    /// Registers a select for an event that only [`Event::Disconnected`] can bring about.
+    pub(crate) fn select_trouble(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
+        self.poll.add(entry, event)?;
+        if event == Event::Disconnected && self.with(|state| state.serving.is_err()) {
+            K::Poll::notify_entry(entry, event);
+        }
+        Ok(())
+    }
+
+    /// Takes such a select out again.
+    pub(crate) fn deselect_trouble(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
+        self.poll.remove(entry, event);
+    }
+
+    /// What the queue holds.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.with(|state| state.backlog())
+    }
+
+    /// What the queue may hold.
+    pub(crate) fn limits(&self) -> Limits {
+        self.with(|state| state.limits)
+    }
+
+    /// Sets what the queue may hold; what is in it already stays.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.with(|state| state.limits = Limits { packets: limits.packets.max(1), bytes: limits.bytes });
+    }
+
+    /// Sets the longest frame that can come.
+    pub(crate) fn set_longest(&self, longest: usize) {
+        self.with(|state| state.longest = longest);
+    }
+}
+
+impl<K: Kernel, S> State<K, S> {
+    /// What the queue holds.
+    pub(crate) fn backlog(&self) -> Backlog {
+        let bytes = u32::try_from(self.bytes).unwrap_or(u32::MAX);
+        let next = self.queue.front().map_or(0, |packet| u32::try_from(packet.len()).unwrap_or(u32::MAX));
+        Backlog { packets: self.packets, bytes, next }
+    }
+}

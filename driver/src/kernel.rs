@@ -1,0 +1,172 @@
+//! What the core needs of an operating system.
+//!
+//! `net-addon` implements these traits for Haiku; the tests implement them for a kernel whose every step they choose.
+
+use crate::Error;
+
+/// An operating system, as a device meets it.
+pub trait Kernel: Sized + Send + Sync + 'static {
+    /// A packet of the network stack's, owned.
+    type Packet: Packet<User = Self::User>;
+    /// A queue of such packets.
+    type Fifo: Fifo<Self::Packet>;
+    /// A piece of a program's memory.
+    type User: UserMemory;
+    /// A lock for sections of constant time, in which nothing sleeps, faults, logs, allocates or calls out.
+    type Lock<T: Send>: Lock<T>;
+    /// A lock for what happens rarely; it may put the caller to sleep.
+    type Mutex<T: Send>: Lock<T>;
+    /// Where threads wait.
+    type WaitPoint: WaitPoint;
+    /// Where selects wait.
+    type Poll: Poll;
+}
+
+/// A packet, freed when dropped.
+pub trait Packet: Sized + Send {
+    /// The program memory it can be copied from and to.
+    type User: UserMemory;
+
+    /// A packet of the bytes of `parts`, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`].
+    fn from_parts(parts: &[&[u8]]) -> Result<Self, Error>;
+
+    /// Appends `length` bytes of the program's memory, from `offset` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`], or [`Error::BadAddress`] if the memory is not there.
+    fn append_user(&mut self, user: &Self::User, offset: usize, length: usize) -> Result<(), Error>;
+
+    /// Bytes in the packet.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the bytes from `offset` on into `buffer`, as many as there are of both, and shows them.
+    fn peek<'b>(&self, offset: usize, buffer: &'b mut [u8]) -> &'b [u8];
+
+    /// Copies `length` bytes from `offset` into the program's memory, at `at` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAddress`] if the memory is not there.
+    fn copy_to_user(&self, offset: usize, user: &Self::User, at: usize, length: usize) -> Result<(), Error>;
+}
+
+/// Packets in a row. Neither end allocates: the packets carry the links themselves.
+pub trait Fifo<P>: Default + Send {
+    /// Puts a packet at the end.
+    fn push(&mut self, packet: P);
+    /// Takes the packet at the front.
+    fn pop(&mut self) -> Option<P>;
+    /// Shows the packet at the front.
+    fn front(&self) -> Option<&P>;
+}
+
+/// A piece of a program's memory: an address and a length, nothing that can be dereferenced.
+pub trait UserMemory {
+    /// Its length in bytes.
+    fn len(&self) -> usize;
+
+    /// Whether it is empty.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies out of it, from `offset`. All of `into` or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAddress`] if the memory is not there.
+    fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Error>;
+
+    /// Copies into it, at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAddress`] if the memory is not there.
+    fn write(&self, offset: usize, from: &[u8]) -> Result<(), Error>;
+}
+
+/// A lock around a value. The value is only lent to a closure: nobody can forget to let go of it.
+pub trait Lock<T>: Send + Sync {
+    /// A free lock around `value`.
+    fn new(value: T) -> Self;
+    /// Calls `section` with the value, and nobody else meanwhile.
+    fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R;
+}
+
+/// Whether a signal may end a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruptible {
+    /// It may: a program waits.
+    Yes,
+    /// It may not: a thread of the kernel waits, or the wait is for something that is sure to come.
+    No,
+}
+
+/// Where threads wait: a counting semaphore. Whoever wants to be woken is counted by the core, which wakes exactly as
+/// many as it has counted; so no wake is lost and none is left over.
+pub trait WaitPoint: Sized + Send + Sync {
+    /// A place where nobody waits yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`] if the kernel has no more of them.
+    fn new(name: &'static core::ffi::CStr) -> Result<Self, Error>;
+
+    /// Waits for one wake.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] if a signal came first; no wake was used up then.
+    fn wait(&self, interruptible: Interruptible) -> Result<(), Error>;
+
+    /// Wakes `count` waiters, those of the future included. Must be called with no lock held.
+    fn wake(&self, count: u32);
+}
+
+/// What a select can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A read would not wait.
+    Read,
+    /// A write would not wait, and would succeed.
+    Write,
+    /// Something is wrong.
+    Error,
+    /// The interface is gone, or the descriptor closed.
+    Disconnected,
+}
+
+/// The selects that wait on one device.
+pub trait Poll: Sized + Send + Sync {
+    /// One select's interest in one event, as the kernel hands it in.
+    type Entry;
+
+    /// A place where no select waits yet.
+    fn new() -> Self;
+
+    /// Remembers an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`].
+    fn add(&self, entry: &Self::Entry, event: Event) -> Result<(), Error>;
+
+    /// Forgets it, and says whether it was there.
+    fn remove(&self, entry: &Self::Entry, event: Event) -> bool;
+
+    /// Tells one entry that its event has come.
+    fn notify_entry(entry: &Self::Entry, event: Event);
+
+    /// Tells all that wait for an event that it has come. Must be called with no spinning lock held.
+    fn notify(&self, event: Event);
+}
