@@ -82,8 +82,11 @@ impl<A: Copy + PartialEq + Default> OwnAddresses<A> {
     }
 
     fn hint(&mut self, address: A) {
-        let known = |slot: &Slot<A>| slot.address == address || slot.address == A::default();
-        if let Some(slot) = self.hinted.iter_mut().find(|slot| known(slot)) {
+        if self.proven.iter().any(|slot| slot.address == address) {
+            return;
+        }
+        let claims = |slot: &&mut Slot<A>| slot.address == address || slot.address == A::default();
+        if let Some(slot) = self.hinted.iter_mut().find(claims) {
             slot.address = address;
         }
     }
@@ -98,5 +101,108 @@ impl<A: Copy + PartialEq + Default> OwnAddresses<A> {
             }
         }
         own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DOUBTS, Evidence, OwnAddresses, SLOTS};
+    use crate::ipv4::Ipv4Address;
+
+    const A: Ipv4Address = Ipv4Address([10, 0, 0, 1]);
+    const B: Ipv4Address = Ipv4Address([10, 0, 0, 2]);
+
+    fn numbered(number: usize) -> Ipv4Address {
+        Ipv4Address([172, 16, (number / 256) as u8, (number % 256) as u8])
+    }
+
+    /// How many questions in a row for this address are taken for questions about ourselves.
+    fn refusals(own: &OwnAddresses<Ipv4Address>, address: Ipv4Address) -> usize {
+        let mut own = own.clone();
+        (0..100).take_while(|_| own.is_own(address)).count()
+    }
+
+    #[test]
+    fn nothing_is_ours_before_we_spoke() {
+        let own = OwnAddresses::new();
+        assert_eq!(refusals(&own, A), 0);
+    }
+
+    #[test]
+    fn what_we_send_from_is_ours() {
+        for evidence in [Evidence::Proof, Evidence::Hint] {
+            let mut own = OwnAddresses::new();
+            own.saw(A, evidence);
+            assert_eq!(refusals(&own, A), usize::from(DOUBTS));
+            assert_eq!(refusals(&own, B), 0);
+        }
+    }
+
+    #[test]
+    fn an_address_that_moved_to_the_far_side_is_answered_for_after_a_few_questions() {
+        let mut own = OwnAddresses::new();
+        own.saw(A, Evidence::Proof);
+        own.saw(B, Evidence::Proof);
+        assert!((0..DOUBTS).all(|_| own.is_own(A)));
+        assert_eq!(refusals(&own, A), 0);
+        assert_eq!(refusals(&own, B), usize::from(DOUBTS));
+    }
+
+    #[test]
+    fn proof_settles_doubts() {
+        let mut own = OwnAddresses::new();
+        for _ in 0..50 {
+            own.saw(A, Evidence::Proof);
+            assert!((0..DOUBTS).all(|_| own.is_own(A)));
+        }
+        assert_eq!(refusals(&own, A), 0);
+        own.saw(A, Evidence::Proof);
+        assert_eq!(refusals(&own, A), usize::from(DOUBTS));
+    }
+
+    #[test]
+    fn hints_settle_no_doubts() {
+        let mut own = OwnAddresses::new();
+        own.saw(A, Evidence::Proof);
+        own.saw(B, Evidence::Hint);
+        for _ in 0..DOUBTS {
+            assert!(own.is_own(A) && own.is_own(B));
+            own.saw(A, Evidence::Hint);
+            own.saw(B, Evidence::Hint);
+        }
+        assert_eq!(refusals(&own, B), 0, "a liar may not claim an address twice");
+        assert_eq!(refusals(&own, A), 0, "nor one that had to be proven");
+    }
+
+    #[test]
+    fn hints_never_take_the_place_of_anything() {
+        let mut own = OwnAddresses::new();
+        own.saw(A, Evidence::Proof);
+        for number in 0..1000 {
+            own.saw(numbered(number), Evidence::Hint);
+        }
+        assert_eq!(refusals(&own, A), usize::from(DOUBTS));
+        let believed = (0..1000).filter(|&number| refusals(&own, numbered(number)) > 0);
+        assert!(believed.eq(0..SLOTS));
+    }
+
+    #[test]
+    fn the_oldest_proof_gives_way_to_a_new_one() {
+        let mut own = OwnAddresses::new();
+        for number in 0..SLOTS + 3 {
+            own.saw(numbered(number), Evidence::Proof);
+        }
+        let believed = (0..SLOTS + 3).filter(|&number| refusals(&own, numbered(number)) > 0);
+        assert!(believed.eq(3..SLOTS + 3));
+    }
+
+    #[test]
+    fn the_address_seen_last_is_told() {
+        let mut own = OwnAddresses::new();
+        assert!(!own.saw_last(A));
+        own.saw(A, Evidence::Hint);
+        assert!(own.saw_last(A));
+        own.saw(B, Evidence::Proof);
+        assert!(own.saw_last(B) && !own.saw_last(A));
     }
 }

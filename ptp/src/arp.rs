@@ -134,3 +134,141 @@ impl ArpFrame {
         zerocopy::transmute!(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::network_endian::U16;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::{Arp, ArpFrame, ArpPacket, operation};
+    use crate::MacAddress;
+    use crate::ipv4::Ipv4Address;
+
+    const BYTES: [u8; 28] = [
+        0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01, // Ethernet, IPv4, a request
+        0x12, 0x22, 0x33, 0x44, 0x55, 0x66, 10, 8, 0, 2, // from
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 10, 8, 0, 1, // for
+    ];
+    const ASKER: MacAddress = MacAddress::from_bytes([0x12, 0x22, 0x33, 0x44, 0x55, 0x66]);
+    const PEER: MacAddress = MacAddress::from_bytes([0x02, 0, 0, 0x80, 0, 1]);
+
+    fn request() -> ArpPacket {
+        ArpPacket::read_from_bytes(&BYTES).unwrap()
+    }
+
+    fn parse(packet: &ArpPacket) -> Option<Arp<'_>> {
+        ArpPacket::parse(packet.as_bytes())
+    }
+
+    #[test]
+    fn deconstruct() {
+        let packet = request();
+        assert_eq!(packet.hardware_type.get(), 1);
+        assert_eq!(packet.protocol_type.get(), 0x0800);
+        assert_eq!(packet.hardware_length, 6);
+        assert_eq!(packet.protocol_length, 4);
+        assert_eq!(packet.operation.get(), operation::REQUEST);
+        assert_eq!(packet.sender_hardware, ASKER);
+        assert_eq!(packet.sender, Ipv4Address([10, 8, 0, 2]));
+        assert_eq!(packet.target_hardware, MacAddress::from_bytes([0; 6]));
+        assert_eq!(packet.target, Ipv4Address([10, 8, 0, 1]));
+    }
+
+    #[test]
+    fn construct() {
+        let packet = ArpPacket {
+            hardware_type: U16::new(1),
+            protocol_type: U16::new(0x0800),
+            hardware_length: 6,
+            protocol_length: 4,
+            operation: U16::new(1),
+            sender_hardware: ASKER,
+            sender: Ipv4Address([10, 8, 0, 2]),
+            target_hardware: MacAddress::from_bytes([0; 6]),
+            target: Ipv4Address([10, 8, 0, 1]),
+        };
+        assert_eq!(packet.as_bytes(), BYTES);
+    }
+
+    #[test]
+    fn parse_a_request() {
+        assert_eq!(ArpPacket::parse(&BYTES), Some(Arp::Request(&request())));
+    }
+
+    #[test]
+    fn padding_behind_the_packet_is_passed_over() {
+        let mut padded = [0xee; 46];
+        padded[..28].copy_from_slice(&BYTES);
+        assert_eq!(ArpPacket::parse(&padded), Some(Arp::Request(&request())));
+    }
+
+    #[test]
+    fn no_part_of_a_packet_is_one() {
+        for length in 0..BYTES.len() {
+            assert_eq!(ArpPacket::parse(&BYTES[..length]), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn emit_the_reply() {
+        let frame = ArpFrame::unicast(request().reply(PEER)).to_bytes();
+        assert_eq!(
+            frame,
+            [
+                0x12, 0x22, 0x33, 0x44, 0x55, 0x66, 0x02, 0x00, 0x00, 0x80, 0x00, 0x01, 0x08,
+                0x06, // to the asker
+                0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x02, // Ethernet, IPv4, a reply
+                0x02, 0x00, 0x00, 0x80, 0x00, 0x01, 10, 8, 0, 1, // the peer has the target
+                0x12, 0x22, 0x33, 0x44, 0x55, 0x66, 10, 8, 0, 2,
+            ]
+        );
+    }
+
+    #[test]
+    fn other_links_and_protocols_are_not_understood() {
+        let request = request();
+        assert_eq!(parse(&ArpPacket { hardware_type: U16::new(6), ..request }), None);
+        assert_eq!(parse(&ArpPacket { protocol_type: U16::new(0x86dd), ..request }), None);
+        assert_eq!(parse(&ArpPacket { hardware_length: 8, ..request }), None);
+        assert_eq!(parse(&ArpPacket { protocol_length: 16, ..request }), None);
+        for operation in [0, 3, 4, 8, 9, 0x0100, 0xffff] {
+            assert_eq!(parse(&ArpPacket { operation: U16::new(operation), ..request }), None);
+        }
+    }
+
+    #[test]
+    fn a_sender_without_an_address_probes() {
+        let probe = ArpPacket { sender: Ipv4Address::UNSPECIFIED, ..request() };
+        assert_eq!(parse(&probe), Some(Arp::Probe));
+    }
+
+    #[test]
+    fn a_sender_that_names_itself_announces_in_requests_and_in_replies() {
+        let request = ArpPacket { target: request().sender, ..request() };
+        assert_eq!(parse(&request), Some(Arp::Announcement(&request)));
+        let reply = ArpPacket { operation: U16::new(operation::REPLY), ..request };
+        assert_eq!(parse(&reply), Some(Arp::Announcement(&reply)));
+    }
+
+    #[test]
+    fn a_reply_is_one_whatever_it_says() {
+        let reply = ArpPacket { operation: U16::new(operation::REPLY), ..request() };
+        assert_eq!(parse(&reply), Some(Arp::Reply));
+        let nonsense = ArpPacket { sender: Ipv4Address::BROADCAST, target: Ipv4Address::BROADCAST, ..reply };
+        assert_eq!(parse(&nonsense), Some(Arp::Reply));
+    }
+
+    #[test]
+    fn no_host_asks_from_a_group_or_for_no_address() {
+        let request = request();
+        for sender in [[224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255]] {
+            let packet = ArpPacket { sender: Ipv4Address(sender), ..request };
+            assert_eq!(parse(&packet), None);
+            assert_eq!(parse(&ArpPacket { target: packet.sender, ..packet }), None);
+        }
+        assert_eq!(parse(&ArpPacket { target: Ipv4Address::UNSPECIFIED, ..request }), None);
+        let nobody = ArpPacket { sender: Ipv4Address::UNSPECIFIED, target: Ipv4Address::UNSPECIFIED, ..request };
+        assert_eq!(parse(&nobody), None);
+        assert_eq!(parse(&ArpPacket { sender_hardware: MacAddress::BROADCAST, ..request }), None);
+    }
+}

@@ -41,12 +41,72 @@ impl Sum {
     #[must_use]
     pub const fn checksum(self) -> u16 {
         let mut sum = self.0;
-        // Each turn at least halves the number of bits above the 16th: 64 bits take four.
+        // Four turns bring 64 bits down to 16 and a carry, the fifth takes the carry in.
         let mut turn = 0;
-        while turn < 4 {
+        while turn < 5 {
             sum = (sum & 0xffff).wrapping_add(sum >> 16);
             turn += 1;
         }
         !(sum as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sum;
+    use crate::ipv6::Ipv6Address;
+
+    /// The example of RFC 1071, section 3.
+    const NUMBERS: [u8; 8] = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+
+    #[test]
+    fn carries_are_folded_in() {
+        assert_eq!(Sum::new().with(&NUMBERS).checksum(), !0xddf2);
+    }
+
+    #[test]
+    fn the_sum_of_nothing_is_zero() {
+        assert_eq!(Sum::new().checksum(), 0xffff);
+        assert_eq!(Sum::new().with(&[]).checksum(), 0xffff);
+    }
+
+    #[test]
+    fn an_odd_byte_counts_as_the_high_half_of_a_word() {
+        assert_eq!(Sum::new().with(&[0xab]).checksum(), !0xab00);
+        assert_eq!(Sum::new().with(&[0x12, 0x34, 0xab]).checksum(), !0xbd34);
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let (start, end) = NUMBERS.split_at(2);
+        assert_eq!(Sum::new().with(start).with(end).checksum(), Sum::new().with(&NUMBERS).checksum());
+    }
+
+    #[test]
+    fn a_right_checksum_makes_the_whole_zero() {
+        let checksum = Sum::new().with(&NUMBERS).checksum().to_be_bytes();
+        assert_eq!(Sum::new().with(&NUMBERS).with(&checksum).checksum(), 0);
+    }
+
+    #[test]
+    fn the_longest_carry_chain_is_folded() {
+        assert_eq!(Sum(u64::MAX).checksum(), 0);
+        assert_eq!(Sum(0xffff_ffff_ffff_0001).checksum(), !1);
+        // What is left after three turns is the most that can be: 0x7ffff.
+        assert_eq!(Sum(0xffff_ffff_ffff_ffff - 0xfff8).checksum(), !0x0007);
+        for shift in 0..64 {
+            let sum = u64::MAX >> shift;
+            let expected = if sum % 0xffff == 0 { 0xffff } else { (sum % 0xffff) as u16 };
+            assert_eq!(Sum(sum).checksum(), !expected, "{sum:x}");
+        }
+    }
+
+    #[test]
+    fn the_pseudo_header_has_both_addresses_the_length_and_the_protocol() {
+        let source = Ipv6Address([0x11; 16]);
+        let destination = Ipv6Address([0x22; 16]);
+        let sum = u32::from(0x1111_u16) * 8 + u32::from(0x2222_u16) * 8 + 32 + 58;
+        let folded = (sum & 0xffff) + (sum >> 16);
+        assert_eq!(Sum::new().with_icmpv6(source, destination, 32).checksum(), !(folded as u16));
     }
 }

@@ -78,3 +78,64 @@ pub fn destination_for_ipv6(address: Ipv6Address, neighbour: MacAddress) -> MacA
         neighbour
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::FromBytes;
+
+    use super::{EthernetHeader, destination_for_ipv4, destination_for_ipv6, ether_type};
+    use crate::MacAddress;
+    use crate::ipv4::Ipv4Address;
+    use crate::ipv6::Ipv6Address;
+
+    const BYTES: [u8; 14] = [0x02, 0x11, 0x12, 0x13, 0x14, 0x15, 0x06, 0x21, 0x22, 0x23, 0x24, 0x25, 0x86, 0xdd];
+    const TO: MacAddress = MacAddress::from_bytes([0x02, 0x11, 0x12, 0x13, 0x14, 0x15]);
+    const FROM: MacAddress = MacAddress::from_bytes([0x06, 0x21, 0x22, 0x23, 0x24, 0x25]);
+
+    #[test]
+    fn deconstruct() {
+        let (header, rest) = EthernetHeader::ref_from_prefix(&BYTES).unwrap();
+        assert_eq!(header.destination, TO);
+        assert_eq!(header.source, FROM);
+        assert_eq!(header.ether_type.get(), ether_type::IPV6);
+        assert_eq!(rest, []);
+    }
+
+    #[test]
+    fn emit() {
+        assert_eq!(EthernetHeader::new(TO, FROM, ether_type::IPV6).to_bytes(), BYTES);
+    }
+
+    #[test]
+    fn no_part_of_a_header_is_one() {
+        for length in 0..BYTES.len() {
+            assert!(EthernetHeader::ref_from_prefix(&BYTES[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_group_keeps_its_low_23_bits() {
+        let group = |address| *destination_for_ipv4(Ipv4Address(address), TO).as_bytes();
+        assert_eq!(group([224, 0, 0, 251]), [0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb]);
+        assert_eq!(group([239, 255, 255, 250]), [0x01, 0x00, 0x5e, 0x7f, 0xff, 0xfa]);
+        assert_eq!(group([224, 128, 1, 2]), [0x01, 0x00, 0x5e, 0x00, 0x01, 0x02]);
+    }
+
+    #[test]
+    fn ipv4_addresses_beside_the_groups_are_the_neighbour() {
+        for address in [[223, 255, 255, 255], [240, 0, 0, 0], [255, 255, 255, 254], [0, 0, 0, 0], [10, 0, 0, 255]] {
+            assert_eq!(destination_for_ipv4(Ipv4Address(address), TO), TO);
+        }
+        assert_eq!(destination_for_ipv4(Ipv4Address::BROADCAST, TO), MacAddress::BROADCAST);
+    }
+
+    #[test]
+    fn an_ipv6_group_keeps_its_low_32_bits() {
+        let mut group = [0xff; 16];
+        assert_eq!(*destination_for_ipv6(Ipv6Address(group), TO).as_bytes(), [0x33, 0x33, 0xff, 0xff, 0xff, 0xff]);
+        group[12..].copy_from_slice(&[1, 2, 3, 4]);
+        assert_eq!(*destination_for_ipv6(Ipv6Address(group), TO).as_bytes(), [0x33, 0x33, 1, 2, 3, 4]);
+        group[0] = 0xfe;
+        assert_eq!(destination_for_ipv6(Ipv6Address(group), TO), TO);
+    }
+}

@@ -80,3 +80,51 @@ impl Ipv4Header {
         matches!(self.version_and_length, 0x45..=0x4f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::{Ipv4Address, Ipv4Header};
+
+    const BYTES: [u8; 20] =
+        [0x45, 0x10, 0x00, 0x54, 0x12, 0x34, 0x40, 0x00, 0x3f, 0x11, 0xab, 0xcd, 10, 0, 0, 1, 192, 0, 2, 7];
+
+    #[test]
+    fn deconstruct_and_emit() {
+        let (header, rest) = Ipv4Header::ref_from_prefix(&BYTES).unwrap();
+        assert_eq!(header.version_and_length, 0x45);
+        assert_eq!(header.service, 0x10);
+        assert_eq!(header.total_length.get(), 84);
+        assert_eq!(header.identification.get(), 0x1234);
+        assert_eq!(header.fragment.get(), 0x4000);
+        assert_eq!(header.time_to_live, 63);
+        assert_eq!(header.protocol, 17);
+        assert_eq!(header.checksum.get(), 0xabcd);
+        assert_eq!(header.source, Ipv4Address([10, 0, 0, 1]));
+        assert_eq!(header.destination, Ipv4Address([192, 0, 2, 7]));
+        assert_eq!(rest, []);
+        assert_eq!(header.as_bytes(), BYTES);
+    }
+
+    #[test]
+    fn only_version_4_with_at_least_five_words_is_sane() {
+        let (header, _) = Ipv4Header::read_from_prefix(&BYTES).unwrap();
+        let sane = (0..=u8::MAX).filter(|&first| Ipv4Header { version_and_length: first, ..header }.is_sane());
+        assert!(sane.eq(0x45..=0x4f));
+    }
+
+    #[test]
+    fn groups_and_the_broadcast_address_are_no_hosts() {
+        assert!(Ipv4Address([10, 0, 0, 1]).is_host());
+        assert!(Ipv4Address([240, 0, 0, 1]).is_host());
+        assert!(!Ipv4Address([224, 0, 0, 1]).is_host());
+        assert!(!Ipv4Address([239, 255, 255, 255]).is_host());
+        assert!(!Ipv4Address::BROADCAST.is_host());
+        assert!(!Ipv4Address::UNSPECIFIED.is_host());
+        assert!(Ipv4Address::default().is_unspecified());
+        assert_eq!(format!("{:?}", Ipv4Address([10, 0, 0, 1])), "10.0.0.1");
+    }
+}

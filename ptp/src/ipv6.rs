@@ -182,3 +182,137 @@ impl<'p> Icmpv6<'p> {
         (self.visible.len() == self.length && !self.fragmented).then_some(self.visible)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::vec::Vec;
+
+    use zerocopy::network_endian::U32;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::{Icmpv6, Ipv6Address, Ipv6Header};
+
+    const BYTES: [u8; 40] = [
+        0x6a, 0xb1, 0x23, 0x45, 0x00, 0x20, 0x3a, 0xff, // version, class, flow; 32 bytes of ICMPv6
+        0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, // from
+        0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 2, // to
+    ];
+
+    #[test]
+    fn deconstruct_and_emit() {
+        let (header, rest) = Ipv6Header::ref_from_prefix(&BYTES).unwrap();
+        assert_eq!(header.version_class_flow.get(), 0x6ab1_2345);
+        assert_eq!(header.payload_length.get(), 32);
+        assert_eq!(header.next_header, 58);
+        assert_eq!(header.hop_limit, 255);
+        assert!(header.source.is_link_local());
+        assert!(header.destination.is_solicited_node());
+        assert_eq!(rest, []);
+        assert_eq!(header.as_bytes(), BYTES);
+    }
+
+    #[test]
+    fn only_version_6_is_sane() {
+        let (header, _) = Ipv6Header::read_from_prefix(&BYTES).unwrap();
+        let sane = (0..16_u32).filter(|version| {
+            Ipv6Header { version_class_flow: U32::new(version << 28 | 0x0fff_ffff), ..header }.is_sane()
+        });
+        assert!(sane.eq([6]));
+    }
+
+    #[test]
+    fn kinds_of_addresses_are_told_by_their_prefix() {
+        let address = |text: &str| Ipv6Address(text.parse::<core::net::Ipv6Addr>().unwrap().octets());
+        assert!(address("::").is_unspecified());
+        assert!(!address("::").is_host());
+        assert!(!address("ff02::1").is_host());
+        assert!(address("2001:db8::1").is_host());
+        assert!(address("ff00::").is_multicast());
+        assert!(!address("feff::").is_multicast());
+        assert!(address("fe80::").is_link_local());
+        assert!(address("febf:ffff::").is_link_local());
+        assert!(!address("fec0::").is_link_local());
+        assert!(!address("fe7f::").is_link_local());
+        assert!(address("ff02::1:ff12:3456").is_solicited_node());
+        assert!(!address("ff02::1:fe12:3456").is_solicited_node());
+        assert!(!address("ff05::1:ff12:3456").is_solicited_node());
+        assert_eq!(format!("{:?}", address("2001:db8::1")), "2001:db8::1");
+    }
+
+    /// Looks for ICMPv6 behind these extension headers, each of which names the next.
+    fn find(first: u8, payload: &[u8]) -> Option<(Vec<u8>, usize, bool)> {
+        let (mut header, _) = Ipv6Header::read_from_prefix(&BYTES).unwrap();
+        header.next_header = first;
+        header.payload_length.set(payload.len() as u16);
+        Icmpv6::find(&header, payload).map(|found| (found.visible.to_vec(), found.length, found.fragmented))
+    }
+
+    /// An extension header of `units` eights of bytes that names what comes next.
+    fn extension(next: u8, units: u8) -> Vec<u8> {
+        let mut bytes = std::vec![0xee; usize::from(units) * 8];
+        bytes[0] = next;
+        bytes[1] = units - 1;
+        bytes
+    }
+
+    #[test]
+    fn a_message_follows_the_header_or_extension_headers() {
+        assert_eq!(find(58, &[135, 0]), Some(([135, 0].to_vec(), 2, false)));
+        let hop_by_hop = [extension(58, 1), [143, 7].to_vec()].concat();
+        assert_eq!(find(0, &hop_by_hop), Some(([143, 7].to_vec(), 2, false)));
+        let chain = [extension(60, 1), extension(43, 2), extension(60, 3), extension(58, 1), [9].to_vec()].concat();
+        assert_eq!(find(0, &chain), Some(([9].to_vec(), 1, false)));
+        assert_eq!(find(58, &[]), Some((Vec::new(), 0, false)));
+    }
+
+    #[test]
+    fn a_first_fragment_is_told_and_a_later_one_carries_no_message() {
+        let first = [58, 0, 0x00, 0x01, 1, 2, 3, 4, 135];
+        assert_eq!(find(44, &first), Some(([135].to_vec(), 1, true)));
+        let later = [58, 0, 0x00, 0x08, 1, 2, 3, 4, 135];
+        assert_eq!(find(44, &later), None);
+    }
+
+    #[test]
+    fn other_protocols_carry_no_message() {
+        for next in (0..=u8::MAX).filter(|next| ![0, 43, 44, 58, 60].contains(next)) {
+            assert_eq!(find(next, &[58, 0, 0, 0, 0, 0, 0, 0, 135]), None, "next header {next}");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_never_ends_is_given_up() {
+        let chain: Vec<u8> = (0..20).flat_map(|_| extension(60, 1)).collect();
+        assert_eq!(find(60, &chain), None);
+    }
+
+    #[test]
+    fn no_part_of_a_chain_leads_to_a_message() {
+        let chain = [extension(44, 2), [58, 0, 0, 0, 0, 0, 0, 0].to_vec(), [128, 1, 2, 3].to_vec()].concat();
+        for length in 0..24 {
+            assert_eq!(find(0, &chain[..length]), None, "{length} bytes");
+        }
+        for length in 24..=chain.len() {
+            assert_eq!(find(0, &chain[..length]), Some((chain[24..length].to_vec(), length - 24, true)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_at_hand_still_counts() {
+        let (mut header, _) = Ipv6Header::read_from_prefix(&BYTES).unwrap();
+        header.payload_length.set(1000);
+        let found = Icmpv6::find(&header, &[135, 0, 1]).unwrap();
+        assert_eq!((found.visible, found.length), ([135, 0, 1].as_slice(), 1000));
+        assert_eq!(found.whole(), None);
+        assert_eq!(found.message_type(), Some(135));
+    }
+
+    #[test]
+    fn padding_behind_the_packet_is_no_part_of_the_message() {
+        let (mut header, _) = Ipv6Header::read_from_prefix(&BYTES).unwrap();
+        header.payload_length.set(2);
+        let found = Icmpv6::find(&header, &[135, 0, 0xee, 0xee]).unwrap();
+        assert_eq!(found.whole(), Some([135, 0].as_slice()));
+    }
+}

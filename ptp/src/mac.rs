@@ -78,3 +78,54 @@ impl fmt::Debug for MacAddress {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::MacAddress;
+
+    const NEAR: MacAddress = MacAddress::from_bytes([0x02, 0x00, 0x5e, 0x10, 0x00, 0x01]);
+
+    #[test]
+    fn the_group_bit_tells_one_station_from_many() {
+        assert!(NEAR.is_unicast());
+        assert!(!NEAR.is_multicast());
+        let group = MacAddress::from_bytes([0x33, 0x33, 0, 0, 0, 1]);
+        assert!(group.is_multicast());
+        assert!(!group.is_unicast());
+        assert!(!group.is_broadcast());
+        assert!(MacAddress::BROADCAST.is_broadcast());
+        assert!(MacAddress::BROADCAST.is_multicast());
+    }
+
+    #[test]
+    fn the_peer_differs_from_the_interface_in_a_middle_bit() {
+        assert_eq!(NEAR.peer(), MacAddress::from_bytes([0x02, 0x00, 0x5e, 0x90, 0x00, 0x01]));
+        assert_ne!(NEAR.peer(), NEAR);
+    }
+
+    #[test]
+    fn the_peer_is_one_locally_administered_station_whatever_the_interface_is() {
+        for first in 0..=u8::MAX {
+            let near = MacAddress::from_bytes([first, 0xff, 0xff, 0xff, 0xff, 0xff]);
+            let [far, ..] = *near.peer().as_bytes();
+            assert_eq!(far & 0x03, 0x02, "peer of {near}");
+            assert_ne!(near.peer(), near);
+        }
+    }
+
+    #[test]
+    fn the_peer_of_one_device_is_not_the_interface_of_another() {
+        let devices = (0..=u8::MAX).map(|last| MacAddress::from_bytes([0x02, 0, 0x5e, 0x10, 0, last]));
+        for far in devices.clone().map(MacAddress::peer) {
+            assert!(devices.clone().all(|near| near != far));
+        }
+    }
+
+    #[test]
+    fn the_text_is_hexadecimal_with_colons() {
+        assert_eq!(format!("{NEAR}"), "02:00:5e:10:00:01");
+        assert_eq!(format!("{NEAR:?}"), "02:00:5e:10:00:01");
+    }
+}

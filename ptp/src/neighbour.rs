@@ -210,3 +210,168 @@ impl AdvertisementFrame {
         zerocopy::transmute!(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use zerocopy::network_endian::{U16, U32};
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::{AdvertisementFlags, AdvertisementFrame, LinkOption, NeighbourMessage, Solicitation};
+    use crate::MacAddress;
+    use crate::checksum::Sum;
+    use crate::ipv6::{Icmpv6, Ipv6Address, Ipv6Header};
+
+    const ASKER: MacAddress = MacAddress::from_bytes([0x02, 0x11, 0x22, 0x33, 0x44, 0x55]);
+    const PEER: MacAddress = MacAddress::from_bytes([0x02, 0x11, 0x22, 0xb3, 0x44, 0x55]);
+    const LINK: [u8; 8] = [1, 1, 0x02, 0x11, 0x22, 0x33, 0x44, 0x55];
+    const NONCE: [u8; 8] = [14, 1, 1, 2, 3, 4, 5, 6];
+    const MESSAGE: [u8; 24] = [
+        135, 0, 0x12, 0x34, 0, 0, 0, 0, // a solicitation
+        0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // for
+    ];
+
+    fn address(text: &str) -> Ipv6Address {
+        Ipv6Address(text.parse::<core::net::Ipv6Addr>().unwrap().octets())
+    }
+
+    fn header() -> Ipv6Header {
+        Ipv6Header {
+            version_class_flow: U32::new(6 << 28),
+            payload_length: U16::ZERO,
+            next_header: 58,
+            hop_limit: 255,
+            source: address("fd00::1"),
+            destination: address("ff02::1:ff00:2"),
+        }
+    }
+
+    /// A message of these parts with its checksum put right.
+    fn message(header: &Ipv6Header, parts: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = parts.concat();
+        bytes[2..4].fill(0);
+        let sum = Sum::new().with_icmpv6(header.source, header.destination, bytes.len() as u16).with(&bytes);
+        bytes[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
+        bytes
+    }
+
+    fn parse(header: &Ipv6Header, bytes: &[u8]) -> Option<Solicitation> {
+        let icmpv6 = Icmpv6 { visible: bytes, length: bytes.len(), fragmented: false };
+        Solicitation::parse(header, &icmpv6)
+    }
+
+    fn solicitation(link: Option<MacAddress>) -> Option<Solicitation> {
+        Some(Solicitation { source: address("fd00::1"), target: address("fd00::2"), link })
+    }
+
+    #[test]
+    fn deconstruct() {
+        let (message, rest) = NeighbourMessage::ref_from_prefix(&MESSAGE).unwrap();
+        assert_eq!(message.message_type, 135);
+        assert_eq!(message.code, 0);
+        assert_eq!(message.checksum.get(), 0x1234);
+        assert_eq!(message.flags.get(), 0);
+        assert_eq!(message.target, address("fd00::2"));
+        assert_eq!(rest, []);
+        let option = LinkOption::ref_from_bytes(&LINK).unwrap();
+        assert_eq!((option.kind, option.length, option.address), (1, 1, ASKER));
+    }
+
+    #[test]
+    fn construct() {
+        let message = NeighbourMessage {
+            message_type: 135,
+            code: 0,
+            checksum: U16::new(0x1234),
+            flags: U32::ZERO,
+            target: address("fd00::2"),
+        };
+        assert_eq!(message.as_bytes(), MESSAGE);
+        assert_eq!(LinkOption { kind: 1, length: 1, address: ASKER }.as_bytes(), LINK);
+    }
+
+    #[test]
+    fn parse_with_and_without_a_link_address() {
+        let header = header();
+        assert_eq!(parse(&header, &message(&header, &[&MESSAGE, &LINK])), solicitation(Some(ASKER)));
+        assert_eq!(parse(&header, &message(&header, &[&MESSAGE])), solicitation(None));
+    }
+
+    #[test]
+    fn no_part_of_a_solicitation_is_one() {
+        let header = header();
+        let bytes = message(&header, &[&MESSAGE, &LINK, &NONCE]);
+        for length in 0..bytes.len() {
+            assert_eq!(parse(&header, &bytes[..length]), None, "{length} bytes, old checksum");
+            if length > 4 {
+                let repaired = message(&header, &[&bytes[..length]]);
+                let expected = match length {
+                    24 => solicitation(None),
+                    32 => solicitation(Some(ASKER)),
+                    _ => None,
+                };
+                assert_eq!(parse(&header, &repaired), expected, "{length} bytes, right checksum");
+            }
+            let cut = Icmpv6 { visible: &bytes[..length], length: bytes.len(), fragmented: false };
+            assert_eq!(Solicitation::parse(&header, &cut), None, "{length} bytes at hand");
+        }
+    }
+
+    #[test]
+    fn a_message_in_pieces_is_refused() {
+        let header = header();
+        let bytes = message(&header, &[&MESSAGE, &LINK]);
+        let icmpv6 = Icmpv6 { visible: &bytes, length: bytes.len(), fragmented: true };
+        assert_eq!(Solicitation::parse(&header, &icmpv6), None);
+    }
+
+    #[test]
+    fn unknown_options_are_passed_over_wherever_they_stand() {
+        let header = header();
+        let wide = [200, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for parts in [[&MESSAGE, &NONCE[..], &LINK], [&MESSAGE, &LINK, &NONCE], [&MESSAGE, &wide, &LINK]] {
+            assert_eq!(parse(&header, &message(&header, &parts)), solicitation(Some(ASKER)));
+        }
+        assert_eq!(parse(&header, &message(&header, &[&MESSAGE, &wide])), solicitation(None));
+    }
+
+    #[test]
+    fn malformed_options_are_refused() {
+        let header = header();
+        let no_length = [14, 0, 0, 0, 0, 0, 0, 0];
+        let too_long = [14, 2, 0, 0, 0, 0, 0, 0];
+        let wide_link = [1, 2, 0x02, 0x11, 0x22, 0x33, 0x44, 0x55, 0, 0, 0, 0, 0, 0, 0, 0];
+        let group_link = [1, 1, 0x03, 0x11, 0x22, 0x33, 0x44, 0x55];
+        for option in [&no_length[..], &too_long, &wide_link, &group_link, &[1], &[1, 1], &LINK[..7]] {
+            assert_eq!(parse(&header, &message(&header, &[&MESSAGE, option])), None, "{option:?}");
+            assert_eq!(parse(&header, &message(&header, &[&MESSAGE, &LINK, option])), None, "{option:?}");
+        }
+    }
+
+    #[test]
+    fn emit_the_advertisement() {
+        let asked = solicitation(Some(ASKER)).unwrap();
+        let bytes = AdvertisementFrame::answer(&asked, ASKER, PEER).to_bytes();
+        assert_eq!(
+            bytes,
+            [
+                0x02, 0x11, 0x22, 0x33, 0x44, 0x55, 0x02, 0x11, 0x22, 0xb3, 0x44, 0x55, 0x86,
+                0xdd, // to the asker
+                0x60, 0, 0, 0, 0, 32, 58, 255, // 32 bytes of ICMPv6, never forwarded
+                0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // from the target
+                0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, // to the source
+                136, 0, 0x35, 0x82, 0xe0, 0, 0, 0, // a router, solicited, overriding
+                0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // the target
+                2, 1, 0x02, 0x11, 0x22, 0xb3, 0x44, 0x55, // is at the peer
+            ]
+        );
+    }
+
+    #[test]
+    fn the_flags_are_the_three_highest_bits() {
+        assert_eq!(AdvertisementFlags::ROUTER.bits(), 0x8000_0000);
+        assert_eq!(AdvertisementFlags::SOLICITED.bits(), 0x4000_0000);
+        assert_eq!(AdvertisementFlags::OVERRIDE.bits(), 0x2000_0000);
+    }
+}

@@ -62,3 +62,25 @@ impl fmt::Debug for Reply {
         f.debug_tuple("Reply").field(&self.bytes()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{REPLY_MAX, Reply};
+
+    #[test]
+    fn there_is_no_frame_at_first() {
+        assert_eq!(Reply::new().bytes(), []);
+        assert_eq!(Reply::default().len(), 0);
+        assert!(Reply::new().is_empty());
+    }
+
+    #[test]
+    fn a_short_reply_leaves_nothing_of_a_longer_one_behind() {
+        let mut reply = Reply::new();
+        reply.set(&[7; REPLY_MAX]);
+        assert_eq!(reply.bytes(), [7; REPLY_MAX]);
+        reply.set(&[8; 3]);
+        assert_eq!(reply.bytes(), [8, 8, 8]);
+        assert_eq!(reply.len(), 3);
+    }
+}

@@ -96,3 +96,27 @@ impl fmt::Display for Reason {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::string::ToString;
+
+    use super::Reason;
+
+    #[test]
+    fn a_reason_is_its_own_index_in_the_list() {
+        assert_eq!(Reason::COUNT, 15);
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+        }
+    }
+
+    #[test]
+    fn no_two_reasons_share_a_name() {
+        let names: BTreeSet<_> = Reason::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), Reason::COUNT);
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
+        assert_eq!(Reason::NeighbourOwn.name(), "neighbour-own");
+    }
+}
