@@ -373,6 +373,11 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         self.with(|state| state.backlog())
     }
 
+    /// Looks at the state without waiting for the lock.
+    pub(crate) fn glance<R>(&self, look: impl FnOnce(&State<K, S>) -> R) -> Option<R> {
+        self.state.try_with(|state| look(state))
+    }
+
     /// What the queue may hold.
     pub(crate) fn limits(&self) -> Limits {
         self.with(|state| state.limits)
@@ -393,7 +398,7 @@ impl<K: Kernel, S> State<K, S> {
     /// What the queue holds.
     pub(crate) fn backlog(&self) -> Backlog {
         let bytes = u32::try_from(self.bytes).unwrap_or(u32::MAX);
-        let next = self.queue.front().map_or(0, |packet| u32::try_from(packet.len()).unwrap_or(u32::MAX));
+        let next = u32::try_from(self.queue.front_length()).unwrap_or(u32::MAX);
         Backlog { packets: self.packets, bytes, next }
     }
 }

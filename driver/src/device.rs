@@ -10,6 +10,17 @@ use crate::{Blocking, Descriptor, Error, Kernel, Limits, Link, LinkAddress, Lock
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment(u32);
 
+/// What a debugger sees of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// The interface is up.
+    pub up: bool,
+    /// It is, and a program listens.
+    pub listening: bool,
+    /// What became of every packet so far.
+    pub statistics: Statistics,
+}
+
 /// What changes rarely, and in one step for both directions.
 struct Control {
     /// From `open` to `free`: the unit is taken.
@@ -173,12 +184,6 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.control.with(|control| !control.taken && control.attached.is_none())
     }
 
-    /// Whether somebody has the unit open.
-    #[must_use]
-    pub fn is_taken(&self) -> bool {
-        self.control.with(|control| control.taken)
-    }
-
     /// Whether an interface is attached, and up.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -278,5 +283,16 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let (to_user, to_user_queued) = self.to_user.with(|state| (state.counters, state.backlog()));
         let (to_stack, to_stack_queued) = self.to_stack.with(|state| (state.counters, state.backlog()));
         Statistics { to_user, to_user_queued, to_stack, to_stack_queued }
+    }
+
+    /// The same for a debugger, which cannot wait for a lock: `None` if one is held.
+    #[must_use]
+    pub fn glance(&self) -> Option<Glance> {
+        let (to_user, to_user_queued, listening) =
+            self.to_user.glance(|state| (state.counters, state.backlog(), state.accepting.is_ok()))?;
+        let (to_stack, to_stack_queued, up) =
+            self.to_stack.glance(|state| (state.counters, state.backlog(), state.serving.is_ok()))?;
+        let statistics = Statistics { to_user, to_user_queued, to_stack, to_stack_queued };
+        Some(Glance { up, listening, statistics })
     }
 }

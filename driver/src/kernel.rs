@@ -66,8 +66,8 @@ pub trait Fifo<P>: Default + Send {
     fn push(&mut self, packet: P);
     /// Takes the packet at the front.
     fn pop(&mut self) -> Option<P>;
-    /// Shows the packet at the front.
-    fn front(&self) -> Option<&P>;
+    /// Bytes of the packet at the front; 0 if there is none.
+    fn front_length(&self) -> usize;
 }
 
 /// A piece of a program's memory: an address and a length, nothing that can be dereferenced.
@@ -101,6 +101,11 @@ pub trait Lock<T>: Send + Sync {
     fn new(value: T) -> Self;
     /// Calls `section` with the value, and nobody else meanwhile.
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R;
+    /// As [`Self::with`], but gives up if somebody else has the lock: for a debugger, which looks at a system that stands
+    /// still and would wait for ever.
+    fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
+        Some(self.with(section))
+    }
 }
 
 /// Whether a signal may end a wait.

@@ -28,7 +28,7 @@ mod to_user;
 pub use channel::{Backlog, Limits};
 pub use counters::{Counters, DropReason, Refusal, Statistics};
 pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
-pub use device::{Attachment, Device};
+pub use device::{Attachment, Device, Glance};
 pub use error::Error;
 pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, UserMemory, WaitPoint};
 pub use link::{Link, LinkAddress};

@@ -1,1 +1,31 @@
-//! The Haiku kernel add-on: driver hooks, network device module, user memory, allocator and log.
+//! The Haiku kernel add-on: where the device core meets the kernel.
+//!
+//! One file, two roles. As a driver it publishes the nodes that programs open ([`node`]); as a network device module it
+//! makes the interfaces that the stack configures ([`interface`]). Both find the same units in [`units`], so either may
+//! come first and either may go first. [`kernel`] is Haiku as the core wants it; all that is unsafe about this project
+//! is in this crate, and most of it there.
+#![no_std]
+
+mod debugger;
+pub mod exports;
+pub mod interface;
+mod ioctl;
+pub mod kernel;
+mod log;
+pub mod node;
+mod roles;
+mod settings;
+mod shared;
+mod status;
+pub mod unit;
+pub mod units;
+
+/// The kernel's own panic, in the real add-on. Nothing calls it: the audit of the linked file looks for callers.
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {
+        // SAFETY: the kernel's `panic` takes a format and its argument; both are constants here.
+        unsafe { haiku_sys::panic(c"%s".as_ptr(), c"tun_tap: a Rust panic".as_ptr()) }
+    }
+}

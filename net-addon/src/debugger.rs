@@ -1,0 +1,88 @@
+//! The kernel debugger's command `tun_tap`: lists the units and what became of their packets.
+//!
+//! The debugger runs with the whole system stopped, perhaps in the middle of a section of ours, so nothing here waits
+//! for a lock: a unit whose lock is held says so.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::fmt::Write;
+
+use haiku_sys as sys;
+use tuntap_driver::{Counters, DropReason};
+use tuntap_tap::Tap;
+use tuntap_tun::Tun;
+
+use crate::log::Line;
+use crate::units::{Kind, UNITS};
+
+const NAME: &CStr = c"tun_tap";
+
+/// Adds the command.
+pub(crate) fn start() {
+    // SAFETY: C strings that live for ever, and a hook that lives as long as the add-on, which removes it.
+    unsafe { sys::add_debugger_command(NAME.as_ptr(), Some(tun_tap), c"List the TUN and TAP units".as_ptr()) };
+}
+
+/// Removes it.
+pub(crate) fn stop() {
+    // SAFETY: as above.
+    unsafe { sys::remove_debugger_command(NAME.as_ptr(), Some(tun_tap)) };
+}
+
+unsafe extern "C" fn tun_tap(_: c_int, _: *mut *mut c_char) -> c_int {
+    units::<Tun>();
+    units::<Tap>();
+    0
+}
+
+fn units<M: Kind>() {
+    for number in 0..UNITS {
+        let Some(unit) = M::units().glance(number) else { continue };
+        let Some(glance) = unit.device.glance() else {
+            print(format_args!("{}/{number}: locked\n", M::NAME));
+            continue;
+        };
+        let (link, statistics) = (unit.device.link(), glance.statistics);
+        let state = match (glance.up, glance.listening) {
+            (_, true) => "up, open",
+            (true, false) => "up",
+            (false, false) => "down",
+        };
+        let [a, b, c, d, e, f] = link.address;
+        print(format_args!(
+            "{}/{number}: {state}, mtu {}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n",
+            M::NAME,
+            link.mtu
+        ));
+        direction("to user", &statistics.to_user, statistics.to_user_queued.packets);
+        direction("to stack", &statistics.to_stack, statistics.to_stack_queued.packets);
+    }
+}
+
+fn direction(name: &str, counters: &Counters, queued: u32) {
+    print(format_args!(
+        "  {name}: accepted {}, delivered {}, answered {}, purged {}, queued {queued}, refused {} full {} down\n",
+        counters.accepted,
+        counters.delivered,
+        counters.answered,
+        counters.purged,
+        counters.refused_full,
+        counters.refused_down
+    ));
+    if counters.truncated > 0 {
+        print(format_args!("    truncated: {}\n", counters.truncated));
+    }
+    for &reason in DropReason::ALL {
+        let dropped = counters.dropped(reason);
+        if dropped > 0 {
+            print(format_args!("    dropped, {}: {dropped}\n", reason.name()));
+        }
+    }
+}
+
+fn print(text: core::fmt::Arguments<'_>) {
+    let mut line = Line::new();
+    // Cut short is the worst that can happen to a line.
+    let _ = line.write_fmt(text);
+    // SAFETY: the format takes one C string, and the line ends with a zero.
+    unsafe { sys::kprintf(c"%s".as_ptr(), line.as_ptr()) };
+}

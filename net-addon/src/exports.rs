@@ -1,0 +1,179 @@
+//! What the kernel looks up in the file: the driver role's functions, and the module role's tables.
+
+#![expect(non_upper_case_globals, reason = "the kernel looks these names up")]
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char};
+use core::ptr::null;
+
+use haiku_sys as sys;
+use sys::{device_hooks, module_dependency, module_info, net_device_module_info, status_t};
+use tuntap_driver::Mode;
+use tuntap_tap::Tap;
+use tuntap_tun::Tun;
+
+use crate::node::{Hooks, Node};
+use crate::status::status;
+use crate::units::{Kind, UNITS};
+use crate::{interface, roles, settings};
+
+/// The driver's name, for the kernel to find it again by.
+const DRIVER: &CStr = c"tun_tap";
+/// The module's name: that of the file, under the directory it must lie in.
+const MODULE: &CStr = c"network/devices/tun_tap/v1";
+
+const DRIVER_ROLE: &str = "driver";
+const MODULE_ROLE: &str = "module";
+
+/// A static that C reads or writes, and Rust leaves alone but where it says so.
+#[repr(transparent)]
+pub struct ForC<T>(UnsafeCell<T>);
+
+// SAFETY: each use says who else may be there.
+unsafe impl<T> Sync for ForC<T> {}
+
+/// Which version of the driver interface this is: that with `select`.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub static api_version: i32 = sys::B_CUR_DRIVER_API_VERSION as i32;
+
+/// Whether the hardware is there: a virtual one always is.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub extern "C" fn init_hardware() -> status_t {
+    sys::B_OK
+}
+
+/// The driver role starts.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub extern "C" fn init_driver() -> status_t {
+    status(roles::start(DRIVER_ROLE))
+}
+
+/// The driver role ends.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub extern "C" fn uninit_driver() {
+    roles::stop(DRIVER_ROLE);
+}
+
+/// The longest list of nodes: those of both modes, and the null at its end.
+const NODES: usize = 2 * UNITS + 1;
+
+static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); NODES]));
+
+/// The nodes there should be, as a null-terminated list of C strings.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub extern "C" fn publish_devices() -> *const *const c_char {
+    // SAFETY: the kernel calls this, and reads the list, with its own lock on drivers held.
+    let list = unsafe { &mut *PUBLISHED.0.get() };
+    let names = nodes::<Tun>(&TUN_NAMES, c"tun").chain(nodes::<Tap>(&TAP_NAMES, c"tap"));
+    for (place, name) in list.iter_mut().zip(names.map(CStr::as_ptr).chain(core::iter::repeat(null()))) {
+        *place = name;
+    }
+    list.as_ptr()
+}
+
+/// The hooks of a node.
+///
+/// # Safety
+/// `name` is a C string.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks {
+    static TUN: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tun>::TABLE));
+    static TAP: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tap>::TABLE));
+    // SAFETY: the kernel gives a C string.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+    if Node::parse::<Tun>(name).is_some() {
+        TUN.0.get()
+    } else if Node::parse::<Tap>(name).is_some() {
+        TAP.0.get()
+    } else {
+        null()
+    }
+}
+
+/// Has the kernel ask [`publish_devices`] again, after the first use of a unit.
+pub(crate) fn rescan() {
+    // SAFETY: a C string; called with no lock of ours held.
+    let found = unsafe { sys::devfs_rescan_driver(DRIVER.as_ptr()) };
+    if found != sys::B_OK {
+        // The module role alone makes interfaces that nobody can open: worth a line, and no more can be done here.
+        ::log::warn!(target: DRIVER_ROLE, "the driver role is not loaded, so /dev has no new node; is its link there?");
+    }
+}
+
+/// The names of the nodes that a mode has now.
+fn nodes<M: Kind>(names: &'static Names, clone: &'static CStr) -> impl Iterator<Item = &'static CStr> {
+    let clone_nodes = settings::current().clone_nodes;
+    let units = (0..UNITS).filter(move |&number| !clone_nodes && M::units().has_node(number));
+    clone_nodes.then_some(clone).into_iter().chain(units.filter_map(|number| names.get(number)))
+}
+
+/// `tun/0` to `tun/255`, each a C string in eight bytes.
+struct Names([[u8; Self::LENGTH]; UNITS]);
+
+static TUN_NAMES: Names = Names::of(Tun::NAME);
+static TAP_NAMES: Names = Names::of(Tap::NAME);
+
+impl Names {
+    const LENGTH: usize = 8;
+
+    const fn of(mode: &str) -> Self {
+        let &[a, b, c] = mode.as_bytes() else { panic!("a mode's name has three letters") };
+        let mut names = [[0; Self::LENGTH]; UNITS];
+        let mut number = 0;
+        while number < UNITS {
+            let (hundreds, tens, ones) =
+                (b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8);
+            names[number] = match number {
+                0..=9 => [a, b, c, b'/', ones, 0, 0, 0],
+                10..=99 => [a, b, c, b'/', tens, ones, 0, 0],
+                _ => [a, b, c, b'/', hundreds, tens, ones, 0],
+            };
+            number += 1;
+        }
+        Self(names)
+    }
+
+    fn get(&'static self, number: usize) -> Option<&'static CStr> {
+        CStr::from_bytes_until_nul(self.0.get(number)?).ok()
+    }
+}
+
+unsafe extern "C" fn std_ops(op: i32) -> status_t {
+    match op as u32 {
+        sys::B_MODULE_INIT => status(roles::start(MODULE_ROLE)),
+        sys::B_MODULE_UNINIT => {
+            roles::stop(MODULE_ROLE);
+            sys::B_OK
+        }
+        _ => sys::B_ERROR,
+    }
+}
+
+/// `std_ops` is variadic in C, and no operation has further arguments.
+const fn variadic(ops: unsafe extern "C" fn(i32) -> status_t) -> unsafe extern "C" fn(i32, ...) -> status_t {
+    // SAFETY: on x86_64 a variadic call passes its first arguments as any other does.
+    unsafe { core::mem::transmute(ops) }
+}
+
+static NETWORK_DEVICE: ForC<net_device_module_info> = ForC(UnsafeCell::new(interface::module(module_info {
+    name: MODULE.as_ptr(),
+    flags: 0,
+    std_ops: Some(variadic(std_ops)),
+})));
+
+/// The modules in this file.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub static modules: ForC<[*const module_info; 2]> =
+    ForC(UnsafeCell::new([NETWORK_DEVICE.0.get().cast_const().cast(), null()]));
+
+static STACK: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
+static BUFFER: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
+
+/// The modules that the kernel loads before ours. It stores their addresses where nobody looks: the driver role, for
+/// which it does not, needs them just as much, so each role takes its own references.
+#[cfg_attr(target_os = "none", unsafe(no_mangle))]
+pub static module_dependencies: ForC<[module_dependency; 3]> = ForC(UnsafeCell::new([
+    module_dependency { name: sys::NET_STACK_MODULE_NAME.as_ptr(), info: STACK.0.get() },
+    module_dependency { name: sys::NET_BUFFER_MODULE_NAME.as_ptr(), info: BUFFER.0.get() },
+    module_dependency { name: null(), info: core::ptr::null_mut() },
+]));

@@ -1,0 +1,308 @@
+//! The module role's interfaces: what the stack calls when `ifconfig` names one.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr::NonNull;
+
+use haiku_sys as sys;
+use sys::{net_buffer, net_device, net_device_module_info, sockaddr, status_t};
+use tuntap_driver::{Attachment, LinkFlags, Mode, SendError};
+use tuntap_tap::Tap;
+use tuntap_tun::Tun;
+
+use crate::exports;
+use crate::kernel::NetBuffer;
+use crate::node::Node;
+use crate::status::{status, to_status};
+use crate::unit::{Unit, set_flag};
+use crate::units::{Kind, Lease, NewNode};
+
+/// The hooks that the stack calls through, without the module's name around them.
+pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
+    net_device_module_info {
+        info,
+        init_device: Some(init_device),
+        uninit_device: Some(uninit_device),
+        up: Some(up),
+        down: Some(down),
+        control: Some(control),
+        send_data: Some(send_data),
+        receive_data: Some(receive_data),
+        set_mtu: Some(set_mtu),
+        set_promiscuous: Some(set_promiscuous),
+        set_media: Some(set_media),
+        add_multicast: Some(add_multicast),
+        remove_multicast: Some(remove_multicast),
+    }
+}
+
+/// An interface: the stack's part first, so that the stack's pointer is ours.
+#[repr(C)]
+struct Interface {
+    device: net_device,
+    attachment: Attachment,
+    unit: AnyUnit,
+}
+
+/// The unit of an interface, of either mode: the stack has one table of hooks for both.
+enum AnyUnit {
+    Tun(Lease<Tun>),
+    Tap(Lease<Tap>),
+}
+
+/// What an interface does, whatever its mode.
+trait Station {
+    fn up(&self);
+    fn down(&self);
+    fn send(&self, packet: NetBuffer) -> Result<(), SendError<NetBuffer>>;
+    fn receive(&self) -> Result<NetBuffer, tuntap_driver::Error>;
+    fn set_mtu(&self, mtu: usize) -> Result<(), tuntap_driver::Error>;
+    fn set_promiscuous(&self, promiscuous: bool);
+    fn attach(&self) -> Attachment;
+    fn detach(&self, attachment: Attachment);
+    fn describe(&self, device: &mut net_device);
+    /// # Safety
+    /// As [`Unit::interface_made`].
+    unsafe fn made(&self, device: *mut net_device);
+    fn gone(&self, device: *mut net_device);
+    fn sync_link(&self);
+}
+
+impl<M: Mode> Station for Unit<M> {
+    fn up(&self) {
+        self.device.up();
+    }
+
+    fn down(&self) {
+        self.device.down();
+    }
+
+    #[inline]
+    fn send(&self, packet: NetBuffer) -> Result<(), SendError<NetBuffer>> {
+        self.device.send(packet)
+    }
+
+    #[inline]
+    fn receive(&self) -> Result<NetBuffer, tuntap_driver::Error> {
+        self.device.receive()
+    }
+
+    fn set_mtu(&self, mtu: usize) -> Result<(), tuntap_driver::Error> {
+        self.device.set_mtu(mtu)
+    }
+
+    fn set_promiscuous(&self, promiscuous: bool) {
+        self.device.set_promiscuous(promiscuous);
+    }
+
+    fn attach(&self) -> Attachment {
+        self.device.attach()
+    }
+
+    fn detach(&self, attachment: Attachment) {
+        self.device.detach(attachment);
+    }
+
+    /// How the interface presents itself: always as Ethernet, for that is the only link that Haiku's stack carries both
+    /// IPv4 and IPv6 over.
+    fn describe(&self, device: &mut net_device) {
+        let link = self.device.link();
+        device.flags = flags(M::LINK.flags);
+        device.r#type = sys::IFT_ETHER;
+        device.mtu = link.mtu;
+        device.media = sys::IFM_ACTIVE;
+        device.header_length = M::LINK.header_length;
+        device.address.length = 6;
+        if let Some(bytes) = device.address.data.first_chunk_mut() {
+            *bytes = link.address;
+        }
+    }
+
+    unsafe fn made(&self, device: *mut net_device) {
+        // SAFETY: the caller's promise.
+        unsafe { self.interface_made(device) };
+    }
+
+    fn gone(&self, device: *mut net_device) {
+        self.interface_gone(device);
+    }
+
+    fn sync_link(&self) {
+        Unit::sync_link(self);
+    }
+}
+
+const fn flags(link: LinkFlags) -> u32 {
+    let broadcast = if link.contains(LinkFlags::BROADCAST) { sys::IFF_BROADCAST } else { 0 };
+    let multicast = if link.contains(LinkFlags::MULTICAST) { sys::IFF_MULTICAST } else { 0 };
+    let peer = if link.contains(LinkFlags::POINT_TO_POINT) { sys::IFF_POINTOPOINT } else { 0 };
+    broadcast | multicast | peer
+}
+
+impl Interface {
+    /// The interface behind the stack's pointer.
+    ///
+    /// # Safety
+    /// `device` comes from [`init_device`], and [`uninit_device`] is not called while the reference lives: the stack
+    /// does so after the last other call has returned.
+    unsafe fn of<'i>(device: *mut net_device) -> &'i Self {
+        // SAFETY: the caller's promise; the stack's part is the first of ours.
+        unsafe { &*device.cast::<Self>() }
+    }
+
+    fn station(&self) -> &dyn Station {
+        self.unit.station()
+    }
+}
+
+impl AnyUnit {
+    fn station(&self) -> &dyn Station {
+        match self {
+            Self::Tun(lease) => &**lease,
+            Self::Tap(lease) => &**lease,
+        }
+    }
+}
+
+/// The unit that an interface's name stands for.
+fn lease(name: &[u8]) -> Result<(AnyUnit, NewNode), status_t> {
+    fn of_kind<M: Kind>(name: &[u8]) -> Option<Result<(Lease<M>, NewNode), status_t>> {
+        match Node::parse::<M>(name)? {
+            Node::Unit(number) => Some(M::units().lease(number).map_err(to_status)),
+            Node::Clone => None,
+        }
+    }
+    if let Some(leased) = of_kind::<Tun>(name) {
+        return leased.map(|(lease, node)| (AnyUnit::Tun(lease), node));
+    }
+    if let Some(leased) = of_kind::<Tap>(name) {
+        return leased.map(|(lease, node)| (AnyUnit::Tap(lease), node));
+    }
+    Err(sys::B_BAD_VALUE)
+}
+
+unsafe extern "C" fn init_device(name: *const c_char, device: *mut *mut net_device) -> status_t {
+    // SAFETY: the stack gives a C string.
+    let name = unsafe { CStr::from_ptr(name) };
+    match make(name.to_bytes_with_nul()) {
+        Ok(made) => {
+            // SAFETY: the stack gives a place for the device.
+            unsafe { *device = made.as_ptr().cast() };
+            sys::B_OK
+        }
+        Err(status) => status,
+    }
+}
+
+/// Makes the interface of that name (zero-terminated), and attaches it to its unit.
+fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
+    let Some((_, bare)) = name.split_last() else { return Err(sys::B_BAD_VALUE) };
+    let (unit, new_node) = lease(bare)?;
+    // SAFETY: the size of an interface; the kernel returns null or that much memory, aligned for any type of C.
+    let memory = unsafe { sys::malloc(size_of::<Interface>()) }.cast::<Interface>();
+    let interface = NonNull::new(memory).ok_or(sys::B_NO_MEMORY)?;
+    // SAFETY: all zeros is a `net_device` without anything in it.
+    let mut device: net_device = unsafe { core::mem::zeroed() };
+    for (place, &byte) in device.name.iter_mut().zip(name) {
+        *place = byte as c_char;
+    }
+    unit.station().describe(&mut device);
+    let attachment = unit.station().attach();
+    // SAFETY: fresh memory of that size, which nobody else knows.
+    unsafe { interface.write(Interface { device, attachment, unit }) };
+    // SAFETY: written just now.
+    let made = unsafe { interface.as_ref() };
+    // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.
+    unsafe { made.station().made(interface.as_ptr().cast()) };
+    if new_node == NewNode::Due {
+        exports::rescan();
+    }
+    Ok(interface)
+}
+
+unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
+    let interface = device.cast::<Interface>();
+    // SAFETY: the stack's last call for this device.
+    let Interface { attachment, unit, .. } = unsafe { interface.read() };
+    unit.station().gone(device);
+    unit.station().detach(attachment);
+    // SAFETY: the memory came from `malloc`, what was in it has been moved out, and nobody knows it any more.
+    unsafe { sys::free(device.cast::<c_void>()) };
+    drop(unit);
+    sys::B_OK
+}
+
+unsafe extern "C" fn up(device: *mut net_device) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    let interface = unsafe { Interface::of(device) };
+    interface.station().up();
+    interface.station().sync_link();
+    sys::B_OK
+}
+
+unsafe extern "C" fn down(device: *mut net_device) {
+    // SAFETY: the stack calls hooks only for devices it has.
+    unsafe { Interface::of(device) }.station().down();
+}
+
+unsafe extern "C" fn control(_: *mut net_device, _: i32, _: *mut c_void, _: usize) -> status_t {
+    sys::B_BAD_VALUE
+}
+
+unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    let interface = unsafe { Interface::of(device) };
+    // SAFETY: the packet is the stack's to give; it takes it back when this fails.
+    let Some(packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
+    match interface.station().send(packet) {
+        Ok(()) => sys::B_OK,
+        Err(SendError { packet, error }) => {
+            // The stack still owns it, and frees it.
+            packet.into_raw();
+            to_status(error)
+        }
+    }
+}
+
+unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    match unsafe { Interface::of(device) }.station().receive() {
+        Ok(packet) => {
+            // SAFETY: the stack gives a place for the packet, and owns it from now on.
+            unsafe { *buffer = packet.into_raw() };
+            sys::B_OK
+        }
+        Err(error) => to_status(error),
+    }
+}
+
+unsafe extern "C" fn set_mtu(device: *mut net_device, mtu: usize) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    let interface = unsafe { Interface::of(device) };
+    if let Err(error) = interface.station().set_mtu(mtu) {
+        return to_status(error);
+    }
+    // SAFETY: as above; the stack reads the word unlocked, as it does that of any device.
+    unsafe { (*device).mtu = mtu };
+    sys::B_OK
+}
+
+unsafe extern "C" fn set_promiscuous(device: *mut net_device, promiscuous: bool) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    unsafe { Interface::of(device) }.station().set_promiscuous(promiscuous);
+    // SAFETY: as above.
+    unsafe { set_flag(device, sys::IFF_PROMISC, promiscuous) };
+    sys::B_OK
+}
+
+unsafe extern "C" fn set_media(_: *mut net_device, _: u32) -> status_t {
+    status(Err(sys::B_NOT_SUPPORTED))
+}
+
+// All groups pass: what a program writes for a group is for whoever on this machine joined it, which the stack knows.
+unsafe extern "C" fn add_multicast(_: *mut net_device, _: *const sockaddr) -> status_t {
+    sys::B_OK
+}
+
+unsafe extern "C" fn remove_multicast(_: *mut net_device, _: *const sockaddr) -> status_t {
+    sys::B_OK
+}

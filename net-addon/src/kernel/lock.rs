@@ -1,0 +1,89 @@
+//! The two locks: one that spins, one that sleeps.
+
+use core::cell::UnsafeCell;
+
+use haiku_sys as sys;
+use tuntap_driver::Lock;
+
+/// A spinning lock for sections of constant time. Interrupts are off on this CPU meanwhile: a holder that lost the CPU
+/// to the stack's reader, which is a real-time thread, would keep it spinning.
+pub struct SpinLock<T>(spin::Mutex<T>);
+
+impl<T> SpinLock<T> {
+    /// A free lock, in a static too.
+    pub const fn free(value: T) -> Self {
+        Self(spin::Mutex::new(value))
+    }
+}
+
+impl<T: Send> Lock<T> for SpinLock<T> {
+    fn new(value: T) -> Self {
+        Self::free(value)
+    }
+
+    #[inline]
+    fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: always allowed; undone below, for a section cannot unwind.
+        let status = unsafe { sys::disable_interrupts() };
+        let result = section(&mut self.0.lock());
+        // SAFETY: the status that `disable_interrupts` just returned.
+        unsafe { sys::restore_interrupts(status) };
+        result
+    }
+
+    fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
+        // SAFETY: always allowed; undone below, for a section cannot unwind.
+        let status = unsafe { sys::disable_interrupts() };
+        let result = self.0.try_lock().map(|mut value| section(&mut value));
+        // SAFETY: the status that `disable_interrupts` just returned.
+        unsafe { sys::restore_interrupts(status) };
+        result
+    }
+}
+
+/// The kernel's own mutex around a value, for what happens rarely.
+pub struct KernelMutex<T> {
+    /// The kernel's block must stay where it was initialised, so that is done when it is first locked.
+    ready: spin::Once<()>,
+    block: UnsafeCell<sys::mutex>,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the mutex lets one thread at a time reach the value.
+unsafe impl<T: Send> Sync for KernelMutex<T> {}
+// SAFETY: nothing in it belongs to a thread while it is free, and only a free one can be moved.
+unsafe impl<T: Send> Send for KernelMutex<T> {}
+
+impl<T: Send> Lock<T> for KernelMutex<T> {
+    fn new(value: T) -> Self {
+        Self {
+            ready: spin::Once::new(),
+            block: UnsafeCell::new(sys::mutex::uninitialised()),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        let block = self.block.get();
+        self.ready.call_once(|| {
+            // SAFETY: the block is ours, unused so far, and stays here: `with` borrows `self`.
+            unsafe { sys::mutex_init(block, c"tun_tap".as_ptr()) };
+        });
+        // SAFETY: initialised above; no section locks the mutex it runs under.
+        unsafe { sys::mutex_lock(block) };
+        // SAFETY: the mutex is ours, so nobody else has a reference.
+        let result = section(unsafe { &mut *self.value.get() });
+        // SAFETY: locked above by this thread.
+        unsafe { sys::mutex_unlock(block) };
+        result
+    }
+}
+
+impl<T> Drop for KernelMutex<T> {
+    fn drop(&mut self) {
+        if self.ready.is_completed() {
+            // SAFETY: initialised, and nobody holds it: this is the only reference.
+            unsafe { sys::mutex_destroy(self.block.get()) };
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Haiku, as the device core wants an operating system.
+
+mod lock;
+mod module;
+mod packet;
+mod select;
+mod semaphore;
+mod user;
+
+pub use lock::{KernelMutex, SpinLock};
+pub(crate) use module::{device_link_changed, give_modules_back, take_modules};
+pub use packet::{NetBuffer, PacketList};
+pub(crate) use select::event;
+pub use select::{SelectEntry, SelectPool};
+pub use semaphore::Semaphore;
+pub use user::UserSlice;
+
+use tuntap_driver::Kernel;
+
+/// Haiku.
+#[derive(Debug)]
+pub enum Haiku {}
+
+impl Kernel for Haiku {
+    type Packet = NetBuffer;
+    type Fifo = PacketList;
+    type User = UserSlice;
+    type Lock<T: Send> = SpinLock<T>;
+    type Mutex<T: Send> = KernelMutex<T>;
+    type WaitPoint = Semaphore;
+    type Poll = SelectPool;
+}

@@ -1,0 +1,65 @@
+//! The two modules of the network stack that the add-on calls.
+
+use core::ffi::CStr;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use haiku_sys as sys;
+
+static BUFFER: AtomicPtr<sys::net_buffer_module_info> = AtomicPtr::new(null_mut());
+static STACK: AtomicPtr<sys::net_stack_module_info> = AtomicPtr::new(null_mut());
+
+/// Takes a reference to each of the stack's modules. While a role has one, packets can be made and the stack can be told
+/// things.
+///
+/// # Errors
+///
+/// Whatever the kernel says of the one it could not load.
+pub(crate) fn take_modules() -> Result<(), sys::status_t> {
+    take(sys::NET_STACK_MODULE_NAME, &STACK)?;
+    take(sys::NET_BUFFER_MODULE_NAME, &BUFFER).inspect_err(|_| put(sys::NET_STACK_MODULE_NAME))
+}
+
+/// Gives the references of [`take_modules`] back.
+pub(crate) fn give_modules_back() {
+    put(sys::NET_BUFFER_MODULE_NAME);
+    put(sys::NET_STACK_MODULE_NAME);
+}
+
+fn take<T>(name: &CStr, place: &AtomicPtr<T>) -> Result<(), sys::status_t> {
+    let mut module = null_mut();
+    // SAFETY: a C string, and a place for the module's address.
+    let status = unsafe { sys::get_module(name.as_ptr(), &raw mut module) };
+    if status != sys::B_OK {
+        return Err(status);
+    }
+    // Each role takes its own references, and all find the same table.
+    place.store(module.cast(), Ordering::Release);
+    Ok(())
+}
+
+fn put(name: &CStr) {
+    // SAFETY: a reference to it was taken before.
+    unsafe { sys::put_module(name.as_ptr()) };
+}
+
+/// The module that owns packets. `None` only before any role has started.
+#[inline]
+pub(super) fn buffer() -> Option<&'static sys::net_buffer_module_info> {
+    // SAFETY: null, or the kernel's table, which stays while a role has its reference; and whoever has a packet, a
+    // descriptor or an interface keeps a role.
+    unsafe { BUFFER.load(Ordering::Acquire).as_ref() }
+}
+
+/// Tells the stack that an interface's link came or went.
+///
+/// # Safety
+/// The device is one that the stack knows, and stays until this returns.
+pub(crate) unsafe fn device_link_changed(device: *mut sys::net_device) {
+    // SAFETY: as in `buffer`.
+    let stack = unsafe { STACK.load(Ordering::Acquire).as_ref() };
+    if let Some(changed) = stack.and_then(|stack| stack.device_link_changed) {
+        // SAFETY: the caller's promise.
+        unsafe { changed(device) };
+    }
+}

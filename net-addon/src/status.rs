@@ -1,0 +1,32 @@
+//! The C edge: results of the core as results of Haiku's.
+
+use haiku_sys::{
+    B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_OK, B_WOULD_BLOCK, EBUSY, EINVAL, EMSGSIZE, ENETDOWN,
+    ENOBUFS, ENXIO, status_t,
+};
+use tuntap_driver::Error;
+
+/// What Haiku calls an error.
+pub(crate) const fn to_status(error: Error) -> status_t {
+    match error {
+        Error::WouldBlock => B_WOULD_BLOCK,
+        Error::Interrupted => B_INTERRUPTED,
+        Error::Closed => B_FILE_ERROR,
+        Error::Gone => ENXIO,
+        Error::NetworkDown => ENETDOWN,
+        Error::Busy => EBUSY,
+        Error::Invalid => EINVAL,
+        Error::TooLong => EMSGSIZE,
+        Error::QueueFull => ENOBUFS,
+        Error::NoMemory => B_NO_MEMORY,
+        Error::BadAddress => B_BAD_ADDRESS,
+    }
+}
+
+/// What Haiku calls a result.
+pub(crate) fn status(result: Result<(), status_t>) -> status_t {
+    match result {
+        Ok(()) => B_OK,
+        Err(status) => status,
+    }
+}

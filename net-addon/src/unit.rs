@@ -1,0 +1,108 @@
+//! A unit: a device of the core's, and the interface that the stack may have made for it.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use haiku_sys as sys;
+use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
+
+use crate::kernel::{Haiku, KernelMutex, device_link_changed};
+use crate::settings;
+
+/// `tun/0`, say. Lives while somebody has it open or an interface is attached to it.
+pub struct Unit<M: Mode> {
+    /// Which of its kind it is.
+    pub number: usize,
+    /// The device itself.
+    pub device: Device<M, Haiku>,
+    interface: KernelMutex<Interface>,
+}
+
+/// The stack's view of the unit's interface; null while there is none.
+struct Interface(*mut sys::net_device);
+
+// SAFETY: a `net_device` belongs to no thread; what of it is written here is written atomically.
+unsafe impl Send for Interface {}
+
+impl<M: Mode> Unit<M> {
+    /// A unit with an address of its own and everything else as the settings say.
+    pub(crate) fn new(number: usize) -> Result<Self, Error> {
+        let settings = settings::current();
+        let device = Device::new(random_address(), settings.mtu)?;
+        device.set_to_user_limits(settings.limits);
+        device.set_to_stack_limits(settings.limits);
+        Ok(Self { number, device, interface: KernelMutex::new(Interface(core::ptr::null_mut())) })
+    }
+
+    /// The stack has an interface for the unit now.
+    ///
+    /// # Safety
+    /// `interface` stays alive until [`Self::interface_gone`] has returned.
+    pub(crate) unsafe fn interface_made(&self, interface: *mut sys::net_device) {
+        self.interface.with(|current| current.0 = interface);
+        self.sync_link();
+    }
+
+    /// It has it no longer; nobody looks at it once this has returned.
+    pub(crate) fn interface_gone(&self, interface: *mut sys::net_device) {
+        self.interface.with(|current| {
+            if current.0 == interface {
+                current.0 = core::ptr::null_mut();
+            }
+        });
+    }
+
+    /// Brings `IFF_LINK` in line with whether anybody listens, and tells the stack if that changed.
+    pub(crate) fn sync_link(&self) {
+        self.interface.with(|interface| {
+            if interface.0.is_null() {
+                return;
+            }
+            let link = self.device.has_link() || settings::current().link_always;
+            // SAFETY: the interface is alive while it is noted here.
+            if unsafe { set_flag(interface.0, sys::IFF_LINK, link) } {
+                // SAFETY: as above; the stack only sends a notification, and takes no lock of ours.
+                unsafe { device_link_changed(interface.0) };
+            }
+        });
+    }
+
+    /// Shows the interface its address, which a program has set.
+    pub(crate) fn sync_address(&self) {
+        let [a, b, c, d, e, f] = self.device.link().address;
+        self.interface.with(|interface| {
+            if interface.0.is_null() {
+                return;
+            }
+            // SAFETY: the interface is alive while it is noted here; the stack reads the bytes unlocked, as it does
+            // those of any device.
+            let address = unsafe { &mut (*interface.0).address };
+            address.length = 6;
+            if let Some(bytes) = address.data.first_chunk_mut() {
+                *bytes = [a, b, c, d, e, f];
+            }
+        });
+    }
+}
+
+/// Sets or clears a flag of an interface, and says whether that changed it. The stack sets others of the same word, so
+/// it is one atomic step.
+///
+/// # Safety
+/// `interface` is alive.
+pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bool) -> bool {
+    // SAFETY: the caller's promise.
+    let flags = unsafe { &raw mut (*interface).flags };
+    // SAFETY: the word is aligned and alive; the stack's own accesses are plain ones of a single instruction each.
+    let flags = unsafe { AtomicU32::from_ptr(flags) };
+    let before = if on { flags.fetch_or(flag, Ordering::Relaxed) } else { flags.fetch_and(!flag, Ordering::Relaxed) };
+    (before & flag != 0) != on
+}
+
+/// A random address for one station, administered locally (IEEE 802: the second bit set, the first clear).
+fn random_address() -> LinkAddress {
+    // SAFETY: a plain call.
+    let random = || unsafe { sys::secure_random_value() }.to_le_bytes();
+    let [a, b, c, d] = random();
+    let [e, f, ..] = random();
+    [(a & 0xfc) | 0x02, b, c, d, e, f]
+}

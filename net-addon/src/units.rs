@@ -1,0 +1,146 @@
+//! All units of a mode: which exist, which nodes there are, and who keeps a unit alive.
+
+use core::ops::Deref;
+
+use tuntap_driver::{Error, Lock, Mode};
+use tuntap_tap::Tap;
+use tuntap_tun::Tun;
+
+use crate::kernel::SpinLock;
+use crate::shared::Shared;
+use crate::unit::Unit;
+
+/// How many units of each mode there can be.
+pub const UNITS: usize = 256;
+
+static TUN: Units<Tun> = Units::new();
+static TAP: Units<Tap> = Units::new();
+
+/// A mode that has units: each has its own table of them, in a static that generic code can find.
+pub trait Kind: Mode + Sized {
+    /// The table.
+    fn units() -> &'static Units<Self>;
+}
+
+impl Kind for Tun {
+    fn units() -> &'static Units<Self> {
+        &TUN
+    }
+}
+
+impl Kind for Tap {
+    fn units() -> &'static Units<Self> {
+        &TAP
+    }
+}
+
+/// One place in the table.
+struct Slot<M: Mode> {
+    unit: Option<Shared<Unit<M>>>,
+    /// How many leases there are.
+    leases: u32,
+    /// Whether it ever had one: then its node stays, so that no node goes while somebody looks at it.
+    used: bool,
+}
+
+/// The units of one mode.
+pub struct Units<M: Mode> {
+    slots: SpinLock<[Slot<M>; UNITS]>,
+}
+
+/// A claim on a unit. The unit goes with the last one.
+pub struct Lease<M: Kind> {
+    unit: Shared<Unit<M>>,
+}
+
+impl<M: Kind> Units<M> {
+    const fn new() -> Self {
+        Self { slots: SpinLock::free([const { Slot { unit: None, leases: 0, used: false } }; UNITS]) }
+    }
+
+    /// Leases a unit, which is made if need be. Also says whether a node has to be published for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there is no such number, [`Error::NoMemory`].
+    pub(crate) fn lease(&self, number: usize) -> Result<(Lease<M>, NewNode), Error> {
+        if let Some(leased) = self.lease_existing(number) {
+            return Ok(leased);
+        }
+        // Made with the lock free, for that allocates. If somebody else was quicker, this one goes unused.
+        let fresh = Shared::new(Unit::new(number)?)?;
+        self.slots
+            .with(|slots| {
+                let slot = slots.get_mut(number).ok_or(Error::Invalid)?;
+                Ok(slot.lease(Some(&fresh)))
+            })
+            .and_then(|leased: Option<(Shared<Unit<M>>, NewNode)>| leased.ok_or(Error::Invalid))
+            .map(|(unit, node)| (Lease { unit }, node))
+    }
+
+    fn lease_existing(&self, number: usize) -> Option<(Lease<M>, NewNode)> {
+        let (unit, node) = self.slots.with(|slots| slots.get_mut(number)?.lease(None))?;
+        Some((Lease { unit }, node))
+    }
+
+    /// The lowest number without a unit.
+    pub(crate) fn lowest_free(&self) -> Option<usize> {
+        self.slots.with(|slots| slots.iter().position(|slot| slot.unit.is_none()))
+    }
+
+    /// Whether a unit has a node: each that was ever used, and the lowest that was not.
+    pub(crate) fn has_node(&self, number: usize) -> bool {
+        self.slots.with(|slots| {
+            let unused = slots.iter().position(|slot| !slot.used);
+            unused == Some(number) || slots.get(number).is_some_and(|slot| slot.used)
+        })
+    }
+
+    /// A unit, for a debugger, which cannot wait for a lock.
+    pub(crate) fn glance(&self, number: usize) -> Option<Shared<Unit<M>>> {
+        self.slots.try_with(|slots| slots.get(number)?.unit.clone())?
+    }
+}
+
+/// Whether a lease was the first ever of its unit, so that another node is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewNode {
+    Due,
+    NotDue,
+}
+
+impl<M: Mode> Slot<M> {
+    /// Counts one lease more, of the unit that is there or else of `fresh`.
+    fn lease(&mut self, fresh: Option<&Shared<Unit<M>>>) -> Option<(Shared<Unit<M>>, NewNode)> {
+        let unit = match (&self.unit, fresh) {
+            (Some(unit), _) => unit.clone(),
+            (None, Some(fresh)) => fresh.clone(),
+            (None, None) => return None,
+        };
+        self.unit = Some(unit.clone());
+        self.leases += 1;
+        let node = if self.used { NewNode::NotDue } else { NewNode::Due };
+        self.used = true;
+        Some((unit, node))
+    }
+}
+
+impl<M: Kind> Deref for Lease<M> {
+    type Target = Unit<M>;
+
+    fn deref(&self) -> &Unit<M> {
+        &self.unit
+    }
+}
+
+impl<M: Kind> Drop for Lease<M> {
+    fn drop(&mut self) {
+        // The unit itself is dropped with the lock free, for that calls out.
+        let last = M::units().slots.with(|slots| {
+            let slot = slots.get_mut(self.unit.number)?;
+            slot.leases = slot.leases.saturating_sub(1);
+            if slot.leases == 0 { slot.unit.take() } else { None }
+        });
+        drop(last);
+    }
+}
