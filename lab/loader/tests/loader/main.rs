@@ -1,0 +1,6 @@
+//! The loader on a small add-on made by hand: without fault, with one fault at a time, and damaged at random.
+
+mod fixture;
+mod loading;
+mod random;
+mod rules;
