@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr};
 use tuntap_ptp::{HEAD_TO_STACK, HEAD_TO_USER, MacAddress, Reply, Responder, Verdict};
@@ -72,9 +72,8 @@ fn packets(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(
-    /// Ordinary packets of both versions.
-    verdict,
-    packets
-);
-criterion_main!(verdict);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    packets(&mut criterion);
+    criterion.final_summary();
+}
