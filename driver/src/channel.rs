@@ -59,6 +59,13 @@ pub(crate) enum Wait {
     Until(Interruptible),
 }
 
+/// What a consumer finds.
+enum Next<P> {
+    Taken(Option<P>),
+    Unwanted,
+    ToCome,
+}
+
 /// Whom to wake once the lock is let go.
 #[derive(Default)]
 struct Wakes {
@@ -244,24 +251,29 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// Takes the next packet, waiting for one if need be.
     pub(crate) fn pop(&self, wait: Wait) -> Result<K::Packet, Error> {
+        self.pop_if(wait, |_| true)?.ok_or(Error::WouldBlock)
+    }
+
+    /// Takes the next packet if its length is wanted, waiting for one if need be. `None` leaves it where it is.
+    pub(crate) fn pop_if(&self, wait: Wait, wanted: impl Fn(usize) -> bool) -> Result<Option<K::Packet>, Error> {
         loop {
-            let taken = self.with(|state| {
+            let next = self.with(|state| {
                 state.serving?;
-                let packet = state.take();
-                if packet.is_none() {
+                if state.packets == 0 {
                     if wait == Wait::No {
                         return Err(Error::WouldBlock);
                     }
                     state.waiting_consumers += 1;
+                    return Ok(Next::ToCome);
                 }
-                Ok(packet)
+                if wanted(state.queue.front_length()) { Ok(Next::Taken(state.take())) } else { Ok(Next::Unwanted) }
             })?;
-            match (taken, wait) {
-                (Some(packet), _) => return Ok(packet),
-                (None, Wait::Until(interruptible)) => {
+            match (next, wait) {
+                (Next::Taken(packet), _) => return Ok(packet),
+                (Next::Unwanted, _) | (Next::ToCome, Wait::No) => return Ok(None),
+                (Next::ToCome, Wait::Until(interruptible)) => {
                     self.sleep(&self.consumers, interruptible, |state| &mut state.waiting_consumers)?;
                 }
-                (None, Wait::No) => return Err(Error::WouldBlock),
             }
         }
     }

@@ -13,6 +13,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod batch;
 mod channel;
 mod counters;
 mod descriptor;
@@ -25,6 +26,7 @@ mod ready;
 mod to_stack;
 mod to_user;
 
+pub use batch::Batch;
 pub use channel::{Backlog, Limits};
 pub use counters::{Counters, DropReason, Refusal, Statistics};
 pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};

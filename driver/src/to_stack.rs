@@ -20,7 +20,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Copies the packet that lies from `start` to `end` in the program's memory, once.
-    fn copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
+    pub(crate) fn copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         let link = self.link.get();
         if length < M::LINK.shortest {

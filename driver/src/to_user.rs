@@ -83,27 +83,40 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if user.is_empty() {
             return Ok(0);
         }
+        let framing = descriptor.framing();
+        if user.len() < framing.length() {
+            return Err(Error::Invalid);
+        }
         let packet = self.to_user.pop(waiting(descriptor))?;
-        let read = self.copy_out(&packet, descriptor.framing(), user, 0);
-        if let Err(error) = read {
-            self.to_user.with(|state| {
-                state.counters.delivered -= 1;
-                state.counters.delivered_bytes -= packet.len() as u64;
-                state.counters.drop(match error {
-                    Error::BadAddress => DropReason::BadAddress,
-                    _ => DropReason::Malformed,
-                });
-            });
+        let read = self.copy_out(&packet, framing, user, 0);
+        if read.is_err() {
+            self.lose(&packet);
         }
         read
     }
 
+    /// A packet that was taken from the queue did not reach the program.
+    pub(crate) fn lose(&self, packet: &K::Packet) {
+        self.to_user.with(|state| {
+            state.counters.delivered -= 1;
+            state.counters.delivered_bytes -= packet.len() as u64;
+            state.counters.drop(DropReason::BadAddress);
+        });
+    }
+
     /// Copies one packet into the program's memory, behind what the framing puts in front of it.
-    fn copy_out(&self, packet: &K::Packet, framing: Framing, user: &K::User, at: usize) -> Result<usize, Error> {
+    pub(crate) fn copy_out(
+        &self,
+        packet: &K::Packet,
+        framing: Framing,
+        user: &K::User,
+        at: usize,
+    ) -> Result<usize, Error> {
         let room = user.len().saturating_sub(at);
         let in_front = framing.length();
+        // Checked before a packet is taken for it.
         if room < in_front {
-            return Err(Error::Invalid);
+            return Err(Error::BadAddress);
         }
         let whole = packet.len().saturating_sub(M::LINK.hidden_header);
         let copied = whole.min(room - in_front);

@@ -1,0 +1,44 @@
+//! The two kinds of lock.
+
+use tuntap_driver::Lock;
+
+use crate::fake::Task;
+use crate::sync::Mutex;
+
+/// A lock that spins with interrupts off: the kernel dies if its holder sleeps.
+pub(crate) struct Spinning<T>(Mutex<T>);
+
+impl<T: Send> Lock<T> for Spinning<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        let task = Task::current();
+        task.must_not_spin("a second spinning lock");
+        let mut value = self.0.lock().unwrap();
+        task.spins(true);
+        let result = section(&mut value);
+        task.spins(false);
+        result
+    }
+}
+
+/// A lock that puts to sleep whoever finds it taken.
+pub(crate) struct Sleeping<T>(Mutex<T>);
+
+impl<T: Send> Lock<T> for Sleeping<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        let task = Task::current();
+        task.must_hold_nothing("a sleeping lock");
+        let mut value = self.0.lock().unwrap();
+        task.takes_sleeping_lock();
+        let result = section(&mut value);
+        task.leaves_sleeping_lock();
+        result
+    }
+}

@@ -1,0 +1,42 @@
+//! A kernel for tests, which punishes what a real one would die of.
+//!
+//! [`Fake`] implements the driver's `Kernel`. It panics when something that may sleep, fault, allocate or call out is
+//! done under a spinning lock, when a device leaves a packet, a wake or a select behind, and when memory of a program's
+//! is fetched twice. What runs and when is decided by a scheduler: the threads of the machine, shuttle's or loom's.
+//! Each test crate names its own in a module `sync`: `Mutex`, `Condvar`, `thread` and `thread_local`.
+//!
+//! [`Rig`] is a device on this kernel, with all that is checked at its end; [`World`] is what the kernel knows.
+#![allow(dead_code, reason = "every test crate needs its own part of it")]
+
+mod locks;
+mod memory;
+mod packet;
+mod poll;
+mod rig;
+mod toy;
+mod wait;
+mod world;
+
+#[allow(unused_imports, reason = "every test crate needs its own part of it")]
+pub(crate) use {
+    memory::{UNTOUCHED, User},
+    packet::{Packet, Queue},
+    poll::Entry,
+    rig::Rig,
+    toy::{ARP, IPV4, IPV6, OWN, ToyTap, ToyTun, frame, packet4, packet6},
+    wait::WaitPoint,
+    world::{Task, World},
+};
+
+/// The kernel. Everything it knows is in the [`World`] of the thread that calls.
+pub(crate) enum Fake {}
+
+impl tuntap_driver::Kernel for Fake {
+    type Packet = Packet;
+    type Fifo = Queue;
+    type User = User;
+    type Lock<T: Send> = locks::Spinning<T>;
+    type Mutex<T: Send> = locks::Sleeping<T>;
+    type WaitPoint = WaitPoint;
+    type Poll = poll::Pool;
+}

@@ -1,0 +1,109 @@
+//! A device on the fake kernel, and what must be so at its end.
+
+use std::sync::Arc;
+
+use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, Error, Mode, SendError};
+
+use crate::fake::{Fake, OWN, Packet, User, World};
+
+/// A device under test. At the end no packet, wake or select may be left, and every packet must be accounted for.
+pub(crate) struct Rig<M: Mode> {
+    pub(crate) world: Arc<World>,
+    pub(crate) device: Arc<Device<M, Fake>>,
+}
+
+/// Who calls a [`Rig`]'s device from another thread.
+pub(crate) type Shared<M> = Arc<Device<M, Fake>>;
+
+impl<M: Mode> Rig<M> {
+    /// A unit that nobody has open and no interface is attached to.
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let device = Device::new(OWN, 1500).expect("memory enough");
+        Self { world, device: Arc::new(device) }
+    }
+
+    /// A unit with an interface that is up, and a descriptor of it.
+    pub(crate) fn running(blocking: Blocking) -> (Self, Descriptor) {
+        let rig = Self::new();
+        rig.device.attach();
+        rig.device.up();
+        let descriptor = rig.device.open(blocking).expect("a free unit");
+        (rig, descriptor)
+    }
+
+    /// The device, for another thread.
+    pub(crate) fn share(&self) -> Shared<M> {
+        Arc::clone(&self.device)
+    }
+
+    /// The stack sends a frame.
+    pub(crate) fn send(&self, frame: &[u8]) -> Result<(), Error> {
+        send(&self.device, frame)
+    }
+
+    /// The program reads into a buffer that any packet fits in.
+    pub(crate) fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        read(&self.device, descriptor)
+    }
+
+    /// The program writes a packet.
+    pub(crate) fn write(&self, descriptor: &Descriptor, packet: &[u8]) -> Result<usize, Error> {
+        self.device.write(descriptor, &User::holding(packet))
+    }
+
+    /// The stack's reader takes a frame. There must be one, or none to come: this thread cannot wait.
+    pub(crate) fn receive(&self) -> Result<Vec<u8>, Error> {
+        self.device.receive().map(|packet| packet.bytes().to_vec())
+    }
+
+    /// The program closes its descriptor, and the last call of it has returned.
+    pub(crate) fn close_and_free(&self) {
+        self.device.close();
+        self.device.free();
+    }
+
+    /// Checks the books of a device at rest.
+    #[track_caller]
+    pub(crate) fn check_accounts(&self) {
+        let statistics = self.device.statistics();
+        balance("to user", &statistics.to_user, statistics.to_user_queued);
+        balance("to stack", &statistics.to_stack, statistics.to_stack_queued);
+        let queued = statistics.to_user_queued.packets + statistics.to_stack_queued.packets;
+        assert_eq!(self.world.packets(), queued as usize, "packets alive are those in the queues");
+    }
+}
+
+#[track_caller]
+fn balance(direction: &str, counters: &Counters, queued: Backlog) {
+    let accounted = counters.accounted() + u64::from(queued.packets);
+    assert_eq!(counters.accepted, accounted, "{direction}: {counters:?}, queued {queued:?}");
+}
+
+impl<M: Mode> Drop for Rig<M> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.check_accounts();
+        // Nobody else has the device now. What is in its queues is dropped with it.
+        let spare = Device::new(OWN, 1500).expect("memory enough");
+        let device = std::mem::replace(&mut self.device, Arc::new(spare));
+        assert!(Arc::into_inner(device).is_some(), "a thread was left behind");
+        assert_eq!(self.world.packets(), 0, "packets were left behind");
+    }
+}
+
+/// The stack sends a frame; if it is refused, it comes back.
+pub(crate) fn send<M: Mode>(device: &Device<M, Fake>, frame: &[u8]) -> Result<(), Error> {
+    device.send(Packet::new(frame)).map_err(|SendError { packet, error }| {
+        assert_eq!(packet.bytes(), frame, "the frame that comes back is the one that was sent");
+        error
+    })
+}
+
+/// The program reads into a buffer that any packet fits in.
+pub(crate) fn read<M: Mode>(device: &Device<M, Fake>, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+    let user = User::room(2000);
+    device.read(descriptor, &user).map(|length| user.first(length))
+}

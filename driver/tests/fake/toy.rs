@@ -1,0 +1,142 @@
+//! Two modes small enough to see through: one that hides the link header and answers, one that does neither.
+
+use tuntap_driver::{DropReason, Error, FrameHeader, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+
+/// The interface's address in the tests.
+pub(crate) const OWN: LinkAddress = [2, 0, 0, 0, 0, 1];
+/// Ethernet types.
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
+pub(crate) const ARP: u16 = 0x0806;
+
+/// A frame for this interface.
+pub(crate) fn frame(ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    [&OWN, &[2, 0, 0, 0, 0, 9], &ether_type.to_be_bytes()[..], payload].concat()
+}
+
+/// An IPv4 packet, as far as the toys look, with something of its own in every byte. Even a single byte has both a
+/// version and four bits of `mark`.
+pub(crate) fn packet4(mark: u8, length: usize) -> Vec<u8> {
+    packet(0x40, mark, length)
+}
+
+/// An IPv6 packet likewise.
+pub(crate) fn packet6(mark: u8, length: usize) -> Vec<u8> {
+    packet(0x60, mark, length)
+}
+
+fn packet(version: u8, mark: u8, length: usize) -> Vec<u8> {
+    // From 0 to 0x6f: never what untouched or freed memory holds.
+    let byte = |at: usize| ((usize::from(mark) * 13 + at) % 0x70) as u8;
+    (0..length).map(|at| if at == 0 { version | mark & 15 } else { byte(at) }).collect()
+}
+
+/// What the toy TUN remembers of an interface.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    address: LinkAddress,
+    questions: u8,
+}
+
+/// Room for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Reply(Vec<u8>);
+
+impl AsRef<[u8]> for Reply {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// IP packets for the program, frames for the stack. Answers ARP with its address and the number of the question.
+#[derive(Debug)]
+pub(crate) enum ToyTun {}
+
+impl Mode for ToyTun {
+    const NAME: &'static str = "toytun";
+    const LINK: LinkSpec = LinkSpec {
+        flags: LinkFlags::POINT_TO_POINT,
+        header_length: FrameHeader::ETHERNET,
+        hidden_header: FrameHeader::ETHERNET,
+        shortest: 1,
+        overhead: 0,
+    };
+    const HEAD_TO_USER: usize = 20;
+    const HEAD_TO_STACK: usize = 4;
+
+    type State = Memory;
+    type Reply = Reply;
+
+    fn state(address: LinkAddress) -> Memory {
+        Memory { address, questions: 0 }
+    }
+
+    fn set_address(memory: &mut Memory, address: LinkAddress) {
+        memory.address = address;
+    }
+
+    fn to_user(memory: &mut Memory, head: &[u8], length: usize, reply: &mut Reply) -> Verdict {
+        assert_eq!(head.len(), length.min(Self::HEAD_TO_USER));
+        let Some(&[high, low]) = head.get(12..14) else { return Verdict::Drop(DropReason::Malformed) };
+        match u16::from_be_bytes([high, low]) {
+            _ if length <= Self::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
+            IPV4 | IPV6 => Verdict::Deliver,
+            ARP => {
+                memory.questions += 1;
+                reply.0 = frame(ARP, &[&memory.address[..], &[memory.questions]].concat());
+                Verdict::Answer
+            }
+            _ => Verdict::Drop(DropReason::NotIp),
+        }
+    }
+
+    fn to_stack(link: &Link, head: &[u8], length: usize) -> Result<ToStack, Error> {
+        assert_eq!(head.len(), length.min(Self::HEAD_TO_STACK));
+        let [high, low] = match head.first().map(|byte| byte >> 4) {
+            Some(4) => IPV4,
+            Some(6) => IPV6,
+            _ => return Err(Error::Invalid),
+        }
+        .to_be_bytes();
+        let [a, b, c, d, e, f] = link.address;
+        Ok(ToStack::Deliver(FrameHeader::ethernet([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
+    }
+}
+
+/// Frames on either side, filtered by their destination.
+#[derive(Debug)]
+pub(crate) enum ToyTap {}
+
+impl Mode for ToyTap {
+    const NAME: &'static str = "toytap";
+    const LINK: LinkSpec = LinkSpec {
+        flags: LinkFlags::BROADCAST.union(LinkFlags::MULTICAST),
+        header_length: FrameHeader::ETHERNET,
+        hidden_header: 0,
+        shortest: FrameHeader::ETHERNET,
+        overhead: FrameHeader::ETHERNET + 4,
+    };
+    const HEAD_TO_USER: usize = 0;
+    const HEAD_TO_STACK: usize = FrameHeader::ETHERNET;
+
+    type State = ();
+    type Reply = Reply;
+
+    fn state(_: LinkAddress) {}
+
+    fn set_address((): &mut (), _: LinkAddress) {}
+
+    fn to_user((): &mut (), head: &[u8], length: usize, _: &mut Reply) -> Verdict {
+        assert_eq!(head, []);
+        if length < FrameHeader::ETHERNET { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
+    }
+
+    fn to_stack(link: &Link, head: &[u8], _: usize) -> Result<ToStack, Error> {
+        let destination = head.first_chunk::<6>().ok_or(Error::Invalid)?;
+        if destination[0] & 1 != 0 || link.promiscuous || *destination == link.address {
+            Ok(ToStack::Deliver(FrameHeader::NONE))
+        } else {
+            Ok(ToStack::Drop(DropReason::NotForUs))
+        }
+    }
+}
