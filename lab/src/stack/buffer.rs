@@ -1,0 +1,150 @@
+//! A packet of the emulated kernel, owned.
+//!
+//! Everything goes through the table of `network/stack/buffer/v1`, as it would on Haiku, so that the kernel's ledger
+//! and its fault injection see what the stack does with packets.
+
+use std::ptr::{self, NonNull};
+
+use haiku_kernel::net_buffer;
+use haiku_sys::{B_NO_MEMORY, B_OK, net_buffer as Raw, net_buffer_module_info, sockaddr_dl, status_t};
+
+/// Bytes that the stack keeps free in front of what it sends, for the headers of the layers below.
+const HEADER_SPACE: usize = 256;
+
+/// The table that owns packets.
+fn module() -> &'static net_buffer_module_info {
+    net_buffer::module()
+}
+
+/// Success as `Ok`, anything else as the error it is.
+pub(crate) fn check(status: status_t) -> Result<(), status_t> {
+    if status == B_OK { Ok(()) } else { Err(status) }
+}
+
+/// A packet; freed when dropped.
+#[derive(Debug)]
+pub(crate) struct Packet(NonNull<Raw>);
+
+// SAFETY: a packet has one owner at a time and the module does not care on which thread that is.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    /// A packet with these bytes.
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, status_t> {
+        let create = module().create.ok_or(B_NO_MEMORY)?;
+        // SAFETY: `create` takes any size.
+        let raw = NonNull::new(unsafe { create(HEADER_SPACE) }).ok_or(B_NO_MEMORY)?;
+        let packet = Self(raw);
+        let append = module().append.ok_or(B_NO_MEMORY)?;
+        // SAFETY: the packet is ours and the bytes are there for as long as the call lasts.
+        check(unsafe { append(raw.as_ptr(), bytes.as_ptr().cast(), bytes.len()) })?;
+        Ok(packet)
+    }
+
+    /// Takes over a packet that a device handed up.
+    ///
+    /// # Safety
+    /// The packet is alive and the caller's to give away.
+    pub(crate) unsafe fn from_raw(raw: *mut Raw) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+
+    /// The packet's address, for a call that does not take it over.
+    pub(crate) fn as_ptr(&self) -> *mut Raw {
+        self.0.as_ptr()
+    }
+
+    /// Gives the packet away.
+    pub(crate) fn into_raw(self) -> *mut Raw {
+        let raw = self.0.as_ptr();
+        std::mem::forget(self);
+        raw
+    }
+
+    /// Bytes in the packet.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: the packet is alive.
+        unsafe { (*self.as_ptr()).size as usize }
+    }
+
+    /// Puts bytes in front.
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) -> Result<(), status_t> {
+        let prepend = module().prepend.ok_or(B_NO_MEMORY)?;
+        // SAFETY: the packet is ours and the bytes are there for as long as the call lasts.
+        check(unsafe { prepend(self.as_ptr(), bytes.as_ptr().cast(), bytes.len()) })
+    }
+
+    /// Copies bytes out, from the front.
+    pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<(), status_t> {
+        let read = module().read.ok_or(B_NO_MEMORY)?;
+        // SAFETY: the packet is ours and there is room for what is asked for.
+        check(unsafe { read(self.as_ptr(), 0, bytes.as_mut_ptr().cast(), bytes.len()) })
+    }
+
+    /// Removes bytes from the front.
+    pub(crate) fn remove_header(&mut self, bytes: usize) -> Result<(), status_t> {
+        let remove = module().remove_header.ok_or(B_NO_MEMORY)?;
+        // SAFETY: the packet is ours.
+        check(unsafe { remove(self.as_ptr(), bytes) })
+    }
+
+    /// All of the packet's bytes.
+    pub(crate) fn to_vec(&self) -> Result<Vec<u8>, status_t> {
+        let mut bytes = vec![0; self.len()];
+        self.read(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes the link-layer addresses and the frame's type, as the framing layer does.
+    pub(crate) fn set_link(&mut self, source: &sockaddr_dl, destination: &sockaddr_dl) {
+        // SAFETY: the module gives every packet room for two addresses of any kind.
+        unsafe { ptr::write_unaligned((*self.as_ptr()).source.cast::<sockaddr_dl>(), *source) };
+        // SAFETY: as above.
+        unsafe { ptr::write_unaligned((*self.as_ptr()).destination.cast::<sockaddr_dl>(), *destination) };
+    }
+
+    /// The link-layer address that the framing layer noted as the sender's.
+    pub(crate) fn link_source(&self) -> sockaddr_dl {
+        // SAFETY: the framing layer wrote a whole link-layer address there.
+        unsafe { ptr::read_unaligned((*self.as_ptr()).source.cast::<sockaddr_dl>()) }
+    }
+
+    /// `MSG_*`.
+    pub(crate) fn flags(&self) -> u32 {
+        // SAFETY: the packet is alive.
+        unsafe { (*self.as_ptr()).msg_flags }
+    }
+
+    /// Sets `MSG_*`.
+    pub(crate) fn set_flags(&mut self, flags: u32) {
+        // SAFETY: the packet is ours.
+        unsafe { (*self.as_ptr()).msg_flags = flags };
+    }
+
+    /// The frame's type, generic or specific.
+    pub(crate) fn frame_type(&self) -> i32 {
+        // SAFETY: the packet is alive.
+        unsafe { (*self.as_ptr()).r#type }
+    }
+
+    /// Sets the frame's type.
+    pub(crate) fn set_frame_type(&mut self, frame_type: i32) {
+        // SAFETY: the packet is ours.
+        unsafe { (*self.as_ptr()).r#type = frame_type };
+    }
+
+    /// Whether an interface address is attached, which no device may do.
+    pub(crate) fn has_interface_address(&self) -> bool {
+        // SAFETY: the packet is alive.
+        unsafe { !(*self.as_ptr()).interface_address.is_null() }
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        if let Some(free) = module().free {
+            // SAFETY: the packet is ours and nobody has it any longer.
+            unsafe { free(self.as_ptr()) };
+        }
+    }
+}

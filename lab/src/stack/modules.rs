@@ -1,0 +1,199 @@
+//! The stack's two modules as drivers see them: `network/stack/v1` and `network/stack/datalink/v1`.
+//!
+//! Only what the project's driver calls is there; the rest of either table is null, so that a call of anything else
+//! is noticed at once.
+
+use std::ffi::c_char;
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::sync::{Arc, Mutex};
+
+use haiku_kernel::modules;
+use haiku_sys::{
+    AF_INET, AF_INET6, B_BAD_VALUE, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, module_info,
+    net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address, net_route,
+    net_stack_module_info, status_t,
+};
+
+use super::Stack;
+use super::address::{Family, from_sockaddr};
+use super::fifo::lock;
+use super::interface::{Interface, InterfaceAddress};
+use super::routes::Description;
+
+/// The stack that the modules speak for.
+static CURRENT: Mutex<Option<Arc<Stack>>> = Mutex::new(None);
+
+/// One byte each, whose addresses stand for the domains.
+static DOMAINS: [u8; 2] = [4, 6];
+
+/// The domain of a family.
+pub(crate) fn domain(family: Family) -> *mut net_domain {
+    let byte = match family {
+        Family::Inet => &DOMAINS[0],
+        Family::Inet6 => &DOMAINS[1],
+    };
+    ptr::from_ref(byte).cast_mut().cast()
+}
+
+/// The family of a domain, if it is one of ours.
+fn family(of: *const net_domain) -> Option<Family> {
+    Family::ALL.into_iter().find(|family| ptr::eq(domain(*family), of))
+}
+
+/// Makes `stack` the one that the modules speak for, or none.
+pub(crate) fn set_current(stack: Option<Arc<Stack>>) {
+    let before = std::mem::replace(&mut *lock(&CURRENT), stack);
+    drop(before);
+}
+
+fn current() -> Option<Arc<Stack>> {
+    lock(&CURRENT).clone()
+}
+
+/// Registers both tables with the emulated kernel.
+pub(crate) fn register() {
+    /// The tables, made once and never freed: modules are statics.
+    struct Tables(*mut net_stack_module_info, *mut net_datalink_module_info);
+    // SAFETY: the tables are never written after they were made.
+    unsafe impl Send for Tables {}
+    // SAFETY: as above.
+    unsafe impl Sync for Tables {}
+    static TABLES: std::sync::OnceLock<Tables> = std::sync::OnceLock::new();
+    let tables = TABLES.get_or_init(|| Tables(stack_table(), datalink_table()));
+    // SAFETY: the tables live for ever.
+    unsafe { modules::register_builtin(tables.0.cast()) };
+    // SAFETY: as above.
+    unsafe { modules::register_builtin(tables.1.cast()) };
+}
+
+unsafe extern "C" fn std_ops(_op: i32) -> status_t {
+    B_OK
+}
+
+/// The C type of `std_ops`, whose variadic tail nobody uses and Rust cannot define.
+type StdOps = unsafe extern "C" fn(op: i32, ...) -> status_t;
+
+fn info(name: *const c_char) -> module_info {
+    let plain: unsafe extern "C" fn(i32) -> status_t = std_ops;
+    // SAFETY: on this ABI a variadic call with one integer argument is a plain call with it.
+    let std_ops = unsafe { std::mem::transmute::<unsafe extern "C" fn(i32) -> status_t, StdOps>(plain) };
+    module_info { name, flags: 0, std_ops: Some(std_ops) }
+}
+
+fn stack_table() -> *mut net_stack_module_info {
+    // SAFETY: all-zero bytes are a table without functions.
+    let mut table: Box<net_stack_module_info> = Box::new(unsafe { std::mem::zeroed() });
+    table.info = info(NET_STACK_MODULE_NAME.as_ptr());
+    table.get_domain = Some(get_domain);
+    table.device_link_changed = Some(device_link_changed);
+    Box::into_raw(table)
+}
+
+fn datalink_table() -> *mut net_datalink_module_info {
+    // SAFETY: all-zero bytes are a table without functions.
+    let mut table: Box<net_datalink_module_info> = Box::new(unsafe { std::mem::zeroed() });
+    table.info = info(NET_DATALINK_MODULE_NAME.as_ptr());
+    table.get_interface = Some(get_interface);
+    table.put_interface = Some(put_interface);
+    table.get_next_interface_address = Some(get_next_interface_address);
+    table.put_interface_address = Some(put_interface_address);
+    table.add_route = Some(add_route);
+    table.remove_route = Some(remove_route);
+    Box::into_raw(table)
+}
+
+unsafe extern "C" fn get_domain(family: i32) -> *mut net_domain {
+    match u32::try_from(family) {
+        Ok(AF_INET) => domain(Family::Inet),
+        Ok(AF_INET6) => domain(Family::Inet6),
+        _ => ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {
+    if let Some(stack) = current() {
+        stack.link_changed(device);
+    }
+    B_OK
+}
+
+unsafe extern "C" fn get_interface(of: *mut net_domain, index: u32) -> *mut net_interface {
+    let interface = current().zip(family(of)).and_then(|(stack, family)| stack.get_interface_at(family, index));
+    interface.map_or(ptr::null_mut(), |interface| Arc::into_raw(interface).cast_mut().cast())
+}
+
+unsafe extern "C" fn put_interface(interface: *mut net_interface) {
+    if !interface.is_null() {
+        // SAFETY: the pointer came from `get_interface`, whose reference this is.
+        drop(unsafe { Arc::from_raw(interface.cast::<Interface>()) });
+    }
+}
+
+unsafe extern "C" fn get_next_interface_address(
+    interface: *mut net_interface,
+    address: *mut *mut net_interface_address,
+) -> bool {
+    // SAFETY: the caller holds a reference to the interface; this borrows it without taking it over.
+    let interface = ManuallyDrop::new(unsafe { Arc::from_raw(interface.cast::<Interface>()) });
+    // SAFETY: the caller's variable.
+    let before = unsafe { *address };
+    let list = interface.addresses();
+    let next = if before.is_null() {
+        list.first().cloned()
+    } else {
+        let at = list.iter().position(|candidate| ptr::eq(candidate.as_c(), before));
+        // SAFETY: the reference to the previous address is taken over, as documented.
+        drop(unsafe { Arc::from_raw(before.cast::<InterfaceAddress>()) });
+        at.and_then(|at| list.get(at + 1).cloned())
+    };
+    let found = next.is_some();
+    // SAFETY: the caller's variable.
+    unsafe { *address = next.map_or(ptr::null_mut(), |next| Arc::into_raw(next).cast_mut().cast()) };
+    found
+}
+
+unsafe extern "C" fn put_interface_address(address: *mut net_interface_address) {
+    if !address.is_null() {
+        // SAFETY: the pointer came from `get_next_interface_address`, whose reference this is.
+        drop(unsafe { Arc::from_raw(address.cast::<InterfaceAddress>()) });
+    }
+}
+
+/// A driver's route in the table's terms.
+///
+/// # Safety
+/// The pointers of the route are null or valid, and the interface address is referenced by the caller.
+unsafe fn describe(route: &net_route) -> Description<Arc<InterfaceAddress>> {
+    let target = (!route.interface_address.is_null()).then(|| {
+        // SAFETY: the caller holds a reference; this borrows it and takes one of its own.
+        let borrowed = unsafe { Arc::from_raw(route.interface_address.cast::<InterfaceAddress>()) };
+        Arc::clone(&*ManuallyDrop::new(borrowed))
+    });
+    Description {
+        // SAFETY: the caller's promise.
+        destination: unsafe { from_sockaddr(route.destination) },
+        // SAFETY: as above.
+        mask: unsafe { from_sockaddr(route.mask) },
+        // SAFETY: as above.
+        gateway: unsafe { from_sockaddr(route.gateway) },
+        flags: route.flags,
+        target,
+    }
+}
+
+unsafe extern "C" fn add_route(of: *mut net_domain, route: *const net_route) -> status_t {
+    let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
+    // SAFETY: the caller's route, null or valid.
+    let Some(route) = (unsafe { route.as_ref() }) else { return B_BAD_VALUE };
+    // SAFETY: the caller's addresses.
+    stack.add_route(family, &unsafe { describe(route) }).err().unwrap_or(B_OK)
+}
+
+unsafe extern "C" fn remove_route(of: *mut net_domain, route: *const net_route) -> status_t {
+    let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
+    // SAFETY: the caller's route, null or valid.
+    let Some(route) = (unsafe { route.as_ref() }) else { return B_BAD_VALUE };
+    // SAFETY: the caller's addresses.
+    stack.remove_route(family, &unsafe { describe(route) }).err().unwrap_or(B_OK)
+}

@@ -1,0 +1,288 @@
+//! Who has which link-layer address: the cache behind ARP and behind neighbour discovery.
+//!
+//! Haiku has two copies of the same machine, one per family, each with one cache for all interfaces. A packet for an
+//! unknown neighbour waits in its entry; five questions follow a second apart, then twenty seconds of refusal.
+//! An answer from another link-layer address than the first is ignored for half an hour.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use haiku_sys::{EHOSTUNREACH, status_t};
+
+use super::Stack;
+use super::address::Family;
+use super::buffer::Packet;
+use super::ethernet::Mac;
+use super::fifo::lock;
+use super::interface::Interface;
+use super::timer::Key;
+
+/// Half an hour, after which an entry that nobody renewed goes.
+const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
+/// How long an address that did not answer is refused.
+const REJECTED_FOR: Duration = Duration::from_secs(20);
+/// The time between two questions.
+const QUESTION_EVERY: Duration = Duration::from_secs(1);
+/// How many questions are asked.
+const QUESTIONS: u32 = 5;
+
+/// Where an entry is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// One of the stack's own addresses.
+    Local,
+    /// Asked so many times; the next question is due, or the end.
+    Asking(u32),
+    /// Nobody answered.
+    Rejected,
+    /// Known, until it is stale.
+    Valid,
+    /// Could not even be asked for; goes with the next turn of the timer.
+    Doomed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    mac: Option<Mac>,
+    /// Who asks, and so who sends what waits.
+    interface: Weak<Interface>,
+    waiting: Vec<Packet>,
+}
+
+/// One family's cache.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<HashMap<IpAddr, Entry>>);
+
+/// What a look-up of one of the stack's own addresses found.
+pub(crate) struct OwnEntry {
+    /// The link-layer address to answer with.
+    pub(crate) mac: Mac,
+    /// The interface that answers.
+    pub(crate) interface: Arc<Interface>,
+}
+
+impl Cache {
+    /// Forgets everything and frees what waits.
+    pub(crate) fn clear(&self) {
+        let entries = std::mem::take(&mut *lock(&self.0));
+        drop(entries);
+    }
+
+    /// The entry of one of the stack's own addresses.
+    pub(crate) fn own(&self, address: IpAddr) -> Option<OwnEntry> {
+        let entries = lock(&self.0);
+        let entry = entries.get(&address).filter(|entry| entry.state == State::Local)?;
+        Some(OwnEntry { mac: entry.mac?, interface: entry.interface.upgrade()? })
+    }
+
+    /// Forgets an address of the stack's own.
+    pub(crate) fn remove_own(&self, address: IpAddr) {
+        let removed = lock(&self.0).remove(&address);
+        drop(removed);
+    }
+
+    /// The known neighbours, for `kdl` and `stats`.
+    pub(crate) fn list(&self) -> Vec<(IpAddr, Option<Mac>, &'static str)> {
+        let entries = lock(&self.0);
+        let mut list: Vec<_> = entries
+            .iter()
+            .map(|(address, entry)| {
+                let state = match entry.state {
+                    State::Local => "local",
+                    State::Asking(_) => "asking",
+                    State::Rejected | State::Doomed => "unreachable",
+                    State::Valid => "valid",
+                };
+                (*address, entry.mac, state)
+            })
+            .collect();
+        list.sort_by_key(|(address, ..)| *address);
+        list
+    }
+}
+
+impl Stack {
+    /// The cache of a family.
+    pub(crate) fn cache(&self, family: Family) -> &Cache {
+        match family {
+            Family::Inet => &self.arp,
+            Family::Inet6 => &self.ndp,
+        }
+    }
+
+    /// Enters one of an interface's own addresses. Fails if the cache knows it from elsewhere already.
+    pub(crate) fn set_own_neighbour(&self, interface: &Arc<Interface>, address: IpAddr, mac: Mac) -> bool {
+        let family = Family::of(address);
+        let waiting = {
+            let mut entries = lock(&self.cache(family).0);
+            let entry = entries.entry(address).or_insert_with(|| Entry {
+                state: State::Local,
+                mac: None,
+                interface: Weak::new(),
+                waiting: Vec::new(),
+            });
+            if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
+                drop(entries);
+                self.complain_of_other_mac(family, address, mac);
+                return false;
+            }
+            entry.state = State::Local;
+            entry.mac = Some(mac);
+            entry.interface = Arc::downgrade(interface);
+            std::mem::take(&mut entry.waiting)
+        };
+        self.timers.cancel(Key::Neighbour(address));
+        drop(waiting);
+        true
+    }
+
+    /// Takes note of a neighbour's address, from a question or an answer of its own, and sends what waits for it.
+    pub(crate) fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
+        let family = Family::of(address);
+        let mut entries = lock(&self.cache(family).0);
+        let entry = entries.entry(address).or_insert_with(|| Entry {
+            state: State::Valid,
+            mac: None,
+            interface: Weak::new(),
+            waiting: Vec::new(),
+        });
+        if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
+            let local = entry.state == State::Local;
+            drop(entries);
+            self.complain_of_other_mac(family, address, mac);
+            if local {
+                self.mark_duplicate(address, mac);
+            }
+            return;
+        }
+        entry.mac = Some(mac);
+        if entry.state == State::Local {
+            return;
+        }
+        self.timers.set(Key::Neighbour(address), STALE_AFTER);
+        if entry.state == State::Rejected {
+            // Haiku renews the entry without lifting the refusal: an address that answers late is unreachable for
+            // half an hour.
+            return;
+        }
+        entry.state = State::Valid;
+        let Some(interface) = entry.interface.upgrade() else { return };
+        // As on Haiku, what waited is sent while the cache is locked: a driver that came back to it would hang.
+        for packet in std::mem::take(&mut entry.waiting) {
+            let _ = self.send_to(&interface, family, packet, mac);
+        }
+        drop(entries);
+    }
+
+    fn complain_of_other_mac(&self, family: Family, address: IpAddr, [a, b, c, d, e, f]: Mac) {
+        let protocol = match family {
+            Family::Inet => "ARP",
+            Family::Inet6 => "NDP",
+        };
+        self.log(&format!(
+            "{protocol} host {address} updated with different hardware address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}."
+        ));
+    }
+
+    /// Somebody else answers for one of our addresses.
+    fn mark_duplicate(&self, address: IpAddr, [a, b, c, d, e, f]: Mac) {
+        for own in self.local_addresses(address) {
+            if !own.duplicate.swap(true, Ordering::SeqCst) {
+                self.log(&format!(
+                    "{}: {address} is in use by {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} too: duplicate address",
+                    own.interface.name
+                ));
+            }
+        }
+    }
+
+    /// Sends a packet to the neighbour `next_hop`, now or when its link-layer address is known.
+    pub(crate) fn send_to_neighbour(
+        self: &Arc<Self>,
+        interface: &Arc<Interface>,
+        next_hop: IpAddr,
+        packet: Packet,
+    ) -> Result<(), status_t> {
+        let family = Family::of(next_hop);
+        let mut entries = lock(&self.cache(family).0);
+        if !entries.contains_key(&next_hop) {
+            let entry = Entry {
+                state: State::Asking(0),
+                mac: None,
+                interface: Arc::downgrade(interface),
+                waiting: Vec::new(),
+            };
+            entries.insert(next_hop, entry);
+            if let Err(status) = self.begin_to_ask(interface, next_hop) {
+                if let Some(entry) = entries.get_mut(&next_hop) {
+                    entry.state = State::Doomed;
+                }
+                self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
+                return Err(status);
+            }
+            self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
+        }
+        let Some(entry) = entries.get_mut(&next_hop) else { return Err(EHOSTUNREACH) };
+        match (entry.state, entry.mac) {
+            (State::Rejected, _) => Err(EHOSTUNREACH),
+            (State::Valid | State::Local, Some(mac)) => {
+                drop(entries);
+                self.send_to(interface, family, packet, mac)
+            }
+            _ => {
+                entry.waiting.push(packet);
+                Ok(())
+            }
+        }
+    }
+
+    /// Neighbour discovery asks once from whoever wants to send, and fails if that fails; ARP leaves it to the timer.
+    fn begin_to_ask(self: &Arc<Self>, interface: &Arc<Interface>, address: IpAddr) -> Result<(), status_t> {
+        match address {
+            IpAddr::V4(_) => Ok(()),
+            IpAddr::V6(address) => self.solicit(interface, address),
+        }
+    }
+
+    /// The timer's turn: the next question, or the end of an entry.
+    pub(crate) fn neighbour_due(self: &Arc<Self>, address: IpAddr) {
+        let family = Family::of(address);
+        let mut entries = lock(&self.cache(family).0);
+        let Some(entry) = entries.get_mut(&address) else { return };
+        match entry.state {
+            State::Local => {}
+            State::Asking(asked) if asked < QUESTIONS => {
+                entry.state = State::Asking(asked + 1);
+                let interface = entry.interface.upgrade();
+                drop(entries);
+                if let Some(interface) = interface {
+                    let _ = match address {
+                        IpAddr::V4(address) => self.ask_who_has(&interface, address),
+                        IpAddr::V6(address) => self.solicit(&interface, address),
+                    };
+                }
+                // The answer may have come while the question was being sent; its own timer must stay.
+                let mut entries = lock(&self.cache(family).0);
+                if entries.get_mut(&address).is_some_and(|entry| entry.state == State::Asking(asked + 1)) {
+                    self.timers.set(Key::Neighbour(address), QUESTION_EVERY);
+                }
+            }
+            State::Asking(_) => {
+                entry.state = State::Rejected;
+                let waiting = std::mem::take(&mut entry.waiting);
+                self.timers.set(Key::Neighbour(address), REJECTED_FOR);
+                drop(entries);
+                drop(waiting);
+            }
+            State::Rejected | State::Valid | State::Doomed => {
+                let removed = entries.remove(&address);
+                drop(entries);
+                drop(removed);
+            }
+        }
+    }
+}
