@@ -5,6 +5,8 @@ use core::fmt;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::ethernet::EthernetHeader;
+
 /// An IPv4 address, as sent. Its default is the unspecified address.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(transparent)]
@@ -79,6 +81,16 @@ impl Ipv4Header {
     pub const fn is_sane(&self) -> bool {
         matches!(self.version_and_length, 0x45..=0x4f)
     }
+}
+
+/// The start of a frame that carries an IPv4 packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv4Frame {
+    /// The link header.
+    pub ethernet: EthernetHeader,
+    /// The packet's header.
+    pub ipv4: Ipv4Header,
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use core::fmt;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::ethernet::EthernetHeader;
+
 /// An IPv6 address, as sent. Its default is the unspecified address.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(transparent)]
@@ -96,6 +98,16 @@ impl Ipv6Header {
     pub fn is_sane(&self) -> bool {
         self.version_class_flow.get() >> 28 == 6
     }
+}
+
+/// The start of a frame that carries an IPv6 packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv6Frame {
+    /// The link header.
+    pub ethernet: EthernetHeader,
+    /// The packet's header.
+    pub ipv6: Ipv6Header,
 }
 
 /// How many extension headers are looked behind. RFC 8200, section 4.1, has each at most once, the

@@ -32,19 +32,19 @@ impl MacAddress {
 
     /// Whether this names a group of stations; the broadcast address is one of these.
     #[must_use]
-    pub const fn is_multicast(&self) -> bool {
+    pub const fn is_multicast(self) -> bool {
         self.0[0] & GROUP != 0
     }
 
     /// Whether this names every station.
     #[must_use]
-    pub fn is_broadcast(&self) -> bool {
-        *self == Self::BROADCAST
+    pub fn is_broadcast(self) -> bool {
+        self == Self::BROADCAST
     }
 
     /// Whether this names a single station.
     #[must_use]
-    pub const fn is_unicast(&self) -> bool {
+    pub const fn is_unicast(self) -> bool {
         !self.is_multicast()
     }
 

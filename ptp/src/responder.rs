@@ -4,9 +4,9 @@ use zerocopy::FromBytes;
 
 use crate::addresses::{Evidence, OwnAddresses};
 use crate::arp::{Arp, ArpFrame, ArpPacket};
-use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, destination_for_ipv4, destination_for_ipv6, ether_type};
-use crate::ipv4::{IPV4_HEADER, Ipv4Address, Ipv4Header};
-use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Address, Ipv6Header, next_header};
+use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4, group_of_ipv6};
+use crate::ipv4::{IPV4_HEADER, Ipv4Address, Ipv4Frame, Ipv4Header};
+use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Address, Ipv6Frame, Ipv6Header, next_header};
 use crate::neighbour::{AdvertisementFrame, ON_LINK_HOP_LIMIT, Solicitation, message_type};
 use crate::verdict::{Answered, Reason, Refusal, Verdict};
 use crate::{MacAddress, Reply};
@@ -20,101 +20,102 @@ pub const HEAD_TO_STACK: usize = IPV6_HEADER;
 
 /// The neighbour on the far side of the link, who has every address but the interface's own.
 ///
-/// Its size is constant, and whatever it does takes a bounded time: it may be called under a spinning
-/// lock.
+/// Its size is constant, and whatever it does takes a bounded time: it may be called under a spinning lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Responder {
-    interface: MacAddress,
+    /// The header of an IPv4 packet from the peer to the interface.
+    header: EthernetHeader,
     own_ipv4: OwnAddresses<Ipv4Address>,
     own_ipv6: OwnAddresses<Ipv6Address>,
 }
 
 const _: () = assert!(size_of::<Responder>() <= 512);
+const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
 
 impl Responder {
     /// The far side of a link whose near side is an interface with this address.
     #[must_use]
     pub fn new(interface: MacAddress) -> Self {
-        Self { interface, own_ipv4: OwnAddresses::new(), own_ipv6: OwnAddresses::new() }
+        Self {
+            header: EthernetHeader::new(interface, interface.peer(), ether_type::IPV4),
+            own_ipv4: OwnAddresses::new(),
+            own_ipv6: OwnAddresses::new(),
+        }
     }
 
     /// The interface's link address was changed.
     pub fn set_interface(&mut self, interface: MacAddress) {
-        self.interface = interface;
+        self.header = EthernetHeader::new(interface, interface.peer(), ether_type::IPV4);
     }
 
     /// The interface's link address.
     #[must_use]
     pub const fn interface(&self) -> MacAddress {
-        self.interface
+        self.header.destination
     }
 
     /// The far side's link address.
     #[must_use]
     pub const fn peer(&self) -> MacAddress {
-        self.interface.peer()
+        self.header.source
     }
 
     /// The interface was removed: whoever has its name next may have other addresses.
     pub fn forget(&mut self) {
-        *self = Self::new(self.interface);
+        *self = Self::new(self.interface());
     }
 
     /// Judges a frame that the stack sends through the interface.
     ///
-    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Nothing behind
-    /// these is looked at, so a buffer may have a stale tail. `reply` is written only for
-    /// [`Verdict::Answer`].
+    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Nothing behind these is
+    /// looked at, so a buffer may have a stale tail. `reply` is written only for [`Verdict::Answer`].
     #[inline]
     pub fn to_user(&mut self, head: &[u8], frame_len: usize, reply: &mut Reply) -> Verdict {
         let head = head.get(..frame_len.min(HEAD_TO_USER)).unwrap_or(head);
-        let Ok((ethernet, payload)) = EthernetHeader::ref_from_prefix(head) else {
+        let Ok((ethernet, _)) = EthernetHeader::ref_from_prefix(head) else {
             return Verdict::Drop(Reason::Malformed);
         };
         match ethernet.ether_type.get() {
-            ether_type::IPV4 => self.ipv4_to_user(payload),
-            ether_type::IPV6 => self.ipv6_to_user(ethernet, payload, reply),
-            ether_type::ARP => self.arp_to_user(payload, reply),
+            ether_type::IPV4 => self.ipv4_to_user(head),
+            ether_type::IPV6 => self.ipv6_to_user(head, reply),
+            ether_type::ARP => self.arp_to_user(head, reply),
             _ => Verdict::Drop(Reason::NotIp),
         }
     }
 
     #[inline]
-    fn ipv4_to_user(&mut self, packet: &[u8]) -> Verdict {
-        let Ok((header, _)) = Ipv4Header::ref_from_prefix(packet) else {
+    fn ipv4_to_user(&mut self, head: &[u8]) -> Verdict {
+        let Ok((frame, _)) = Ipv4Frame::ref_from_prefix(head) else {
             return Verdict::Drop(Reason::Malformed);
         };
-        if !header.is_sane() {
+        if !frame.ipv4.is_sane() {
             return Verdict::Drop(Reason::Malformed);
         }
-        if !self.own_ipv4.saw_last(header.source) {
-            self.learn_ipv4(header);
+        if !self.own_ipv4.saw_last(frame.ipv4.source) {
+            self.learn_ipv4(&frame.ipv4);
         }
         Verdict::Deliver
     }
 
     #[inline]
-    fn ipv6_to_user(&mut self, ethernet: &EthernetHeader, packet: &[u8], reply: &mut Reply) -> Verdict {
-        let Ok((header, payload)) = Ipv6Header::ref_from_prefix(packet) else {
+    fn ipv6_to_user(&mut self, head: &[u8], reply: &mut Reply) -> Verdict {
+        let Ok((frame, payload)) = Ipv6Frame::ref_from_prefix(head) else {
             return Verdict::Drop(Reason::Malformed);
         };
-        if !header.is_sane() {
+        if !frame.ipv6.is_sane() {
             return Verdict::Drop(Reason::Malformed);
         }
-        if !self.own_ipv6.saw_last(header.source) {
-            self.learn_ipv6(header);
+        if may_lead_to_icmpv6(frame.ipv6.next_header) {
+            return self.icmpv6_to_user(frame, payload, reply);
         }
-        match header.next_header {
-            next_header::ICMPV6
-            | next_header::HOP_BY_HOP
-            | next_header::ROUTING
-            | next_header::FRAGMENT
-            | next_header::DESTINATION => self.icmpv6_to_user(ethernet, header, payload, reply),
-            _ => Verdict::Deliver,
+        if !self.own_ipv6.saw_last(frame.ipv6.source) {
+            self.learn_ipv6(&frame.ipv6);
         }
+        Verdict::Deliver
     }
 
     #[cold]
+    #[inline(never)]
     fn learn_ipv4(&mut self, header: &Ipv4Header) {
         let evidence = if header.time_to_live == u8::MAX { Evidence::Proof } else { Evidence::Hint };
         if header.source.is_host() {
@@ -124,6 +125,7 @@ impl Responder {
 
     /// A link-local source is proof, for no router forwards it (RFC 4291, section 2.5.6).
     #[cold]
+    #[inline(never)]
     fn learn_ipv6(&mut self, header: &Ipv6Header) {
         let stays = header.hop_limit == ON_LINK_HOP_LIMIT || header.source.is_link_local();
         let evidence = if stays { Evidence::Proof } else { Evidence::Hint };
@@ -134,19 +136,14 @@ impl Responder {
 
     /// What is only about the link ends here; what has a destination beyond it goes on.
     #[inline(never)]
-    fn icmpv6_to_user(
-        &mut self,
-        ethernet: &EthernetHeader,
-        header: &Ipv6Header,
-        payload: &[u8],
-        reply: &mut Reply,
-    ) -> Verdict {
-        let Some(icmpv6) = Icmpv6::find(header, payload) else {
+    fn icmpv6_to_user(&mut self, frame: &Ipv6Frame, payload: &[u8], reply: &mut Reply) -> Verdict {
+        self.learn_ipv6(&frame.ipv6);
+        let Some(message) = Icmpv6::find(&frame.ipv6, payload) else {
             return Verdict::Deliver;
         };
-        match icmpv6.message_type() {
-            Some(message_type::NEIGHBOUR_SOLICITATION) => match Solicitation::parse(header, &icmpv6) {
-                Some(solicitation) => self.solicited(ethernet, &solicitation, reply),
+        match message.message_type() {
+            Some(message_type::NEIGHBOUR_SOLICITATION) => match Solicitation::parse(&frame.ipv6, &message) {
+                Some(solicitation) => self.solicited(frame, &solicitation, reply),
                 None => Verdict::Drop(Reason::NeighbourMalformed),
             },
             Some(message_type::NEIGHBOUR_ADVERTISEMENT) => Verdict::Drop(Reason::NeighbourAdvertisement),
@@ -163,18 +160,17 @@ impl Responder {
         }
     }
 
-    /// Answers a solicitation (RFC 4861, section 7.2.4), unless it is for the interface itself or for
-    /// nobody (RFC 4862, section 5.4.3).
-    fn solicited(&mut self, ethernet: &EthernetHeader, solicitation: &Solicitation, reply: &mut Reply) -> Verdict {
+    /// Answers a solicitation (RFC 4861, section 7.2.4), unless it is for the interface itself or from nobody
+    /// (RFC 4862, section 5.4.3).
+    fn solicited(&mut self, frame: &Ipv6Frame, solicitation: &Solicitation, reply: &mut Reply) -> Verdict {
         if solicitation.source.is_unspecified() {
             return Verdict::Drop(Reason::DuplicateDetection);
         }
         // A sender that did not tell its link address is where the frame came from.
-        let asker = solicitation.link.unwrap_or(ethernet.source);
+        let asker = solicitation.link.unwrap_or(frame.ethernet.source);
         if !asker.is_unicast() {
             return Verdict::Drop(Reason::NeighbourMalformed);
         }
-        self.own_ipv6.saw(solicitation.source, Evidence::Proof);
         if solicitation.target == solicitation.source || self.own_ipv6.is_own(solicitation.target) {
             return Verdict::Drop(Reason::NeighbourOwn);
         }
@@ -185,8 +181,8 @@ impl Responder {
     /// Answers a request (RFC 826), unless it is for the interface itself or from nobody (RFC 5227,
     /// section 2.1.1).
     #[inline(never)]
-    fn arp_to_user(&mut self, payload: &[u8], reply: &mut Reply) -> Verdict {
-        match ArpPacket::parse(payload) {
+    fn arp_to_user(&mut self, head: &[u8], reply: &mut Reply) -> Verdict {
+        match head.get(ETHERNET_HEADER..).and_then(ArpPacket::parse) {
             None => Verdict::Drop(Reason::ArpMalformed),
             Some(Arp::Probe) => Verdict::Drop(Reason::ArpProbe),
             Some(Arp::Reply) => Verdict::Drop(Reason::ArpReply),
@@ -206,37 +202,53 @@ impl Responder {
     }
 
     fn learn_arp(&mut self, packet: &ArpPacket) {
-        if packet.sender_hardware == self.interface {
+        if packet.sender_hardware == self.interface() {
             self.own_ipv4.saw(packet.sender, Evidence::Proof);
         }
     }
 
     /// The Ethernet header for an IP packet that a program wrote.
     ///
-    /// `head` is the start of the packet, [`HEAD_TO_STACK`] bytes or all `packet_len` of them. The
-    /// responder is not changed: nothing that a program writes can make it answer or learn.
+    /// `head` is the start of the packet, [`HEAD_TO_STACK`] bytes or all `packet_len` of them. The responder is not
+    /// changed: nothing that a program writes can make it answer or learn.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty or
-    /// has no whole header.
+    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty or has no whole
+    /// header.
     #[inline]
     pub fn to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
         let head = head.get(..packet_len).unwrap_or(head);
         let version = head.first().ok_or(Refusal::Short)? >> 4;
-        let (destination, ether_type) = match version {
+        let mut header = self.header;
+        let group = match version {
             4 => {
-                let (header, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
-                (destination_for_ipv4(header.destination, self.interface), ether_type::IPV4)
+                let (ipv4, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                group_of_ipv4(ipv4.destination)
             }
             6 => {
-                let (header, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
-                (destination_for_ipv6(header.destination, self.interface), ether_type::IPV6)
+                let (ipv6, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                header.ether_type.set(ether_type::IPV6);
+                group_of_ipv6(ipv6.destination)
             }
             _ => return Err(Refusal::Version),
         };
-        Ok(EthernetHeader::new(destination, self.peer(), ether_type).to_bytes())
+        if let Some(group) = group {
+            header.destination = group;
+        }
+        Ok(header.to_bytes())
     }
 }
 
-const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
+/// Whether an ICMPv6 message may follow a header that names this as the next.
+#[inline]
+const fn may_lead_to_icmpv6(next: u8) -> bool {
+    matches!(
+        next,
+        next_header::ICMPV6
+            | next_header::HOP_BY_HOP
+            | next_header::ROUTING
+            | next_header::FRAGMENT
+            | next_header::DESTINATION
+    )
+}

@@ -13,7 +13,7 @@ use smoltcp::wire::{
 };
 use tuntap_ptp::arp::{Arp, ArpFrame, ArpPacket};
 use tuntap_ptp::checksum::Sum;
-use tuntap_ptp::ethernet::{EthernetHeader, destination_for_ipv4, destination_for_ipv6};
+use tuntap_ptp::ethernet::{EthernetHeader, group_of_ipv4, group_of_ipv6};
 use tuntap_ptp::ipv4::{Ipv4Address, Ipv4Header};
 use tuntap_ptp::ipv6::{self, Ipv6Address, Ipv6Header};
 use tuntap_ptp::neighbour::{AdvertisementFrame, Solicitation};
@@ -311,13 +311,12 @@ proptest! {
         prop_assert_eq!(ours.is_multicast(), six.is_multicast());
         prop_assert_eq!(ours.is_unspecified(), six.is_unspecified());
         prop_assert_eq!(ours.is_link_local(), six.is_unicast_link_local());
-        let neighbour = MacAddress::from_bytes(INTERFACE);
-        let group = |mac: MacAddress| mac.is_multicast();
-        prop_assert_eq!(
-            group(destination_for_ipv4(Ipv4Address(four.octets()), neighbour)),
-            four.is_multicast() || four.is_broadcast(),
-        );
-        prop_assert_eq!(group(destination_for_ipv6(ours, neighbour)), six.is_multicast());
+        let group = group_of_ipv4(Ipv4Address(four.octets()));
+        prop_assert_eq!(group.is_some(), four.is_multicast() || four.is_broadcast());
+        prop_assert!(group.is_none_or(MacAddress::is_multicast));
+        let group = group_of_ipv6(ours);
+        prop_assert_eq!(group.is_some(), six.is_multicast());
+        prop_assert!(group.is_none_or(MacAddress::is_multicast));
     }
 
     #[test]
