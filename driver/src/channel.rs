@@ -21,6 +21,8 @@ pub struct Limits {
 impl Limits {
     /// What a queue holds unless somebody says otherwise.
     pub const DEFAULT: Self = Self { packets: 512, bytes: 1 << 20 };
+    /// What anybody may say.
+    pub const MOST: Self = Self { packets: 1 << 16, bytes: 64 << 20 };
 }
 
 /// How much a queue holds.

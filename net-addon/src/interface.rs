@@ -87,7 +87,7 @@ impl<M: Mode> Station for Unit<M> {
     }
 
     fn set_mtu(&self, mtu: usize) -> Result<(), tuntap_driver::Error> {
-        self.device.set_mtu(mtu)
+        Unit::set_mtu(self, mtu)
     }
 
     fn set_promiscuous(&self, promiscuous: bool) {
@@ -278,12 +278,7 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
 unsafe extern "C" fn set_mtu(device: *mut net_device, mtu: usize) -> status_t {
     // SAFETY: the stack calls hooks only for devices it has.
     let interface = unsafe { Interface::of(device) };
-    if let Err(error) = interface.station().set_mtu(mtu) {
-        return to_status(error);
-    }
-    // SAFETY: as above; the stack reads the word unlocked, as it does that of any device.
-    unsafe { (*device).mtu = mtu };
-    sys::B_OK
+    status(interface.station().set_mtu(mtu).map_err(to_status))
 }
 
 unsafe extern "C" fn set_promiscuous(device: *mut net_device, promiscuous: bool) -> status_t {

@@ -6,19 +6,23 @@
 //! is in this crate, and most of it there.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod debugger;
 pub mod exports;
-pub mod interface;
-mod ioctl;
-pub mod kernel;
+mod interface;
+pub mod ioctl;
+mod kernel;
 mod log;
-pub mod node;
+mod node;
+mod owner;
 mod roles;
 mod settings;
 mod shared;
 mod status;
-pub mod unit;
-pub mod units;
+mod unit;
+mod units;
 
 /// The kernel's own panic, in the real add-on. Nothing calls it: the audit of the linked file looks for callers.
 #[cfg(target_os = "none")]

@@ -47,6 +47,12 @@ impl Line {
         Self { bytes: [0; LINE], length: 0 }
     }
 
+    /// Its first bytes, zero-padded.
+    pub(crate) fn prefix<const N: usize>(&self) -> [u8; N] {
+        const { assert!(N <= LINE) };
+        self.bytes.first_chunk().copied().unwrap_or([0; N])
+    }
+
     /// The line as C wants it.
     pub(crate) fn as_ptr(&self) -> *const core::ffi::c_char {
         self.bytes.as_ptr().cast()

@@ -149,6 +149,7 @@ impl<M: Kind> Open<M> {
 
     fn open_unit(number: usize, blocking: Blocking) -> Result<(Lease<M>, Descriptor, NewNode), status_t> {
         let (lease, new_node) = M::units().lease(number).map_err(to_status)?;
+        lease.owner.check_open()?;
         let descriptor = lease.device.open(blocking).map_err(to_status)?;
         Ok((lease, descriptor, new_node))
     }
@@ -193,7 +194,7 @@ impl Node {
     }
 
     /// A unit's number: decimal, without leading zeros, so that no unit has two names.
-    fn number(digits: &[u8]) -> Option<usize> {
+    pub(crate) fn number(digits: &[u8]) -> Option<usize> {
         if digits.len() > 1 && digits.first() == Some(&b'0') {
             return None;
         }

@@ -6,14 +6,17 @@ use haiku_sys as sys;
 use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
 
 use crate::kernel::{Haiku, KernelMutex, device_link_changed};
+use crate::owner::Owner;
 use crate::settings;
 
 /// `tun/0`, say. Lives while somebody has it open or an interface is attached to it.
-pub struct Unit<M: Mode> {
+pub(crate) struct Unit<M: Mode> {
     /// Which of its kind it is.
-    pub number: usize,
+    pub(crate) number: usize,
     /// The device itself.
-    pub device: Device<M, Haiku>,
+    pub(crate) device: Device<M, Haiku>,
+    /// Who may open and change it.
+    pub(crate) owner: Owner,
     interface: KernelMutex<Interface>,
 }
 
@@ -30,7 +33,12 @@ impl<M: Mode> Unit<M> {
         let device = Device::new(random_address(), settings.mtu)?;
         device.set_to_user_limits(settings.limits);
         device.set_to_stack_limits(settings.limits);
-        Ok(Self { number, device, interface: KernelMutex::new(Interface(core::ptr::null_mut())) })
+        Ok(Self {
+            number,
+            device,
+            owner: Owner::nobody(),
+            interface: KernelMutex::new(Interface(core::ptr::null_mut())),
+        })
     }
 
     /// The stack has an interface for the unit now.
@@ -64,6 +72,19 @@ impl<M: Mode> Unit<M> {
                 unsafe { device_link_changed(interface.0) };
             }
         });
+    }
+
+    /// Sets the MTU, in bytes of IP, and shows it to the interface.
+    pub(crate) fn set_mtu(&self, mtu: usize) -> Result<(), Error> {
+        self.device.set_mtu(mtu)?;
+        self.interface.with(|interface| {
+            if !interface.0.is_null() {
+                // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does
+                // that of any device.
+                unsafe { (*interface.0).mtu = mtu };
+            }
+        });
+        Ok(())
     }
 
     /// Shows the interface its address, which a program has set.

@@ -6,29 +6,42 @@ use tuntap_driver::{Error, Lock, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
+use crate::ioctl::TunFlags;
 use crate::kernel::SpinLock;
 use crate::shared::Shared;
 use crate::unit::Unit;
 
 /// How many units of each mode there can be.
-pub const UNITS: usize = 256;
+pub(crate) const UNITS: usize = 256;
 
 static TUN: Units<Tun> = Units::new();
 static TAP: Units<Tap> = Units::new();
 
 /// A mode that has units: each has its own table of them, in a static that generic code can find.
-pub trait Kind: Mode + Sized {
+pub(crate) trait Kind: Mode + Sized {
+    /// What Linux's `TUNSETIFF` calls it.
+    const FLAG: TunFlags;
+    /// What FreeBSD's `TUNGIFINFO` says it is.
+    const BSD_TYPE: u8;
     /// The table.
     fn units() -> &'static Units<Self>;
 }
 
 impl Kind for Tun {
+    const FLAG: TunFlags = TunFlags::TUN;
+    /// `IFT_PPP`.
+    const BSD_TYPE: u8 = 0x17;
+
     fn units() -> &'static Units<Self> {
         &TUN
     }
 }
 
 impl Kind for Tap {
+    const FLAG: TunFlags = TunFlags::TAP;
+    /// `IFT_ETHER`.
+    const BSD_TYPE: u8 = 0x06;
+
     fn units() -> &'static Units<Self> {
         &TAP
     }
@@ -44,12 +57,12 @@ struct Slot<M: Mode> {
 }
 
 /// The units of one mode.
-pub struct Units<M: Mode> {
+pub(crate) struct Units<M: Mode> {
     slots: SpinLock<[Slot<M>; UNITS]>,
 }
 
 /// A claim on a unit. The unit goes with the last one.
-pub struct Lease<M: Kind> {
+pub(crate) struct Lease<M: Kind> {
     unit: Shared<Unit<M>>,
 }
 

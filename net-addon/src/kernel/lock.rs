@@ -7,11 +7,11 @@ use tuntap_driver::Lock;
 
 /// A spinning lock for sections of constant time. Interrupts are off on this CPU meanwhile: a holder that lost the CPU
 /// to the stack's reader, which is a real-time thread, would keep it spinning.
-pub struct SpinLock<T>(spin::Mutex<T>);
+pub(crate) struct SpinLock<T>(spin::Mutex<T>);
 
 impl<T> SpinLock<T> {
     /// A free lock, in a static too.
-    pub const fn free(value: T) -> Self {
+    pub(crate) const fn free(value: T) -> Self {
         Self(spin::Mutex::new(value))
     }
 }
@@ -42,7 +42,7 @@ impl<T: Send> Lock<T> for SpinLock<T> {
 }
 
 /// The kernel's own mutex around a value, for what happens rarely.
-pub struct KernelMutex<T> {
+pub(crate) struct KernelMutex<T> {
     /// The kernel's block must stay where it was initialised, so that is done when it is first locked.
     ready: spin::Once<()>,
     block: UnsafeCell<sys::mutex>,

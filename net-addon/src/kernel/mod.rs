@@ -7,19 +7,19 @@ mod select;
 mod semaphore;
 mod user;
 
-pub use lock::{KernelMutex, SpinLock};
+pub(crate) use lock::{KernelMutex, SpinLock};
 pub(crate) use module::{device_link_changed, give_modules_back, take_modules};
-pub use packet::{NetBuffer, PacketList};
+pub(crate) use packet::{NetBuffer, PacketList};
 pub(crate) use select::event;
-pub use select::{SelectEntry, SelectPool};
-pub use semaphore::Semaphore;
-pub use user::UserSlice;
+pub(crate) use select::{SelectEntry, SelectPool};
+pub(crate) use semaphore::Semaphore;
+pub(crate) use user::UserSlice;
 
 use tuntap_driver::Kernel;
 
 /// Haiku.
 #[derive(Debug)]
-pub enum Haiku {}
+pub(crate) enum Haiku {}
 
 impl Kernel for Haiku {
     type Packet = NetBuffer;

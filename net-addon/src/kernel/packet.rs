@@ -14,7 +14,7 @@ const HEADER_SPACE: usize = 256;
 
 /// A `net_buffer`, freed when dropped.
 #[derive(Debug)]
-pub struct NetBuffer(NonNull<sys::net_buffer>);
+pub(crate) struct NetBuffer(NonNull<sys::net_buffer>);
 
 // SAFETY: a packet belongs to whoever has it; no thread is special.
 unsafe impl Send for NetBuffer {}
@@ -108,7 +108,7 @@ impl Drop for NetBuffer {
 /// Packets in a row, threaded through the link that a `net_buffer` has for whoever owns it. A queue so costs no memory
 /// beyond its packets, and never allocates.
 #[derive(Debug)]
-pub struct PacketList {
+pub(crate) struct PacketList {
     first: *mut sys::net_buffer,
     last: *mut sys::net_buffer,
 }

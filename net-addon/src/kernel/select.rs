@@ -7,7 +7,7 @@ use super::KernelMutex;
 
 /// One select in progress, as the kernel hands it in.
 #[derive(Debug)]
-pub struct SelectEntry(*mut sys::selectsync);
+pub(crate) struct SelectEntry(*mut sys::selectsync);
 
 impl SelectEntry {
     /// What `select` and `deselect` were called with.
@@ -26,7 +26,7 @@ struct Pool(*mut sys::select_sync_pool);
 unsafe impl Send for Pool {}
 
 /// A select pool under the lock that its functions ask for.
-pub struct SelectPool(KernelMutex<Pool>);
+pub(crate) struct SelectPool(KernelMutex<Pool>);
 
 const fn number(event: Event) -> u8 {
     let number = match event {

@@ -6,7 +6,7 @@ use haiku_sys as sys;
 use tuntap_driver::{Error, Interruptible, WaitPoint};
 
 /// A counting semaphore.
-pub struct Semaphore(sys::sem_id);
+pub(crate) struct Semaphore(sys::sem_id);
 
 impl WaitPoint for Semaphore {
     fn new(name: &'static CStr) -> Result<Self, Error> {

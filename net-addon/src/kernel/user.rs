@@ -7,7 +7,7 @@ use tuntap_driver::{Error, UserMemory};
 
 /// An address and a length that a program gave. There is no way to look at the memory but to copy it.
 #[derive(Clone, Copy, Debug)]
-pub struct UserSlice {
+pub(crate) struct UserSlice {
     address: usize,
     length: usize,
 }
@@ -24,6 +24,12 @@ impl UserSlice {
     pub(crate) fn new(address: *const c_void, length: usize) -> Result<Self, Error> {
         let address = address as usize;
         if sys::is_user_address_range(address, length) { Ok(Self { address, length }) } else { Err(Error::BadAddress) }
+    }
+
+    /// What is left of it behind the first `bytes`.
+    pub(crate) fn skip(self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.length);
+        Self { address: self.address + bytes, length: self.length - bytes }
     }
 
     /// The address of `length` bytes at `offset`, if there are so many.

@@ -1,0 +1,142 @@
+/*
+ * tun_tap.h: what a program can ask of /dev/tun/N and /dev/tap/N on Haiku.
+ *
+ * Linux's controls have Linux's numbers and layouts, the BSDs' theirs, so that either's sources need no more than this
+ * file. Distributed under the terms of the MIT license.
+ */
+#ifndef TUN_TAP_H
+#define TUN_TAP_H
+
+#include <stdint.h>
+
+/* Linux's controls. An argument without a star is the number itself. */
+#define TUNSETNOCSUM     0x400454c8 /* int: accepted, changes nothing */
+#define TUNSETIFF        0x400454ca /* struct tun_ifreq*: kind of interface, framing */
+#define TUNSETPERSIST    0x400454cb /* int: accepted: interfaces stay until ifconfig --delete */
+#define TUNSETOWNER      0x400454cc /* uid_t: who else but root may open the unit */
+#define TUNSETLINK       0x400454cd /* int: link type: 1 or 0xfffe, while down */
+#define TUNSETGROUP      0x400454ce /* gid_t: which group may */
+#define TUNGETFEATURES   0x800454cf /* unsigned int*: the flags that TUNSETIFF understands */
+#define TUNGETIFF        0x800454d2 /* struct tun_ifreq*: name and flags of this unit */
+#define TUNGETSNDBUF     0x800454d3 /* int*: bytes that the queue to the stack may hold */
+#define TUNSETSNDBUF     0x400454d4 /* int*: set it */
+#define TUNSETCARRIER    0x400454e2 /* int*: whether the link works */
+#define SIOCSIFHWADDR    0x00008924 /* struct tun_ifreq*: set the interface's address */
+#define SIOCGIFHWADDR    0x00008927 /* struct tun_ifreq*: the interface's address */
+
+/* Flags of TUNSETIFF. Anything else is refused. */
+#define TUN_IFF_TUN       0x0001
+#define TUN_IFF_TAP       0x0002
+#define TUN_IFF_NO_PI     0x1000 /* no struct tun_pi in front of packets */
+#define TUN_IFF_ONE_QUEUE 0x2000
+#define TUN_IFF_TUN_EXCL  0x8000
+
+/* Linux's struct ifreq, under another name: Haiku's is laid out differently. */
+struct tun_ifreq {
+    char name[16];       /* "tun/0"; empty, "tun" and "tun%d" leave the choice to the driver */
+    uint16_t flags;      /* TUN_IFF_*; of an address, its family: 1 */
+    uint8_t address[6];
+    uint8_t rest[16];
+};
+
+/* In front of each packet, unless TUN_IFF_NO_PI. */
+struct tun_pi {
+    uint16_t flags;      /* TUN_PKT_STRIP: the buffer was too short for the packet */
+    uint16_t proto;      /* Ethernet type, in network order */
+};
+#define TUN_PKT_STRIP     0x0001
+
+/* FreeBSD's controls. */
+#define TUNSDEBUG        0x8004745a /* int*: accepted, changes nothing */
+#define TUNSIFINFO       0x8008745b /* struct tuninfo*: set the MTU */
+#define TUNGIFINFO       0x4008745c /* struct tuninfo*: MTU and type */
+#define TUNSIFMODE       0x8004745e /* int*: the kind of link that it is */
+#define TUNSIFHEAD       0x80047460 /* int*: address family in front of packets, or not */
+#define TUNGIFHEAD       0x40047461 /* int*: whether it is there */
+#define TAPGIFNAME       0x4028745d /* struct tun_ifreq*: name and flags of this unit */
+
+struct tuninfo {
+    int32_t baudrate;    /* 0 */
+    uint16_t mtu;        /* in bytes of IP */
+    uint8_t type;        /* 0x17 of a TUN, 0x06 of a TAP */
+    uint8_t dummy;
+};
+
+/*
+ * This driver's own controls. Every request begins with TUN_VERSION and its own size in bytes, which of a batch includes
+ * the records.
+ */
+#define TUN_VERSION       1
+#define TUNGETSTATISTICS 0xc2b854f0 /* struct tun_statistics*: what became of every packet so far */
+#define TUNGETLIMITS     0xc01854f1 /* struct tun_limits*: how much the queues may hold */
+#define TUNSETLIMITS     0x401854f2 /* struct tun_limits*: set it */
+#define TUNREADBATCH     0xc01054f3 /* struct tun_batch*: read many packets */
+#define TUNWRITEBATCH    0xc01054f4 /* struct tun_batch*: write many packets */
+
+/* Indices of tun_direction.dropped. */
+enum {
+    TUN_DROP_BAD_ADDRESS = 0,
+    TUN_DROP_ANSWER_REFUSED = 1,
+    TUN_DROP_NOT_FOR_US = 2,
+    TUN_DROP_MALFORMED = 3,
+    TUN_DROP_NOT_IP = 4,
+    TUN_DROP_ARP_MALFORMED = 5,
+    TUN_DROP_ARP_PROBE = 6,
+    TUN_DROP_ARP_ANNOUNCEMENT = 7,
+    TUN_DROP_ARP_OWN = 8,
+    TUN_DROP_ARP_REPLY = 9,
+    TUN_DROP_NEIGHBOUR_MALFORMED = 10,
+    TUN_DROP_DUPLICATE_DETECTION = 11,
+    TUN_DROP_NEIGHBOUR_OWN = 12,
+    TUN_DROP_NEIGHBOUR_ADVERTISEMENT = 13,
+    TUN_DROP_ROUTER_SOLICITATION = 14,
+    TUN_DROP_ROUTER_ADVERTISEMENT = 15,
+    TUN_DROP_REDIRECT = 16,
+    TUN_DROP_MULTICAST_LISTENER = 17,
+    TUN_DROP_REASONS = 32
+};
+
+/* One direction. At rest: accepted = delivered + answered + purged + all dropped + queued. */
+struct tun_direction {
+    uint64_t accepted;
+    uint64_t accepted_bytes;
+    uint64_t delivered;
+    uint64_t delivered_bytes;
+    uint64_t answered;       /* ARP requests and neighbour solicitations */
+    uint64_t purged;
+    uint64_t refused_full;
+    uint64_t refused_down;
+    uint64_t truncated;
+    uint64_t queued;
+    uint64_t queued_bytes;
+    uint64_t dropped[TUN_DROP_REASONS];
+};
+
+struct tun_statistics {
+    uint32_t version;
+    uint32_t size;
+    struct tun_direction to_user;
+    struct tun_direction to_stack;
+};
+
+struct tun_limits {
+    uint32_t version;
+    uint32_t size;
+    uint32_t to_user_packets;
+    uint32_t to_user_bytes;
+    uint32_t to_stack_packets;
+    uint32_t to_stack_bytes;
+};
+
+/*
+ * Many packets in one call. Behind this header lie records: a length word of four bytes, that many bytes of packet, and
+ * padding to the next multiple of four. A part of a batch is a success: look at packets.
+ */
+struct tun_batch {
+    uint32_t version;
+    uint32_t size;           /* of this header and the records */
+    uint32_t packets;        /* in: at most so many; out: so many there were */
+    uint32_t bytes;          /* out: of their records */
+};
+
+#endif /* TUN_TAP_H */

@@ -1,0 +1,143 @@
+//! Linux's controls: `<linux/if_tun.h>`, and two of `<linux/sockios.h>` that its tap answers on the descriptor.
+
+use core::fmt::Write;
+
+use haiku_sys as sys;
+use tuntap_driver::{Framing, Limits};
+
+use super::wire::{LinuxRequest, TunFlags};
+use super::{Argument, Controlled};
+use crate::log::Line;
+use crate::node::{Node, Open};
+use crate::status::to_status;
+use crate::units::Kind;
+
+/// Linux's `ARPHRD_ETHER`: the family of an Ethernet address, and the only link type there is here.
+const ARPHRD_ETHER: u16 = 1;
+/// Linux's `ARPHRD_NONE`: the link type of its TUNs.
+const ARPHRD_NONE: u16 = 0xfffe;
+
+/// `TUNSETIFF`: says which kind of interface it is to be, and how packets are framed.
+pub(super) fn set_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let mut request = argument.fetch::<LinuxRequest>()?;
+    let flags = TunFlags::from_bits(request.flags).ok_or(sys::EINVAL)?;
+    if flags.intersection(TunFlags::TUN | TunFlags::TAP) != M::FLAG || !is_name::<M>(&request.name, open.lease.number) {
+        return Err(sys::EINVAL);
+    }
+    request.name = name::<M>(open.lease.number);
+    argument.store(&request)?;
+    let bare = flags.contains(TunFlags::NO_PI);
+    open.descriptor.set_framing(if bare { Framing::Bare } else { Framing::PacketInformation });
+    Ok(())
+}
+
+/// `TUNGETIFF`: which unit this is. Of use where one node stands for all of them.
+pub(super) fn get_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let framing = match open.descriptor.framing() {
+        Framing::PacketInformation => TunFlags::empty(),
+        Framing::Bare | Framing::AddressFamily => TunFlags::NO_PI,
+    };
+    let flags = (M::FLAG | framing).bits();
+    argument.store(&LinuxRequest { name: name::<M>(open.lease.number), flags, address: [0; 6], rest: [0; 16] })
+}
+
+/// `TUNGETFEATURES`: the flags that `TUNSETIFF` understands.
+pub(super) fn get_features(argument: Argument) -> Controlled {
+    argument.store(&u32::from(TunFlags::all().bits()))
+}
+
+/// `TUNSETPERSIST`: here every interface stays until `ifconfig --delete`.
+pub(super) fn set_persistent<M: Kind>(open: &Open<M>) -> Controlled {
+    open.lease.owner.check_change()
+}
+
+/// `TUNSETOWNER`: who else but root may open the unit; -1 is everyone.
+pub(super) fn set_owner<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    open.lease.owner.check_change()?;
+    open.lease.owner.set_user(argument.number());
+    Ok(())
+}
+
+/// `TUNSETGROUP`: which group may; -1 is everyone.
+pub(super) fn set_group<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    open.lease.owner.check_change()?;
+    open.lease.owner.set_group(argument.number());
+    Ok(())
+}
+
+/// `TUNSETLINK`: the link type. Haiku's stack carries everything over Ethernet, so nothing changes.
+pub(super) fn set_link_type<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    open.lease.owner.check_change()?;
+    if open.lease.device.is_up() {
+        return Err(sys::EBUSY);
+    }
+    match u16::try_from(argument.number()) {
+        Ok(ARPHRD_ETHER | ARPHRD_NONE) => Ok(()),
+        _ => Err(sys::EINVAL),
+    }
+}
+
+/// `TUNSETCARRIER`: whether the link works. The stack passes over routes through one that does not.
+pub(super) fn set_carrier<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let carrier = argument.fetch::<i32>()? != 0;
+    open.lease.owner.check_change()?;
+    open.lease.device.set_carrier(carrier);
+    open.lease.sync_link();
+    Ok(())
+}
+
+/// `TUNGETSNDBUF`: how many bytes the queue to the stack may hold.
+pub(super) fn get_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let (_, to_stack) = open.lease.device.limits();
+    argument.store(&i32::try_from(to_stack.bytes).unwrap_or(i32::MAX))
+}
+
+/// `TUNSETSNDBUF`: sets it.
+pub(super) fn set_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let bytes = u32::try_from(argument.fetch::<i32>()?).ok().filter(|&bytes| bytes > 0).ok_or(sys::EINVAL)?;
+    open.lease.owner.check_change()?;
+    let (_, to_stack) = open.lease.device.limits();
+    open.lease.device.set_to_stack_limits(Limits { bytes: bytes.min(Limits::MOST.bytes), ..to_stack });
+    Ok(())
+}
+
+/// `SIOCGIFHWADDR`: the interface's own address.
+pub(super) fn get_address<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    argument.store(&LinuxRequest {
+        name: name::<M>(open.lease.number),
+        flags: ARPHRD_ETHER,
+        address: open.lease.device.link().address,
+        rest: [0; 16],
+    })
+}
+
+/// `SIOCSIFHWADDR`: gives it another.
+pub(super) fn set_address<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let request = argument.fetch::<LinuxRequest>()?;
+    open.lease.owner.check_change()?;
+    if request.flags != ARPHRD_ETHER {
+        return Err(sys::EINVAL);
+    }
+    open.lease.device.set_address(request.address).map_err(to_status)?;
+    open.lease.sync_address();
+    Ok(())
+}
+
+/// The interface's name, zero-padded: `tun/0`.
+fn name<M: Kind>(number: usize) -> [u8; 16] {
+    let mut line = Line::new();
+    // It is no longer than seven bytes.
+    let _ = write!(line, "{}/{number}", M::NAME);
+    line.prefix()
+}
+
+/// Whether a name can mean this unit: its own, as Haiku or as Linux spells it, or one that leaves the choice to us.
+fn is_name<M: Kind>(name: &[u8; 16], number: usize) -> bool {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    let name = name.get(..length).unwrap_or_default();
+    match name.strip_prefix(M::NAME.as_bytes()) {
+        None => name.is_empty(),
+        Some(b"" | b"%d" | b"/%d") => true,
+        Some(rest) => Node::number(rest.strip_prefix(b"/").unwrap_or(rest)) == Some(number),
+    }
+}

@@ -1,0 +1,114 @@
+//! Controls: what `ioctl` can do to an open unit.
+//!
+//! The kernel says nothing reliable about the length of what a program points to, so each control knows its own; and it
+//! checks nothing about where that is, so [`UserSlice`] does. Everything is copied in once, judged, and copied out once.
+
+mod bsd;
+mod linux;
+mod own;
+pub mod wire;
+
+use core::ffi::c_void;
+
+use haiku_sys as sys;
+use tuntap_driver::{Blocking, UserMemory};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+pub use wire::TunFlags;
+
+use crate::kernel::UserSlice;
+use crate::node::Open;
+use crate::status::to_status;
+use crate::units::Kind;
+
+/// What a control returns: nothing, or one of Haiku's errors.
+pub(crate) type Controlled = Result<(), sys::status_t>;
+
+/// What a program gave with a control: a pointer, or a number in its place.
+#[derive(Clone, Copy, Debug)]
+struct Argument(*mut c_void);
+
+impl Argument {
+    /// The number that stands in the pointer's place.
+    fn number(self) -> u32 {
+        self.0 as usize as u32
+    }
+
+    /// What it points to.
+    fn memory(self, length: usize) -> Result<UserSlice, sys::status_t> {
+        UserSlice::new(self.0, length).map_err(to_status)
+    }
+
+    /// Copies in what it points to.
+    fn fetch<T: FromBytes + IntoBytes>(self) -> Result<T, sys::status_t> {
+        let mut value = T::new_zeroed();
+        self.memory(size_of::<T>())?.read(0, value.as_mut_bytes()).map_err(to_status)?;
+        Ok(value)
+    }
+
+    /// Copies out to what it points to.
+    fn store<T: IntoBytes + Immutable>(self, value: &T) -> Controlled {
+        self.memory(size_of::<T>())?.write(0, value.as_bytes()).map_err(to_status)
+    }
+}
+
+/// Carries out one control.
+pub(crate) fn control<M: Kind>(open: &Open<M>, op: u32, data: *mut c_void) -> Controlled {
+    let argument = Argument(data);
+    match op {
+        sys::B_SET_NONBLOCKING_IO => {
+            open.descriptor.set_blocking(Blocking::DontWait);
+            Ok(())
+        }
+        sys::B_SET_BLOCKING_IO => {
+            open.descriptor.set_blocking(Blocking::Wait);
+            Ok(())
+        }
+        // devfs turns it into one of the above; a caller inside the kernel may not have come that way.
+        sys::FIONBIO => {
+            let wait = argument.fetch::<i32>()? == 0;
+            open.descriptor.set_blocking(if wait { Blocking::Wait } else { Blocking::DontWait });
+            Ok(())
+        }
+        sys::FIONREAD => argument.store(&readable(open)),
+
+        wire::TUNSETIFF => linux::set_interface(open, argument),
+        wire::TUNGETIFF => linux::get_interface(open, argument),
+        wire::TUNGETFEATURES => linux::get_features(argument),
+        wire::TUNSETNOCSUM => Ok(()),
+        wire::TUNSETPERSIST => linux::set_persistent(open),
+        wire::TUNSETOWNER => linux::set_owner(open, argument),
+        wire::TUNSETGROUP => linux::set_group(open, argument),
+        wire::TUNSETLINK => linux::set_link_type(open, argument),
+        wire::TUNSETCARRIER => linux::set_carrier(open, argument),
+        wire::TUNGETSNDBUF => linux::get_send_buffer(open, argument),
+        wire::TUNSETSNDBUF => linux::set_send_buffer(open, argument),
+        wire::SIOCGIFHWADDR => linux::get_address(open, argument),
+        wire::SIOCSIFHWADDR => linux::set_address(open, argument),
+
+        wire::TUNSDEBUG => argument.fetch::<i32>().map(drop),
+        wire::TUNGIFINFO => bsd::get_info(open, argument),
+        wire::TUNSIFINFO => bsd::set_info(open, argument),
+        wire::TUNSIFMODE => bsd::set_mode::<M>(argument),
+        wire::TUNGIFHEAD => bsd::get_head(open, argument),
+        wire::TUNSIFHEAD => bsd::set_head(open, argument),
+        wire::TAPGIFNAME => linux::get_interface(open, argument),
+
+        wire::TUNGETSTATISTICS => own::get_statistics(open, argument),
+        wire::TUNGETLIMITS => own::get_limits(open, argument),
+        wire::TUNSETLIMITS => own::set_limits(open, argument),
+        wire::TUNREADBATCH => own::read_batch(open, argument),
+        wire::TUNWRITEBATCH => own::write_batch(open, argument),
+        _ => Err(sys::B_DEV_INVALID_IOCTL),
+    }
+}
+
+/// Bytes that the next read would return, as `FIONREAD` says them.
+fn readable<M: Kind>(open: &Open<M>) -> i32 {
+    let next = open.lease.device.readable().next as usize;
+    if next == 0 {
+        return 0;
+    }
+    let packet = next.saturating_sub(M::LINK.hidden_header) + open.descriptor.framing().length();
+    i32::try_from(packet).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,85 @@
+//! This driver's own controls: statistics, queue limits, batches. Each begins with a version and a size, so that what
+//! is added later is no surprise to a program of today.
+
+use haiku_sys as sys;
+use tuntap_driver::{Batch, Error, Limits};
+
+use super::wire::{BatchRequest, DirectionStatistics, LimitsRequest, Preamble, StatisticsRequest, VERSION};
+use super::{Argument, Controlled};
+use crate::kernel::UserSlice;
+use crate::node::Open;
+use crate::status::to_status;
+use crate::units::Kind;
+
+impl Preamble {
+    /// Refuses what is of another version, or not of this size.
+    fn check(self, size: usize) -> Controlled {
+        if self.version == VERSION && self.size as usize == size { Ok(()) } else { Err(sys::EINVAL) }
+    }
+}
+
+/// `TUNGETSTATISTICS`: what became of every packet so far.
+pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let preamble = argument.fetch::<Preamble>()?;
+    preamble.check(size_of::<StatisticsRequest>())?;
+    let statistics = open.lease.device.statistics();
+    argument.store(&StatisticsRequest {
+        preamble,
+        to_user: DirectionStatistics::new(&statistics.to_user, statistics.to_user_queued),
+        to_stack: DirectionStatistics::new(&statistics.to_stack, statistics.to_stack_queued),
+    })
+}
+
+/// `TUNGETLIMITS`: how much each queue may hold.
+pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let preamble = argument.fetch::<Preamble>()?;
+    preamble.check(size_of::<LimitsRequest>())?;
+    let (to_user, to_stack) = open.lease.device.limits();
+    argument.store(&LimitsRequest {
+        preamble,
+        to_user_packets: to_user.packets,
+        to_user_bytes: to_user.bytes,
+        to_stack_packets: to_stack.packets,
+        to_stack_bytes: to_stack.bytes,
+    })
+}
+
+/// `TUNSETLIMITS`: sets it.
+pub(super) fn set_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let request = argument.fetch::<LimitsRequest>()?;
+    request.preamble.check(size_of::<LimitsRequest>())?;
+    open.lease.owner.check_change()?;
+    let to_user = limits(request.to_user_packets, request.to_user_bytes)?;
+    let to_stack = limits(request.to_stack_packets, request.to_stack_bytes)?;
+    open.lease.device.set_to_user_limits(to_user);
+    open.lease.device.set_to_stack_limits(to_stack);
+    Ok(())
+}
+
+fn limits(packets: u32, bytes: u32) -> Result<Limits, sys::status_t> {
+    let sane = (1..=Limits::MOST.packets).contains(&packets) && (1..=Limits::MOST.bytes).contains(&bytes);
+    if sane { Ok(Limits { packets, bytes }) } else { Err(sys::EINVAL) }
+}
+
+/// `TUNREADBATCH`: as many packets as there are and fit.
+pub(super) fn read_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    batch(argument, |records, most| open.lease.device.read_batch(&open.descriptor, records, most))
+}
+
+/// `TUNWRITEBATCH`: as many packets as the device takes.
+pub(super) fn write_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    batch(argument, |records, most| open.lease.device.write_batch(&open.descriptor, records, most))
+}
+
+/// Carries out a batch over the records behind the request, and says how far it came.
+fn batch(argument: Argument, transfer: impl FnOnce(&UserSlice, u32) -> Result<Batch, Error>) -> Controlled {
+    let request = argument.fetch::<BatchRequest>()?;
+    let (header, size) = (size_of::<BatchRequest>(), request.preamble.size as usize);
+    if request.preamble.version != VERSION || size < header || request.packets == 0 {
+        return Err(sys::EINVAL);
+    }
+    let records = argument.memory(size)?.skip(header);
+    let done = transfer(&records, request.packets).map_err(to_status)?;
+    let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);
+    argument.store(&BatchRequest { packets: done.packets, bytes, ..request })
+}
