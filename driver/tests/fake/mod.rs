@@ -22,7 +22,7 @@ pub(crate) use {
     memory::{UNTOUCHED, User},
     packet::{Packet, Queue},
     poll::Entry,
-    rig::Rig,
+    rig::{Rig, Shared, read, send},
     toy::{ARP, IPV4, IPV6, OWN, ToyTap, ToyTun, frame, packet4, packet6},
     wait::WaitPoint,
     world::{Task, World},

@@ -95,7 +95,7 @@ impl Fifo<Packet> for Queue {
         self.0.pop_front()
     }
 
-    fn front(&self) -> Option<&Packet> {
-        self.0.front()
+    fn front_length(&self) -> usize {
+        self.0.front().map_or(0, |packet| packet.bytes.len())
     }
 }

@@ -110,6 +110,11 @@ impl World {
         self.packets.fetch_sub(1, SeqCst);
     }
 
+    /// How many threads sleep at wait points.
+    pub(crate) fn sleepers(&self) -> usize {
+        self.waiting.lock().unwrap().asleep
+    }
+
     /// Returns once `count` threads sleep at wait points. Only for a scheduler that needs no telling: real threads.
     pub(crate) fn until_asleep(&self, count: usize) {
         let waiting = self.waiting.lock().unwrap();

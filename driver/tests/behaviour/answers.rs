@@ -1,0 +1,104 @@
+//! Frames that the device answers itself, and frames that nobody gets.
+
+use tuntap_driver::{Blocking, DropReason, Error, Limits};
+
+use crate::fake::{ARP, IPV4, OWN, Rig, ToyTap, ToyTun, frame, packet4};
+use crate::{blocked, failed};
+
+fn answer(number: u8) -> Vec<u8> {
+    frame(ARP, &[&OWN[..], &[number]].concat())
+}
+
+#[test]
+fn a_question_is_answered_to_the_stack_and_the_program_sees_nothing_of_it() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.receive(), Ok(answer(1)));
+    let statistics = rig.device.statistics();
+    assert_eq!((statistics.to_user.accepted, statistics.to_user.answered), (1, 1));
+    assert_eq!((statistics.to_stack.accepted, statistics.to_stack.delivered), (1, 1));
+}
+
+#[test]
+fn an_answer_wakes_the_stacks_reader() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    let receiver = blocked(&rig, |device| device.receive().map(|packet| packet.bytes().to_vec()));
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(receiver.result(), Ok(answer(1)));
+}
+
+#[test]
+fn a_question_is_answered_though_the_queue_to_the_program_is_full() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.device.set_to_user_limits(Limits { packets: 1, bytes: 0 });
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.receive(), Ok(answer(1)));
+}
+
+#[test]
+fn an_answer_that_finds_no_room_is_dropped_and_counted_and_never_waits() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    let counters = rig.device.statistics().to_user;
+    assert_eq!((counters.answered, counters.dropped(DropReason::AnswerRefused)), (0, 1));
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
+    rig.check_accounts();
+}
+
+#[test]
+fn an_answer_that_finds_no_memory_is_dropped_and_counted() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.world.fail_allocation(0);
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::AnswerRefused), 1);
+    rig.check_accounts();
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.receive(), Ok(answer(2)));
+}
+
+#[test]
+fn nobody_is_answered_while_nobody_listens() {
+    let rig = Rig::<ToyTun>::new();
+    rig.device.attach();
+    rig.device.up();
+    assert_eq!(rig.send(&frame(ARP, &[0; 28])), Err(Error::NetworkDown));
+    assert_eq!(rig.device.statistics().to_stack.accepted, 0);
+}
+
+#[test]
+fn what_the_mode_drops_is_counted_by_its_reason_and_freed() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.send(&frame(0x88cc, &[0; 46])).unwrap();
+    rig.send(&frame(0x88cc, &[0; 46])).unwrap();
+    rig.send(&frame(IPV4, &[])).unwrap();
+    rig.send(&[]).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    let counters = rig.device.statistics().to_user;
+    assert_eq!((counters.accepted, counters.all_dropped()), (4, 4));
+    assert_eq!((counters.dropped(DropReason::NotIp), counters.dropped(DropReason::Malformed)), (2, 2));
+    rig.check_accounts();
+}
+
+#[test]
+fn a_frame_without_a_whole_header_is_dropped_by_a_mode_that_hides_none() {
+    let (rig, descriptor) = Rig::<ToyTap>::running(Blocking::DontWait);
+    rig.send(&[2; 13]).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::Malformed), 1);
+}
+
+#[test]
+fn every_reason_has_a_name_and_a_counter_of_its_own() {
+    let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+    assert_eq!(names.len(), DropReason::COUNT);
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), DropReason::COUNT);
+    for (at, &reason) in DropReason::ALL.iter().enumerate() {
+        assert_eq!(reason as usize, at);
+    }
+}

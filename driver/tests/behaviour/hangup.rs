@@ -1,0 +1,156 @@
+//! The interface is removed under an open descriptor.
+
+use tuntap_driver::{Attachment, Blocking, Descriptor, Error, Event, Limits};
+
+use crate::fake::{self, Entry, IPV4, Rig, ToyTun, User, frame, packet4};
+use crate::{about_to_block, blocked, failed};
+
+fn rig(blocking: Blocking) -> (Rig<ToyTun>, Descriptor, Attachment) {
+    let rig = Rig::new();
+    let attachment = rig.device.attach();
+    rig.device.up();
+    let descriptor = rig.device.open(blocking).unwrap();
+    (rig, descriptor, attachment)
+}
+
+#[test]
+fn a_descriptor_whose_interface_is_gone_says_so_until_there_is_one_again() {
+    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    rig.device.detach(attachment);
+    for _ in 0..2 {
+        assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+        assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Gone));
+    }
+    rig.device.attach();
+    descriptor.set_blocking(Blocking::DontWait);
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+    rig.device.up();
+    rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
+    assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
+}
+
+#[test]
+fn a_new_opener_after_the_interface_is_gone_waits_for_the_next() {
+    let (rig, _, attachment) = rig(Blocking::Wait);
+    rig.device.detach(attachment);
+    rig.close_and_free();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+}
+
+#[test]
+fn removal_wakes_blocked_readers() {
+    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+    let reader = blocked(&rig, move |device| fake::read(device, &descriptor));
+    rig.device.detach(attachment);
+    assert_eq!(failed(reader.result()), Error::Gone);
+}
+
+#[test]
+fn removal_wakes_a_reader_that_is_just_about_to_block() {
+    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+    let read = about_to_block(&rig, move |device| fake::read(device, &descriptor), || rig.device.detach(attachment));
+    assert_eq!(failed(read), Error::Gone);
+}
+
+#[test]
+fn down_and_removal_wake_blocked_writers() {
+    for removal in [false, true] {
+        let (rig, descriptor, attachment) = rig(Blocking::Wait);
+        rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
+        rig.write(&descriptor, &packet4(0, 40)).unwrap();
+        let writer = blocked(&rig, move |device| device.write(&descriptor, &User::holding(&packet4(1, 40))));
+        if removal {
+            rig.device.detach(attachment);
+            assert_eq!(writer.result(), Err(Error::Gone));
+        } else {
+            rig.device.down();
+            assert_eq!(writer.result(), Err(Error::NetworkDown));
+        }
+    }
+}
+
+#[test]
+fn a_closed_descriptor_is_closed_whether_or_not_its_interface_is_gone() {
+    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+    rig.device.detach(attachment);
+    rig.device.close();
+    assert_eq!(failed(rig.read(&descriptor)), Error::Closed);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Closed));
+    rig.device.free();
+}
+
+#[test]
+fn a_removal_between_close_and_free_is_not_the_next_openers_affair() {
+    let (rig, _, attachment) = rig(Blocking::Wait);
+    rig.device.close();
+    rig.device.detach(attachment);
+    rig.device.free();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+}
+
+#[test]
+fn hang_up_is_told_on_removal_and_stands_until_there_is_an_interface_again() {
+    let (rig, _, attachment) = rig(Blocking::Wait);
+    let device = &rig.device;
+    let early = Entry::new();
+    device.select(&early, Event::Disconnected).unwrap();
+    assert_eq!(early.told(Event::Disconnected), 0);
+    device.detach(attachment);
+    assert_eq!(early.told(Event::Disconnected), 1);
+    let late = Entry::new();
+    device.select(&late, Event::Disconnected).unwrap();
+    assert_eq!(late.told(Event::Disconnected), 1);
+    device.deselect(&late, Event::Disconnected);
+    device.attach();
+    device.select(&late, Event::Disconnected).unwrap();
+    assert_eq!(late.told(Event::Disconnected), 0);
+    device.deselect(&early, Event::Disconnected);
+    device.deselect(&late, Event::Disconnected);
+}
+
+#[test]
+fn hang_up_is_told_on_close() {
+    let (rig, _, _) = rig(Blocking::Wait);
+    let entry = Entry::new();
+    rig.device.select(&entry, Event::Disconnected).unwrap();
+    rig.device.close();
+    assert_eq!(entry.told(Event::Disconnected), 1);
+    rig.device.deselect(&entry, Event::Disconnected);
+    rig.device.free();
+}
+
+#[test]
+fn a_reader_that_selects_is_told_of_the_removal_for_its_read_would_not_wait() {
+    let (rig, _, attachment) = rig(Blocking::Wait);
+    let entry = Entry::new();
+    rig.device.select(&entry, Event::Read).unwrap();
+    rig.device.detach(attachment);
+    assert_eq!(entry.told(Event::Read), 1);
+    rig.device.deselect(&entry, Event::Read);
+}
+
+#[test]
+fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
+    // Haiku's select for writing waits for Write and Error, not for Disconnected: without Error it would wait on,
+    // though a write fails at once.
+    let (rig, _, attachment) = rig(Blocking::Wait);
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
+    let (early, late) = (Entry::new(), Entry::new());
+    rig.device.select(&early, Event::Error).unwrap();
+    assert_eq!(early.told(Event::Error), 0);
+    rig.device.detach(attachment);
+    assert_eq!(early.told(Event::Error), 1);
+    rig.device.select(&late, Event::Error).unwrap();
+    assert_eq!(late.told(Event::Error), 1);
+    rig.device.deselect(&early, Event::Error);
+    rig.device.deselect(&late, Event::Error);
+    rig.device.attach();
+    rig.device.select(&late, Event::Error).unwrap();
+    assert_eq!(late.told(Event::Error), 0);
+    rig.device.deselect(&late, Event::Error);
+}

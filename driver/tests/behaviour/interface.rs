@@ -1,0 +1,231 @@
+//! The interface: attach, detach, up and down, its address and its MTU.
+
+use tuntap_driver::{Blocking, Device, Error};
+
+use crate::fake::{ARP, Fake, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
+use crate::{about_to_block, blocked, failed};
+
+#[test]
+fn before_its_first_interface_a_descriptor_waits_and_then_works() {
+    let rig = Rig::<ToyTun>::new();
+    let descriptor = rig.device.open(Blocking::Wait).unwrap();
+    let reader = blocked(&rig, move |device| crate::fake::read(device, &descriptor));
+    assert_eq!(rig.send(&frame(IPV4, &packet4(0, 40))), Err(Error::NetworkDown));
+    rig.device.attach();
+    assert_eq!(rig.send(&frame(IPV4, &packet4(1, 40))), Err(Error::NetworkDown));
+    rig.device.up();
+    rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
+    assert_eq!(reader.result(), Ok(packet4(2, 40)));
+}
+
+#[test]
+fn open_and_interface_may_come_in_either_order() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
+    assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
+    rig.close_and_free();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    rig.send(&frame(IPV4, &packet4(3, 40))).unwrap();
+    assert_eq!(rig.read(&descriptor), Ok(packet4(3, 40)));
+}
+
+#[test]
+fn down_wakes_a_blocked_receive() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
+    let receiver = blocked(&rig, |device| device.receive().err());
+    rig.device.down();
+    assert_eq!(receiver.result(), Some(Error::NetworkDown));
+}
+
+#[test]
+fn down_makes_a_receive_return_that_is_just_about_to_block() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
+    let received = about_to_block(&rig, |device| device.receive().err(), || rig.device.down());
+    assert_eq!(received, Some(Error::NetworkDown));
+}
+
+#[test]
+fn removal_makes_a_receive_return_that_is_just_about_to_block() {
+    let rig = Rig::<ToyTun>::new();
+    let attachment = rig.device.attach();
+    rig.device.up();
+    let received = about_to_block(&rig, |device| device.receive().err(), || rig.device.detach(attachment));
+    assert_eq!(received, Some(Error::NetworkDown));
+}
+
+#[test]
+fn a_receive_while_down_fails_at_once_and_one_after_up_waits_again() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
+    rig.device.down();
+    assert_eq!(failed(rig.receive()), Error::NetworkDown);
+    rig.device.up();
+    let receiver = blocked(&rig, |device| device.receive().map(|packet| packet.bytes().len()));
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    assert_eq!(receiver.result(), Ok(54));
+}
+
+#[test]
+fn down_throws_away_what_the_stack_has_not_fetched_and_keeps_what_the_program_has_not() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
+    rig.device.down();
+    assert_eq!(rig.send(&frame(IPV4, &packet4(3, 40))), Err(Error::NetworkDown));
+    assert_eq!(rig.device.statistics().to_stack.purged, 1);
+    rig.device.up();
+    rig.write(&descriptor, &packet4(4, 40)).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(4, 40))));
+    assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
+}
+
+#[test]
+fn up_and_down_may_be_repeated() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.device.up();
+    assert!(rig.device.is_up());
+    rig.device.down();
+    rig.device.down();
+    assert!(!rig.device.is_up());
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+    rig.device.up();
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
+}
+
+#[test]
+fn without_an_interface_nothing_is_up() {
+    let rig = Rig::<ToyTun>::new();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    rig.device.up();
+    assert!(!rig.device.is_up());
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+    let attachment = rig.device.attach();
+    assert!(!rig.device.is_up());
+    rig.device.detach(attachment);
+    rig.device.up();
+    assert!(!rig.device.is_up());
+    assert_eq!(failed(rig.receive()), Error::NetworkDown);
+}
+
+#[test]
+fn the_interface_outlives_its_openers_and_the_other_way_round() {
+    let rig = Rig::<ToyTun>::new();
+    let attachment = rig.device.attach();
+    rig.device.open(Blocking::Wait).unwrap();
+    rig.close_and_free();
+    assert!(!rig.device.is_idle());
+    rig.device.open(Blocking::Wait).unwrap();
+    rig.device.detach(attachment);
+    assert!(!rig.device.is_idle());
+    rig.close_and_free();
+    assert!(rig.device.is_idle());
+}
+
+#[test]
+fn a_late_detach_of_its_predecessor_leaves_the_successor_alone() {
+    let rig = Rig::<ToyTun>::new();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    let predecessor = rig.device.attach();
+    rig.device.up();
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    rig.write(&descriptor, &packet4(2, 40)).unwrap();
+
+    let successor = rig.device.attach();
+    assert_ne!(predecessor, successor);
+    assert!(!rig.device.is_up());
+    rig.device.up();
+    rig.device.detach(predecessor);
+
+    // Nothing of the predecessor's is left, and all of the successor's works.
+    assert!(rig.device.is_up());
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    rig.send(&frame(IPV4, &packet4(3, 40))).unwrap();
+    assert_eq!(rig.read(&descriptor), Ok(packet4(3, 40)));
+    rig.write(&descriptor, &packet4(4, 40)).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(4, 40))));
+    let statistics = rig.device.statistics();
+    assert_eq!((statistics.to_user.purged, statistics.to_stack.purged), (1, 1));
+    rig.device.detach(successor);
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+}
+
+#[test]
+fn the_successor_takes_the_predecessors_reader_off_the_queue() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
+    let receiver = blocked(&rig, |device| device.receive().err());
+    rig.device.attach();
+    assert_eq!(receiver.result(), Some(Error::NetworkDown));
+}
+
+#[test]
+fn an_address_is_taken_over_by_the_mode_and_by_frames_to_the_stack() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    let address = [2, 0, 0, 0, 7, 7];
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    rig.device.set_address(address).unwrap();
+    assert_eq!(rig.device.link().address, address);
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(ARP, &[&OWN[..], &[1]].concat())));
+    // What was learned stays learned.
+    assert_eq!(rig.receive(), Ok(frame(ARP, &[&address[..], &[2]].concat())));
+    assert_eq!(rig.receive().unwrap()[..6], address);
+}
+
+#[test]
+fn an_interface_begins_with_the_units_address_and_nothing_learned() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.device.set_address([2, 0, 0, 0, 7, 7]).unwrap();
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    rig.receive().unwrap();
+    rig.device.attach();
+    rig.device.up();
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(ARP, &[2, 0, 0, 0, 7, 7, 1])));
+}
+
+#[test]
+fn an_address_of_a_group_or_of_nobody_is_refused() {
+    let rig = Rig::<ToyTun>::new();
+    for address in [[0; 6], [0xff; 6], [1, 0, 0x5e, 0, 0, 1], [3, 0, 0, 0, 0, 1]] {
+        assert_eq!(rig.device.set_address(address), Err(Error::Invalid));
+    }
+    assert_eq!(rig.device.link().address, OWN);
+}
+
+#[test]
+fn hearing_everything_and_the_address_do_not_disturb_each_other() {
+    let rig = Rig::<ToyTap>::new();
+    let other = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
+    rig.device.set_promiscuous(true);
+    rig.device.set_address(other).unwrap();
+    assert_eq!((rig.device.link().address, rig.device.link().promiscuous), (other, true));
+    rig.device.set_promiscuous(false);
+    assert_eq!((rig.device.link().address, rig.device.link().promiscuous), (other, false));
+    rig.device.set_address(OWN).unwrap();
+    assert_eq!((rig.device.link().address, rig.device.link().promiscuous), (OWN, false));
+}
+
+#[test]
+fn the_mtu_is_from_68_to_65535_and_bounds_what_is_written() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    for refused in [0, 67, 65536, usize::MAX, (1 << 32) + 1500] {
+        assert_eq!(rig.device.set_mtu(refused), Err(Error::Invalid));
+        assert_eq!(rig.device.link().mtu, 1500);
+    }
+    for mtu in [68, 1280, 65535] {
+        rig.device.set_mtu(mtu).unwrap();
+        assert_eq!(rig.device.link().mtu, mtu);
+        assert_eq!(rig.write(&descriptor, &packet4(1, mtu)), Ok(mtu));
+        assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, mtu))));
+        assert_eq!(rig.write(&descriptor, &packet4(1, mtu + 1)), Err(Error::TooLong));
+    }
+}
+
+#[test]
+fn an_mtu_out_of_bounds_is_moved_into_them_when_a_unit_is_made() {
+    let _world = World::new();
+    for (asked, got) in [(0, 68), (68, 68), (9000, 9000), (65535, 65535), (usize::MAX, 65535)] {
+        assert_eq!(Device::<ToyTun, Fake>::new(OWN, asked).unwrap().link().mtu, got);
+    }
+}

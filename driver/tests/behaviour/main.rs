@@ -1,0 +1,91 @@
+//! What a device does, one behaviour a test, on the threads of this machine.
+
+#[path = "../fake/mod.rs"]
+mod fake;
+
+mod answers;
+mod hangup;
+mod interface;
+mod limits;
+mod opening;
+mod readiness;
+mod reading;
+mod signals;
+mod writing;
+
+/// The scheduler: this machine's.
+mod sync {
+    pub(crate) use std::sync::{Condvar, Mutex};
+    pub(crate) use std::{thread, thread_local};
+}
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, atomic::Ordering};
+use std::time::Duration;
+
+use fake::{Rig, Task, World};
+use tuntap_driver::{Error, Mode};
+
+/// After this long a thread that has not come back is taken for lost, so that a lost wake fails and does not hang.
+const LOST: Duration = Duration::from_secs(60);
+
+/// A call that another thread is in.
+struct Call<R> {
+    result: Receiver<R>,
+    task: Arc<Task>,
+}
+
+impl<R: Send + 'static> Call<R> {
+    /// Starts it.
+    fn start(world: &Arc<World>, call: impl FnOnce() -> R + Send + 'static) -> Self {
+        let (sender, result) = channel();
+        let (_, task) = world.spawn(move || drop(sender.send(call())));
+        Self { result, task }
+    }
+
+    /// Its result, once it has returned.
+    #[track_caller]
+    fn result(self) -> R {
+        self.result.recv_timeout(LOST).expect("the call returns")
+    }
+}
+
+/// A call that is blocked by now.
+#[track_caller]
+fn blocked<M: Mode, R: Send + 'static>(
+    rig: &Rig<M>,
+    call: impl FnOnce(&fake::Shared<M>) -> R + Send + 'static,
+) -> Call<R> {
+    let asleep = rig.world.sleepers();
+    let device = rig.share();
+    let call = Call::start(&rig.world, move || call(&device));
+    rig.world.until_asleep(asleep + 1);
+    call
+}
+
+/// Starts a call that finds nothing and is held just before it would sleep; does something meanwhile; lets it go on.
+#[track_caller]
+fn about_to_block<M: Mode, R: Send + 'static>(
+    rig: &Rig<M>,
+    call: impl FnOnce(&fake::Shared<M>) -> R + Send + 'static,
+    meanwhile: impl FnOnce(),
+) -> R {
+    rig.world.hold();
+    let device = rig.share();
+    let call = Call::start(&rig.world, move || call(&device));
+    rig.world.until_held(1);
+    meanwhile();
+    rig.world.release();
+    call.result()
+}
+
+/// Whether a waiter that a signal and a wake have both come to takes it for a signal.
+fn signal_wins(world: &World, wins: bool) {
+    world.signal_wins.store(wins, Ordering::SeqCst);
+}
+
+/// A packet that nobody should have got is a failure with its bytes in it.
+#[track_caller]
+fn failed(result: Result<Vec<u8>, Error>) -> Error {
+    result.expect_err("no packet")
+}

@@ -1,0 +1,105 @@
+//! Signals: they end a wait, and take nobody else's wake with them.
+
+use std::sync::Arc;
+
+use tuntap_driver::{Blocking, Descriptor, Error, Limits};
+
+use crate::fake::{self, IPV4, Rig, ToyTun, User, frame, packet4};
+use crate::{Call, blocked, failed, signal_wins};
+
+fn reader(rig: &Rig<ToyTun>, descriptor: &Arc<Descriptor>) -> Call<Result<Vec<u8>, Error>> {
+    let descriptor = Arc::clone(descriptor);
+    blocked(rig, move |device| fake::read(device, &descriptor))
+}
+
+fn rig() -> (Rig<ToyTun>, Arc<Descriptor>) {
+    let (rig, descriptor) = Rig::running(Blocking::Wait);
+    (rig, Arc::new(descriptor))
+}
+
+#[test]
+fn a_signal_ends_a_blocked_read_and_the_next_one_works() {
+    let (rig, descriptor) = rig();
+    let call = reader(&rig, &descriptor);
+    call.task.signal();
+    assert_eq!(failed(call.result()), Error::Interrupted);
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    assert_eq!(rig.read(&descriptor), Ok(packet4(1, 40)));
+    let call = reader(&rig, &descriptor);
+    rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
+    assert_eq!(call.result(), Ok(packet4(2, 40)));
+}
+
+#[test]
+fn a_signal_ends_a_blocked_write_whose_packet_is_not_sent() {
+    let (rig, descriptor) = rig();
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    let call = blocked(&rig, move |device| device.write(&descriptor, &User::holding(&packet4(2, 40))));
+    call.task.signal();
+    assert_eq!(call.result(), Err(Error::Interrupted));
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
+    assert_eq!(rig.device.statistics().to_stack_queued.packets, 0);
+}
+
+#[test]
+fn the_stacks_reader_cannot_be_interrupted() {
+    let (rig, descriptor) = rig();
+    let call = blocked(&rig, |device| device.receive().map(|packet| packet.bytes().to_vec()));
+    call.task.signal();
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    assert_eq!(call.result(), Ok(frame(IPV4, &packet4(1, 40))));
+}
+
+#[test]
+fn a_signal_and_a_packet_together_lose_neither_the_packet_nor_the_wake() {
+    for wins in [false, true] {
+        let (rig, descriptor) = rig();
+        signal_wins(&rig.world, wins);
+        // Held before it sleeps, so that it finds both when it does.
+        rig.world.hold();
+        let (device, own) = (rig.share(), Arc::clone(&descriptor));
+        let call = Call::start(&rig.world, move || fake::read(&device, &own));
+        rig.world.until_held(1);
+        rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+        call.task.signal();
+        rig.world.release();
+        if wins {
+            assert_eq!(failed(call.result()), Error::Interrupted);
+            assert_eq!(rig.read(&descriptor), Ok(packet4(1, 40)));
+        } else {
+            assert_eq!(call.result(), Ok(packet4(1, 40)));
+        }
+        // A wake left over would be found when the device goes.
+    }
+}
+
+#[test]
+fn a_signal_for_one_reader_leaves_the_packet_to_the_other() {
+    for wins in [false, true] {
+        let (rig, descriptor) = rig();
+        signal_wins(&rig.world, wins);
+        let (first, second) = (reader(&rig, &descriptor), reader(&rig, &descriptor));
+        first.task.signal();
+        assert_eq!(failed(first.result()), Error::Interrupted);
+        rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+        assert_eq!(second.result(), Ok(packet4(1, 40)));
+    }
+}
+
+#[test]
+fn a_signal_and_close_together_end_the_call_once() {
+    for wins in [false, true] {
+        let (rig, descriptor) = rig();
+        signal_wins(&rig.world, wins);
+        rig.world.hold();
+        let (device, own) = (rig.share(), Arc::clone(&descriptor));
+        let call = Call::start(&rig.world, move || fake::read(&device, &own));
+        rig.world.until_held(1);
+        rig.device.close();
+        call.task.signal();
+        rig.world.release();
+        assert_eq!(failed(call.result()), if wins { Error::Interrupted } else { Error::Closed });
+        rig.device.free();
+    }
+}
