@@ -125,9 +125,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.attached = Some(attachment);
             control.gone = false;
             control.up = false;
-            let stale = self.forget();
+            // In this order: what came between would be the old interface's, and left for the new one.
             self.apply(control);
-            (attachment, stale)
+            (attachment, self.forget())
         });
         drop(stale);
         attachment
@@ -142,9 +142,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.attached = None;
             control.up = false;
             control.gone = control.open;
-            let stale = self.forget();
             self.apply(control);
-            Some(stale)
+            Some(self.forget())
         });
         drop(stale);
     }
