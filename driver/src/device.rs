@@ -148,10 +148,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         drop(stale);
     }
 
-    /// `ifconfig up`.
+    /// `ifconfig up`. Without an interface there is nothing to be up.
     pub fn up(&self) {
         self.control.with(|control| {
-            control.up = true;
+            control.up = control.attached.is_some();
             self.apply(control);
         });
     }
