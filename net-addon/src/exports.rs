@@ -1,6 +1,9 @@
 //! What the kernel looks up in the file: the driver role's functions, and the module role's tables.
 
-#![expect(non_upper_case_globals, reason = "the kernel looks these names up")]
+#![allow(
+    non_upper_case_globals,
+    reason = "the kernel looks these names up, and `no_mangle` says so only in the add-on"
+)]
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};

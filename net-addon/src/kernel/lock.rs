@@ -1,6 +1,7 @@
 //! The two locks: one that spins, one that sleeps.
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use haiku_sys as sys;
 use tuntap_driver::Lock;
@@ -43,8 +44,10 @@ impl<T: Send> Lock<T> for SpinLock<T> {
 
 /// The kernel's own mutex around a value, for what happens rarely.
 pub(crate) struct KernelMutex<T> {
-    /// The kernel's block must stay where it was initialised, so that is done when it is first locked.
-    ready: spin::Once<()>,
+    /// The kernel's block must stay where it was initialised, so that is done when it is first locked. (`spin::Once`
+    /// would say the same, but that it can panic.)
+    ready: AtomicBool,
+    first: SpinLock<()>,
     block: UnsafeCell<sys::mutex>,
     value: UnsafeCell<T>,
 }
@@ -57,7 +60,8 @@ unsafe impl<T: Send> Send for KernelMutex<T> {}
 impl<T: Send> Lock<T> for KernelMutex<T> {
     fn new(value: T) -> Self {
         Self {
-            ready: spin::Once::new(),
+            ready: AtomicBool::new(false),
+            first: SpinLock::free(()),
             block: UnsafeCell::new(sys::mutex::uninitialised()),
             value: UnsafeCell::new(value),
         }
@@ -65,10 +69,15 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
 
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
         let block = self.block.get();
-        self.ready.call_once(|| {
-            // SAFETY: the block is ours, unused so far, and stays here: `with` borrows `self`.
-            unsafe { sys::mutex_init(block, c"tun_tap".as_ptr()) };
-        });
+        if !self.ready.load(Ordering::Acquire) {
+            self.first.with(|()| {
+                if !self.ready.load(Ordering::Relaxed) {
+                    // SAFETY: the block is ours, unused so far, and stays here: `with` borrows `self`.
+                    unsafe { sys::mutex_init(block, c"tun_tap".as_ptr()) };
+                    self.ready.store(true, Ordering::Release);
+                }
+            });
+        }
         // SAFETY: initialised above; no section locks the mutex it runs under.
         unsafe { sys::mutex_lock(block) };
         // SAFETY: the mutex is ours, so nobody else has a reference.
@@ -81,7 +90,7 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
 
 impl<T> Drop for KernelMutex<T> {
     fn drop(&mut self) {
-        if self.ready.is_completed() {
+        if *self.ready.get_mut() {
             // SAFETY: initialised, and nobody holds it: this is the only reference.
             unsafe { sys::mutex_destroy(self.block.get()) };
         }

@@ -61,7 +61,7 @@ pub struct ifreq_stats {
 /// `struct net_device` (`net_device.h`): what the stack knows of a device. The device owns the memory.
 #[repr(C)]
 pub struct net_device {
-    /// Set by the device; the stack calls through it.
+    /// Set by the stack, which calls through it.
     pub module: *mut net_device_module_info,
     /// The interface's name, such as `tun/0`.
     pub name: [c_char; 32],
