@@ -74,7 +74,7 @@ struct Wakes {
     consumers: u32,
     producers: u32,
     ready: bool,
-    disconnected: bool,
+    trouble: bool,
 }
 
 /// What the lock guards. `mode` is the mode's own state, which only one direction needs.
@@ -159,7 +159,7 @@ impl<K: Kernel, S> State<K, S> {
         }
         // Selects are told on the edge only: whoever registers later looks for himself.
         wakes.ready = self.selecting > 0 && !was_ready && self.is_ready();
-        wakes.disconnected = was_serving && self.serving.is_err();
+        wakes.trouble = was_serving && self.serving.is_err();
         wakes
     }
 }
@@ -246,7 +246,9 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         if wakes.ready {
             self.poll.notify(self.end.event());
         }
-        if wakes.disconnected && self.end == ProgramEnd::Consumer {
+        if wakes.trouble && self.end == ProgramEnd::Consumer {
+            // Both: Haiku's select for writing waits for errors but not for hang-ups.
+            self.poll.notify(Event::Error);
             self.poll.notify(Event::Disconnected);
         }
     }
@@ -368,10 +370,10 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         }
     }
 
-    /// Registers a select for an event that only [`Event::Disconnected`] can bring about.
+    /// Registers a select for [`Event::Error`] or [`Event::Disconnected`]: they hold while nobody is served.
     pub(crate) fn select_trouble(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
         self.poll.add(entry, event)?;
-        if event == Event::Disconnected && self.with(|state| state.serving.is_err()) {
+        if self.with(|state| state.serving.is_err()) {
             K::Poll::notify_entry(entry, event);
         }
         Ok(())

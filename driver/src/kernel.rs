@@ -145,7 +145,7 @@ pub enum Event {
     Read,
     /// A write would not wait, and would succeed.
     Write,
-    /// Something is wrong.
+    /// Something is wrong: so far only that the device is disconnected.
     Error,
     /// The interface is gone, or the descriptor closed.
     Disconnected,
