@@ -61,7 +61,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// [`Error::NoMemory`] if the kernel has no place to wait left.
     pub fn new(address: LinkAddress, mtu: usize) -> Result<Self, Error> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
-        let longest = mtu + M::LINK.header_length;
+        let longest = M::LINK.longest(mtu);
         Ok(Self {
             control: K::Mutex::new(Control {
                 taken: false,
@@ -255,7 +255,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
         self.control.with(|_| {
             self.link.set_mtu(word);
-            self.to_stack.set_longest(mtu + M::LINK.header_length);
+            self.to_stack.set_longest(M::LINK.longest(mtu));
         });
         Ok(())
     }

@@ -32,6 +32,13 @@ pub struct LinkSpec {
     pub overhead: usize,
 }
 
+impl LinkSpec {
+    /// The longest frame that a program can make the stack receive.
+    pub(crate) const fn longest(&self, mtu: usize) -> usize {
+        mtu + self.overhead + self.hidden_header
+    }
+}
+
 /// A mode of the device. Implementors are empty enums, never constructed.
 ///
 /// The mode judges a bounded copy of the headers. It never holds a packet, never waits and never allocates, so the
