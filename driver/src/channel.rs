@@ -98,6 +98,11 @@ pub(crate) struct State<K: Kernel, S> {
 }
 
 impl<K: Kernel, S> State<K, S> {
+    /// Whether packets may be put in at all. One that may not is counted.
+    pub(crate) fn admit(&mut self) -> Result<(), Error> {
+        self.accepting.inspect_err(|_| self.counters.refuse(Refusal::Down))
+    }
+
     /// Whether a packet of `bytes` may be put in.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.packets == 0
@@ -303,10 +308,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     fn when_room(&self, wait: Wait, mut section: impl FnMut(&mut State<K, S>)) -> Result<(), Error> {
         loop {
             let done = self.with(|state| {
-                if let Err(error) = state.accepting {
-                    state.counters.refuse(Refusal::Down);
-                    return Err(error);
-                }
+                state.admit()?;
                 if state.has_room() {
                     section(state);
                     return Ok(true);

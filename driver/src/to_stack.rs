@@ -36,7 +36,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             ToStack::Deliver(header) => header,
             ToStack::Drop(reason) => {
                 return self.to_stack.with(|state| {
-                    state.accepting?;
+                    state.admit()?;
                     state.counters.accept(length);
                     state.counters.drop(reason);
                     Ok(())

@@ -31,10 +31,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut reply = M::Reply::default();
         let mut frame = Some(packet);
         let verdict = self.to_user.with(|state| {
-            if let Err(error) = state.accepting {
-                state.counters.refuse(Refusal::Down);
-                return Err(error);
-            }
+            state.admit()?;
             let verdict = M::to_user(&mut state.mode, head, length, &mut reply);
             match verdict {
                 Verdict::Deliver if !state.fits(length) => {
