@@ -77,6 +77,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut batch = Batch::default();
         while batch.packets < most && batch.bytes < user.len() {
             let start = batch.bytes + WORD;
+            if start > user.len() {
+                return batch.or(Error::Invalid);
+            }
             let mut word = [0; WORD];
             let written = user.read(batch.bytes, &mut word).and_then(|()| {
                 let length = u32::from_ne_bytes(word) as usize;
