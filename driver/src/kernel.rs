@@ -134,7 +134,7 @@ pub trait WaitPoint: Sized + Send + Sync {
     /// [`Error::Interrupted`] if a signal came first; no wake was used up then.
     fn wait(&self, interruptible: Interruptible) -> Result<(), Error>;
 
-    /// Wakes `count` waiters, those of the future included. Must be called with no lock held.
+    /// Wakes `count` waiters, those of the future included. Must be called with no spinning lock held.
     fn wake(&self, count: u32);
 }
 

@@ -32,7 +32,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut frame = Some(packet);
         let verdict = self.to_user.with(|state| {
             state.admit()?;
-            let verdict = M::to_user(&mut state.mode, head, length, &mut reply);
+            let verdict = match M::to_user(&mut state.mode, head, length, &mut reply) {
+                // A read must not return 0: that is the end of the file.
+                Verdict::Deliver if length <= M::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
+                verdict => verdict,
+            };
             match verdict {
                 Verdict::Deliver if !state.fits(length) => {
                     state.counters.refuse(Refusal::Full);
