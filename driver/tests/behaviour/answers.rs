@@ -84,6 +84,15 @@ fn what_the_mode_drops_is_counted_by_its_reason_and_freed() {
 }
 
 #[test]
+fn a_frame_of_which_the_program_would_see_nothing_is_dropped_whatever_the_mode_says() {
+    // Delivered, it would make a read return 0, which is the end of the file.
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.send(&frame(IPV4, &[])).unwrap();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::Malformed), 1);
+}
+
+#[test]
 fn a_frame_without_a_whole_header_is_dropped_by_a_mode_that_hides_none() {
     let (rig, descriptor) = Rig::<ToyTap>::running(Blocking::DontWait);
     rig.send(&[2; 13]).unwrap();

@@ -4,6 +4,7 @@
 mod fake;
 
 mod answers;
+mod batches;
 mod hangup;
 mod interface;
 mod limits;
