@@ -16,7 +16,6 @@ use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
 use crate::node::{Hooks, Node};
-use crate::status::status;
 use crate::units::{Kind, UNITS};
 use crate::{interface, roles, settings};
 
@@ -48,7 +47,8 @@ pub extern "C" fn init_hardware() -> status_t {
 /// The driver role starts.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn init_driver() -> status_t {
-    status(roles::start(DRIVER_ROLE))
+    roles::start(DRIVER_ROLE);
+    sys::B_OK
 }
 
 /// The driver role ends.
@@ -143,7 +143,10 @@ impl Names {
 
 unsafe extern "C" fn std_ops(op: i32) -> status_t {
     match op as u32 {
-        sys::B_MODULE_INIT => status(roles::start(MODULE_ROLE)),
+        sys::B_MODULE_INIT => {
+            roles::start(MODULE_ROLE);
+            sys::B_OK
+        }
         sys::B_MODULE_UNINIT => {
             roles::stop(MODULE_ROLE);
             sys::B_OK
@@ -172,8 +175,8 @@ pub static modules: ForC<[*const module_info; 2]> =
 static STACK: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
 static BUFFER: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
 
-/// The modules that the kernel loads before ours. It stores their addresses where nobody looks: the driver role, for
-/// which it does not, needs them just as much, so each role takes its own references.
+/// The modules that the kernel loads before ours. It stores their addresses where nobody looks, for its references end
+/// with the module role, and an open descriptor may still have packets then: each unit with an interface takes its own.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub static module_dependencies: ForC<[module_dependency; 3]> = ForC(UnsafeCell::new([
     module_dependency { name: sys::NET_STACK_MODULE_NAME.as_ptr(), info: STACK.0.get() },

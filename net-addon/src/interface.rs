@@ -51,6 +51,7 @@ enum AnyUnit {
 
 /// What an interface does, whatever its mode.
 trait Station {
+    fn take_modules(&self) -> Result<(), status_t>;
     fn up(&self);
     fn down(&self);
     fn send(&self, packet: NetBuffer) -> Result<(), SendError<NetBuffer>>;
@@ -68,6 +69,12 @@ trait Station {
 }
 
 impl<M: Mode> Station for Unit<M> {
+    fn take_modules(&self) -> Result<(), status_t> {
+        Unit::take_modules(self).inspect_err(|_| {
+            ::log::error!(target: M::NAME, "the network stack's modules could not be loaded; is its add-on installed?");
+        })
+    }
+
     fn up(&self) {
         self.device.up();
     }
@@ -197,6 +204,7 @@ unsafe extern "C" fn init_device(name: *const c_char, device: *mut *mut net_devi
 fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     let Some((_, bare)) = name.split_last() else { return Err(sys::B_BAD_VALUE) };
     let (unit, new_node) = lease(bare)?;
+    unit.station().take_modules()?;
     // SAFETY: the size of an interface; the kernel returns null or that much memory, aligned for any type of C.
     let memory = unsafe { sys::malloc(size_of::<Interface>()) }.cast::<Interface>();
     let interface = NonNull::new(memory).ok_or(sys::B_NO_MEMORY)?;

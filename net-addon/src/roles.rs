@@ -2,29 +2,19 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use haiku_sys as sys;
-
-use crate::kernel::{give_modules_back, take_modules};
 use crate::{debugger, log, settings};
 
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
-/// A role starts: the stack's modules are loaded and the settings read.
-///
-/// # Errors
-///
-/// Whatever the kernel says if the stack cannot be loaded.
-pub(crate) fn start(role: &'static str) -> Result<(), sys::status_t> {
+/// A role starts: the settings are read. The stack's modules are not wanted yet: when drivers are probed at boot, the
+/// stack says that it is busy, for it starts with the first socket.
+pub(crate) fn start(role: &'static str) {
     log::start();
     settings::load();
-    take_modules().inspect_err(|_| {
-        ::log::error!(target: role, "the network stack could not be loaded; is its add-on installed?");
-    })?;
     if RUNNING.fetch_add(1, Ordering::Relaxed) == 0 {
         debugger::start();
     }
     ::log::debug!(target: role, "started");
-    Ok(())
 }
 
 /// A role that started ends.
@@ -33,5 +23,4 @@ pub(crate) fn stop(role: &'static str) {
     if RUNNING.fetch_sub(1, Ordering::Relaxed) == 1 {
         debugger::stop();
     }
-    give_modules_back();
 }

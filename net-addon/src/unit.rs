@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use haiku_sys as sys;
 use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
 
-use crate::kernel::{Haiku, KernelMutex, device_link_changed};
+use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
 use crate::owner::Owner;
 use crate::settings;
 
@@ -20,8 +20,14 @@ pub(crate) struct Unit<M: Mode> {
     interface: KernelMutex<Interface>,
 }
 
-/// The stack's view of the unit's interface; null while there is none.
-struct Interface(*mut sys::net_device);
+/// The stack's side of a unit.
+struct Interface {
+    /// The stack's view of the interface; null while there is none.
+    device: *mut sys::net_device,
+    /// Whether the unit has references to the stack's modules. It takes them with its first interface and keeps them as
+    /// long as it lives, for whoever has it open may be copying a packet when the interface goes.
+    modules: bool,
+}
 
 // SAFETY: a `net_device` belongs to no thread; what of it is written here is written atomically.
 unsafe impl Send for Interface {}
@@ -37,7 +43,22 @@ impl<M: Mode> Unit<M> {
             number,
             device,
             owner: Owner::nobody(),
-            interface: KernelMutex::new(Interface(core::ptr::null_mut())),
+            interface: KernelMutex::new(Interface { device: core::ptr::null_mut(), modules: false }),
+        })
+    }
+
+    /// Makes sure that packets can be made, before there is an interface to carry them.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says if the stack's modules cannot be loaded.
+    pub(crate) fn take_modules(&self) -> Result<(), sys::status_t> {
+        self.interface.with(|interface| {
+            if !interface.modules {
+                take_modules()?;
+                interface.modules = true;
+            }
+            Ok(())
         })
     }
 
@@ -46,15 +67,15 @@ impl<M: Mode> Unit<M> {
     /// # Safety
     /// `interface` stays alive until [`Self::interface_gone`] has returned.
     pub(crate) unsafe fn interface_made(&self, interface: *mut sys::net_device) {
-        self.interface.with(|current| current.0 = interface);
+        self.interface.with(|current| current.device = interface);
         self.sync_link();
     }
 
     /// It has it no longer; nobody looks at it once this has returned.
     pub(crate) fn interface_gone(&self, interface: *mut sys::net_device) {
         self.interface.with(|current| {
-            if current.0 == interface {
-                current.0 = core::ptr::null_mut();
+            if current.device == interface {
+                current.device = core::ptr::null_mut();
             }
         });
     }
@@ -62,14 +83,14 @@ impl<M: Mode> Unit<M> {
     /// Brings `IFF_LINK` in line with whether anybody listens, and tells the stack if that changed.
     pub(crate) fn sync_link(&self) {
         self.interface.with(|interface| {
-            if interface.0.is_null() {
+            if interface.device.is_null() {
                 return;
             }
             let link = self.device.has_link() || settings::current().link_always;
             // SAFETY: the interface is alive while it is noted here.
-            if unsafe { set_flag(interface.0, sys::IFF_LINK, link) } {
+            if unsafe { set_flag(interface.device, sys::IFF_LINK, link) } {
                 // SAFETY: as above; the stack only sends a notification, and takes no lock of ours.
-                unsafe { device_link_changed(interface.0) };
+                unsafe { device_link_changed(interface.device) };
             }
         });
     }
@@ -78,10 +99,10 @@ impl<M: Mode> Unit<M> {
     pub(crate) fn set_mtu(&self, mtu: usize) -> Result<(), Error> {
         self.device.set_mtu(mtu)?;
         self.interface.with(|interface| {
-            if !interface.0.is_null() {
+            if !interface.device.is_null() {
                 // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does
                 // that of any device.
-                unsafe { (*interface.0).mtu = mtu };
+                unsafe { (*interface.device).mtu = mtu };
             }
         });
         Ok(())
@@ -91,17 +112,26 @@ impl<M: Mode> Unit<M> {
     pub(crate) fn sync_address(&self) {
         let [a, b, c, d, e, f] = self.device.link().address;
         self.interface.with(|interface| {
-            if interface.0.is_null() {
+            if interface.device.is_null() {
                 return;
             }
             // SAFETY: the interface is alive while it is noted here; the stack reads the bytes unlocked, as it does
             // those of any device.
-            let address = unsafe { &mut (*interface.0).address };
+            let address = unsafe { &mut (*interface.device).address };
             address.length = 6;
             if let Some(bytes) = address.data.first_chunk_mut() {
                 *bytes = [a, b, c, d, e, f];
             }
         });
+    }
+}
+
+impl<M: Mode> Drop for Unit<M> {
+    fn drop(&mut self) {
+        // The last interface and the last descriptor emptied the queues, so no packet is left that would need them.
+        if self.interface.with(|interface| interface.modules) {
+            give_modules_back();
+        }
     }
 }
 
