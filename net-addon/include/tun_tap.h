@@ -72,6 +72,7 @@ struct tuninfo {
 #define TUNSETLIMITS     0x401854f2 /* struct tun_limits*: set it */
 #define TUNREADBATCH     0xc01054f3 /* struct tun_batch*: read many packets */
 #define TUNWRITEBATCH    0xc01054f4 /* struct tun_batch*: write many packets */
+#define TUNSETPEER       0x401c54f5 /* struct tun_peer*: add the routes that a peer needs */
 
 /* Indices of tun_direction.dropped. */
 enum {
@@ -137,6 +138,14 @@ struct tun_batch {
     uint32_t size;           /* of this header and the records */
     uint32_t packets;        /* in: at most so many; out: so many there were */
     uint32_t bytes;          /* out: of their records */
+};
+
+/* Haiku gives a peer no route; this does. The interface must have an address of the same family. */
+struct tun_peer {
+    uint32_t version;
+    uint32_t size;
+    uint32_t ip_version;     /* 4 or 6 */
+    uint8_t address[16];     /* in network order; of IPv4, the first four */
 };
 
 #endif /* TUN_TAP_H */

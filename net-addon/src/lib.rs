@@ -18,6 +18,7 @@ mod log;
 mod node;
 mod owner;
 mod roles;
+mod routes;
 mod settings;
 mod shared;
 mod status;

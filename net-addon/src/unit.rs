@@ -95,6 +95,12 @@ impl<M: Mode> Unit<M> {
         });
     }
 
+    /// The number by which the stack knows the interface, if there is one.
+    pub(crate) fn interface_index(&self) -> Option<u32> {
+        // SAFETY: null, or an interface that is alive while it is noted here.
+        self.interface.with(|interface| unsafe { interface.device.as_ref() }.map(|device| device.index))
+    }
+
     /// Sets the MTU, in bytes of IP, and shows it to the interface.
     pub(crate) fn set_mtu(&self, mtu: usize) -> Result<(), Error> {
         self.device.set_mtu(mtu)?;

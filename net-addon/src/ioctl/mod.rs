@@ -97,6 +97,7 @@ pub(crate) fn control<M: Kind>(open: &Open<M>, op: u32, data: *mut c_void) -> Co
         wire::TUNGETSTATISTICS => own::get_statistics(open, argument),
         wire::TUNGETLIMITS => own::get_limits(open, argument),
         wire::TUNSETLIMITS => own::set_limits(open, argument),
+        wire::TUNSETPEER => own::set_peer(open, argument),
         wire::TUNREADBATCH => own::read_batch(open, argument),
         wire::TUNWRITEBATCH => own::write_batch(open, argument),
         _ => Err(sys::B_DEV_INVALID_IOCTL),

@@ -4,10 +4,13 @@
 use haiku_sys as sys;
 use tuntap_driver::{Batch, Error, Limits};
 
-use super::wire::{BatchRequest, DirectionStatistics, LimitsRequest, Preamble, StatisticsRequest, VERSION};
+use super::wire::{
+    BatchRequest, DirectionStatistics, LimitsRequest, PeerRequest, Preamble, StatisticsRequest, VERSION,
+};
 use super::{Argument, Controlled};
 use crate::kernel::UserSlice;
 use crate::node::Open;
+use crate::routes::{self, Peer};
 use crate::status::to_status;
 use crate::units::Kind;
 
@@ -59,6 +62,20 @@ pub(super) fn set_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Control
 fn limits(packets: u32, bytes: u32) -> Result<Limits, sys::status_t> {
     let sane = (1..=Limits::MOST.packets).contains(&packets) && (1..=Limits::MOST.bytes).contains(&bytes);
     if sane { Ok(Limits { packets, bytes }) } else { Err(sys::EINVAL) }
+}
+
+/// `TUNSETPEER`: adds the routes that the peer needs, which the stack does not.
+pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    let request = argument.fetch::<PeerRequest>()?;
+    request.preamble.check(size_of::<PeerRequest>())?;
+    open.lease.owner.check_change()?;
+    let [a, b, c, d, ..] = request.address;
+    let peer = match request.ip_version {
+        4 => Peer::V4([a, b, c, d]),
+        6 => Peer::V6(request.address),
+        _ => return Err(sys::EINVAL),
+    };
+    routes::add(open.lease.interface_index().ok_or(sys::ENXIO)?, peer)
 }
 
 /// `TUNREADBATCH`: as many packets as there are and fit.

@@ -60,6 +60,7 @@ numbers! {
     TUNSETLIMITS = linux(LINUX_WRITE, 242, size_of::<LimitsRequest>() as u32);
     TUNREADBATCH = linux(LINUX_READ | LINUX_WRITE, 243, size_of::<BatchRequest>() as u32);
     TUNWRITEBATCH = linux(LINUX_READ | LINUX_WRITE, 244, size_of::<BatchRequest>() as u32);
+    TUNSETPEER = linux(LINUX_WRITE, 245, size_of::<PeerRequest>() as u32);
 }
 
 bitflags! {
@@ -218,6 +219,18 @@ pub struct BatchRequest {
     pub packets: u32,
     /// Out: how many bytes their records took.
     pub bytes: u32,
+}
+
+/// What `TUNSETPEER` points to.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PeerRequest {
+    /// Version and size.
+    pub preamble: Preamble,
+    /// 4 or 6.
+    pub ip_version: u32,
+    /// The peer's address; of IPv4, the first four bytes.
+    pub address: [u8; 16],
 }
 
 #[cfg(test)]

@@ -1,0 +1,204 @@
+//! Routes to a peer: what `TUNSETPEER` adds.
+//!
+//! Haiku's stack gives the peer of an interface no route, and an IPv6 address none at all. A route can be had from within
+//! the kernel by the stack's own datalink module, through tables that R1/beta5 and master share. An IPv6 peer needs two:
+//! one to itself, and one to the group that its neighbour solicitations go to (RFC 4291, section 2.7.1), for Haiku routes
+//! those like any packet.
+
+use core::ffi::CStr;
+use core::ptr::null_mut;
+
+use haiku_sys as sys;
+use sys::{net_datalink_module_info, net_domain, net_interface, net_interface_address, net_route, sockaddr, status_t};
+
+/// The address of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Peer {
+    const fn family(self) -> u32 {
+        match self {
+            Self::V4(_) => sys::AF_INET,
+            Self::V6(_) => sys::AF_INET6,
+        }
+    }
+
+    /// The address as the stack wants it.
+    fn socket_address(self) -> sockaddr {
+        let mut data = [0; 30];
+        // The port comes first; IPv6 has flow information after it.
+        let sa_len = match self {
+            Self::V4(address) => {
+                place(&mut data, 2, &address);
+                size_of::<sys::sockaddr_in>()
+            }
+            Self::V6(address) => {
+                place(&mut data, 6, &address);
+                size_of::<sys::sockaddr_in6>()
+            }
+        };
+        sockaddr { sa_len: sa_len as u8, sa_family: self.family() as u8, sa_data: data }
+    }
+
+    /// The group that solicitations for the peer go to.
+    const fn solicited_node(self) -> Option<Self> {
+        match self {
+            Self::V4(_) => None,
+            Self::V6([.., a, b, c]) => Some(Self::V6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])),
+        }
+    }
+}
+
+fn place(data: &mut [u8], at: usize, bytes: &[u8]) {
+    for (place, &byte) in data.iter_mut().skip(at).zip(bytes) {
+        *place = byte;
+    }
+}
+
+/// Adds what routes a peer needs through the interface of this index. One that exists already is left alone.
+///
+/// # Errors
+///
+/// `EADDRNOTAVAIL` if the interface has no address of the peer's family; whatever the stack says.
+pub(crate) fn add(index: u32, peer: Peer) -> Result<(), status_t> {
+    let stack = Module::<sys::net_stack_module_info>::take(sys::NET_STACK_MODULE_NAME)?;
+    let datalink = Module::<net_datalink_module_info>::take(sys::NET_DATALINK_MODULE_NAME)?;
+    let get_domain = stack.table().get_domain.ok_or(sys::B_NOT_SUPPORTED)?;
+    // SAFETY: a plain call of the stack's.
+    let domain = unsafe { get_domain(peer.family() as i32) };
+    if domain.is_null() {
+        return Err(sys::EAFNOSUPPORT);
+    }
+    let interface = Interface::find(datalink.table(), domain, index)?;
+    let address = interface.address(domain)?;
+    address.add_route(domain, peer)?;
+    peer.solicited_node().map_or(Ok(()), |group| address.add_route(domain, group))
+}
+
+/// A reference to a module.
+struct Module<T: 'static> {
+    name: &'static CStr,
+    table: *const T,
+}
+
+impl<T> Module<T> {
+    fn take(name: &'static CStr) -> Result<Self, status_t> {
+        let mut module = null_mut();
+        // SAFETY: a C string, and a place for the module's address.
+        match unsafe { sys::get_module(name.as_ptr(), &raw mut module) } {
+            sys::B_OK => Ok(Self { name, table: module.cast_const().cast() }),
+            status => Err(status),
+        }
+    }
+
+    fn table(&self) -> &T {
+        // SAFETY: the kernel's table, which stays while we have the reference.
+        unsafe { &*self.table }
+    }
+}
+
+impl<T> Drop for Module<T> {
+    fn drop(&mut self) {
+        // SAFETY: taken in `take`.
+        unsafe { sys::put_module(self.name.as_ptr()) };
+    }
+}
+
+/// A reference to an interface of the stack's.
+struct Interface<'m> {
+    datalink: &'m net_datalink_module_info,
+    interface: *mut net_interface,
+}
+
+impl<'m> Interface<'m> {
+    fn find(datalink: &'m net_datalink_module_info, domain: *mut net_domain, index: u32) -> Result<Self, status_t> {
+        let get = datalink.get_interface.ok_or(sys::B_NOT_SUPPORTED)?;
+        // SAFETY: the domain is the stack's, and is never freed while the stack is loaded.
+        let interface = unsafe { get(domain, index) };
+        if interface.is_null() { Err(sys::ENXIO) } else { Ok(Self { datalink, interface }) }
+    }
+
+    /// The first address of the interface in a domain.
+    fn address(&self, domain: *mut net_domain) -> Result<Address<'_>, status_t> {
+        let next = self.datalink.get_next_interface_address.ok_or(sys::B_NOT_SUPPORTED)?;
+        let mut address = null_mut();
+        // SAFETY: we have a reference to the interface; the walk takes over the one to each address before.
+        while unsafe { next(self.interface, &raw mut address) } {
+            // SAFETY: we have a reference to the address.
+            if unsafe { (*address).domain } == domain {
+                return Ok(Address { datalink: self.datalink, address });
+            }
+        }
+        Err(sys::EADDRNOTAVAIL)
+    }
+}
+
+impl Drop for Interface<'_> {
+    fn drop(&mut self) {
+        if let Some(put) = self.datalink.put_interface {
+            // SAFETY: the reference came from `get_interface`.
+            unsafe { put(self.interface) };
+        }
+    }
+}
+
+/// A reference to an address of an interface.
+struct Address<'m> {
+    datalink: &'m net_datalink_module_info,
+    address: *mut net_interface_address,
+}
+
+impl Address<'_> {
+    fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<(), status_t> {
+        let add = self.datalink.add_route.ok_or(sys::B_NOT_SUPPORTED)?;
+        let mut destination = to.socket_address();
+        let route = net_route {
+            destination: &raw mut destination,
+            mask: null_mut(),
+            gateway: null_mut(),
+            flags: sys::RTF_HOST | sys::RTF_STATIC,
+            mtu: 0,
+            interface_address: self.address,
+        };
+        // SAFETY: the stack copies the route and takes a reference of its own to the address.
+        match unsafe { add(domain, &raw const route) } {
+            sys::B_OK | sys::B_FILE_EXISTS => Ok(()),
+            status => Err(status),
+        }
+    }
+}
+
+impl Drop for Address<'_> {
+    fn drop(&mut self) {
+        if let Some(put) = self.datalink.put_interface_address {
+            // SAFETY: the reference came from `get_next_interface_address`.
+            unsafe { put(self.address) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_of_ipv4_is_spelled_as_a_sockaddr_in() {
+        let address = Peer::V4([10, 9, 0, 2]).socket_address();
+        assert_eq!((address.sa_len, u32::from(address.sa_family)), (32, sys::AF_INET));
+        assert_eq!(address.sa_data[..6], [0, 0, 10, 9, 0, 2]);
+    }
+
+    #[test]
+    fn a_peer_of_ipv6_is_spelled_as_a_sockaddr_in6_and_solicited_by_its_last_three_bytes() {
+        let mut peer = [0; 16];
+        (peer[0], peer[15], peer[14], peer[13]) = (0xfd, 3, 2, 1);
+        let address = Peer::V6(peer).socket_address();
+        assert_eq!((address.sa_len, u32::from(address.sa_family)), (28, sys::AF_INET6));
+        assert_eq!(address.sa_data[6..22], peer);
+        let group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 1, 2, 3];
+        assert_eq!(Peer::V6(peer).solicited_node(), Some(Peer::V6(group)));
+    }
+}
