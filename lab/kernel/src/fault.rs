@@ -1,6 +1,10 @@
 //! Faults at the n-th call: a test counts the calls of a run, then repeats it with each of them failing in turn.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+
+use crate::locks::Guarded;
 
 /// A kind of call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,19 +100,89 @@ impl Counts {
     }
 }
 
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+static PLAN: Mutex<State> =
+    Mutex::new(State { plan: FaultPlan::Off, counts: Counts([0; Fault::ALL.len()]), fired: None });
+
+struct State {
+    plan: FaultPlan,
+    counts: Counts,
+    fired: Option<Fault>,
+}
+
 /// Sets the plan and starts counting from zero.
 pub fn arm(plan: FaultPlan) {
-    let _ = plan;
+    *PLAN.guarded() = State { plan, counts: Counts::default(), fired: None };
+    ACTIVE.store(plan != FaultPlan::Off, Ordering::Release);
 }
 
 /// The calls counted since the plan was set.
 #[must_use]
 pub fn counts() -> Counts {
-    Counts::default()
+    PLAN.guarded().counts
 }
 
 /// The call that was made to fail, if its turn has come.
 #[must_use]
 pub fn fired() -> Option<Fault> {
-    None
+    PLAN.guarded().fired
+}
+
+/// Counts a call, and says whether this is the one that fails.
+#[inline]
+pub(crate) fn hit(kind: Fault) -> bool {
+    ACTIVE.load(Ordering::Relaxed) && count(kind)
+}
+
+#[cold]
+fn count(kind: Fault) -> bool {
+    let mut state = PLAN.guarded();
+    state.counts.0[kind as usize] += 1;
+    let fires = match state.plan {
+        FaultPlan::Off | FaultPlan::Count => false,
+        FaultPlan::Nth(of, n) => of == kind && state.counts.of(kind) == n,
+        FaultPlan::NthOfAny(n) => state.counts.total() == n,
+    };
+    if fires {
+        state.fired = Some(kind);
+    }
+    fires
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kernel, Options};
+
+    fn run() -> [bool; 5] {
+        [Fault::Malloc, Fault::CreateSem, Fault::Malloc, Fault::UserMemcpy, Fault::Malloc].map(hit)
+    }
+
+    #[test]
+    fn a_counting_run_fails_nothing_and_counts_by_kind() {
+        let kernel = Kernel::boot(Options { faults: FaultPlan::Count, ..Options::default() }).unwrap();
+        assert_eq!(run(), [false; 5]);
+        assert_eq!((counts().of(Fault::Malloc), counts().of(Fault::GetModule), counts().total()), (3, 0, 5));
+        assert_eq!(fired(), None);
+        drop(kernel);
+    }
+
+    #[test]
+    fn the_nth_call_fails_once_of_its_kind_or_of_any() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        arm(FaultPlan::Nth(Fault::Malloc, 2));
+        assert_eq!(run(), [false, false, true, false, false]);
+        arm(FaultPlan::NthOfAny(2));
+        assert_eq!(run(), [false, true, false, false, false]);
+        assert_eq!(fired(), Some(Fault::CreateSem));
+        drop(kernel);
+    }
+
+    #[test]
+    fn an_unarmed_plan_counts_nothing() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert_eq!(run(), [false; 5]);
+        assert_eq!(counts(), Counts::default());
+        drop(kernel);
+    }
 }

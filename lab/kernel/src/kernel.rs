@@ -1,10 +1,16 @@
 //! The one kernel of the process: its start, its end and what is in between.
 
 use core::fmt;
+use std::sync::{Condvar, Mutex};
+use std::thread::ThreadId;
 
 use haiku_sys::status_t;
 
-use crate::{AddOn, FaultPlan, Ledgers};
+use crate::locks::Guarded;
+use crate::{
+    AddOn, FaultPlan, Ledgers, creds, debugger, devfs, fault, heap, image, ledger, legacy, log, modules, net_buffer,
+    random, sem, settings, syscalls, user,
+};
 
 /// What a kernel is started with.
 #[derive(Default)]
@@ -14,11 +20,22 @@ pub struct Options {
     /// Which call is to fail.
     pub faults: FaultPlan,
     /// Where lines of `dprintf` go, besides being collected.
-    pub log: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    pub log: Option<log::Sink>,
     /// The seed of `secure_random_value`; random without one.
     pub seed: Option<u64>,
     /// Bytes in a packet's node; Haiku's 2048 without one. Small ones split packets at awkward places.
     pub net_buffer_node_size: Option<usize>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("settings", &self.settings)
+            .field("faults", &self.faults)
+            .field("seed", &self.seed)
+            .field("net_buffer_node_size", &self.net_buffer_node_size)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why no kernel could be started.
@@ -27,8 +44,10 @@ pub struct Options {
 pub enum BootError {
     /// The process's addresses cannot be told from the flipped ones that stand for user memory.
     AddressLayout(usize),
-    /// The node size for packets leaves no room for data.
+    /// The node size for packets leaves no room for data, or is larger than Haiku could have it.
     NodeSize(usize),
+    /// The thread has started a kernel already, and it still runs.
+    Twice,
 }
 
 impl fmt::Display for BootError {
@@ -38,49 +57,197 @@ impl fmt::Display for BootError {
                 f,
                 "the process has memory at {address:#x}, where emulated user memory is; build it as a position independent executable"
             ),
-            Self::NodeSize(size) => {
-                write!(f, "packets cannot be made of nodes of {size} bytes; at least 104 are needed")
-            }
+            Self::NodeSize(size) => write!(
+                f,
+                "packets cannot be made of nodes of {size} bytes; choose {} to {}",
+                net_buffer::MIN_NODE_SIZE,
+                net_buffer::MAX_NODE_SIZE
+            ),
+            Self::Twice => f.write_str("this thread has a kernel running; shut it down before starting another"),
         }
     }
 }
 
 impl std::error::Error for BootError {}
 
-/// A running kernel. There is one in the process at a time; a second `boot` waits for the first to end.
-#[derive(Debug)]
+/// Which thread has started the kernel that runs.
+static RUNNING: Mutex<Option<ThreadId>> = Mutex::new(None);
+static ENDED: Condvar = Condvar::new();
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A running kernel. There is one in the process at a time; `boot` on another thread waits for this one to end.
 pub struct Kernel {
-    _private: (),
+    hooks: Mutex<Vec<Hook>>,
+    ended: bool,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("ledgers", &self.ledgers()).finish_non_exhaustive()
+    }
 }
 
 impl Kernel {
-    /// Starts a kernel, after the one that runs now, if any.
+    /// Starts a kernel, after the one that another thread runs now, if any.
     pub fn boot(options: Options) -> Result<Self, BootError> {
-        let _ = options;
-        Ok(Self { _private: () })
+        if let Some(address) = user::misplaced() {
+            return Err(BootError::AddressLayout(address));
+        }
+        let node_size = options.net_buffer_node_size.unwrap_or(net_buffer::HAIKU_NODE_SIZE);
+        if !(net_buffer::MIN_NODE_SIZE..=net_buffer::MAX_NODE_SIZE).contains(&node_size) {
+            return Err(BootError::NodeSize(node_size));
+        }
+        {
+            let this = std::thread::current().id();
+            let mut running = RUNNING.guarded();
+            while let Some(owner) = *running {
+                if owner == this {
+                    return Err(BootError::Twice);
+                }
+                running = ENDED.wait(running).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            *running = Some(this);
+        }
+        fault::arm(FaultPlan::Off);
+        sem::reset();
+        net_buffer::reset(node_size);
+        log::reset(options.log);
+        random::seed(options.seed);
+        settings::reset(options.settings);
+        debugger::reset();
+        creds::set_euid(0);
+        creds::set_egid(0);
+        image::reset();
+        modules::reset();
+        devfs::reset();
+        legacy::reset();
+        syscalls::reset();
+        ledger::reset();
+        fault::arm(options.faults);
+        Ok(Self { hooks: Mutex::new(Vec::new()), ended: false })
     }
 
-    /// Puts an add-on's file at `network/devices/NAME` and, if it is a driver, links it into `drivers/dev` and
-    /// probes it as at boot. An error is the driver's own, from loading it; the file stays where it is.
+    /// Puts an add-on's file at `network/devices/NAME` of the user's non-packaged add-ons and, if it is a driver,
+    /// links it into `drivers/dev` and probes it as at boot. An error is the driver's own, from loading it; the file
+    /// stays where it is.
     pub fn install(&self, name: &str, add_on: impl AddOn + 'static) -> Result<(), status_t> {
-        let _ = (name, add_on);
-        todo!("install")
+        self.install_in(image::Directory::UserNonPackaged, name, add_on)
     }
 
-    /// Runs `hook` when the kernel shuts down, before anything is unloaded; the latest first.
+    /// [`Self::install`], in any of the directories that Haiku looks in.
+    pub fn install_in(
+        &self,
+        directory: image::Directory,
+        name: &str,
+        add_on: impl AddOn + 'static,
+    ) -> Result<(), status_t> {
+        image::add_file(directory, name, Box::new(add_on));
+        legacy::probe(directory, name)
+    }
+
+    /// Runs `hook` when the kernel shuts down, before anything is closed or unloaded; the latest first.
     pub fn on_shutdown(&self, hook: impl FnOnce() + Send + 'static) {
-        let _ = hook;
+        self.hooks.guarded().push(Box::new(hook));
     }
 
     /// What is alive at this moment.
     #[must_use]
     pub fn ledgers(&self) -> Ledgers {
-        Ledgers::default()
+        Ledgers::now()
     }
 
-    /// Runs the shutdown hooks, closes the descriptors, unloads the add-ons and says what was not given back.
+    /// Runs the shutdown hooks, closes the team's descriptors, unloads drivers and modules, and says what was not
+    /// given back.
     #[must_use]
-    pub fn shutdown(self) -> Ledgers {
-        Ledgers::default()
+    pub fn shutdown(mut self) -> Ledgers {
+        self.end()
+    }
+
+    fn end(&mut self) -> Ledgers {
+        self.ended = true;
+        fault::arm(FaultPlan::Off);
+        while let Some(hook) = { self.hooks.guarded().pop() } {
+            hook();
+        }
+        syscalls::close_all();
+        legacy::unload_all();
+        modules::unload_kept();
+        heap::flush();
+        net_buffer::flush();
+        let ledgers = Ledgers::now();
+        *RUNNING.guarded() = None;
+        ENDED.notify_one();
+        ledgers
+    }
+}
+
+impl Drop for Kernel {
+    /// Shuts down what nobody shut down.
+    ///
+    /// # Panics
+    /// If something was not given back, unless the thread panics already.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let ledgers = self.end();
+        if !ledgers.is_zero() && !std::thread::panicking() {
+            panic!("the kernel ended with ledgers that are not zero:\n{ledgers}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_did_nothing_ends_with_nothing() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert_eq!(kernel.shutdown(), Ledgers::default());
+    }
+
+    #[test]
+    fn a_second_kernel_of_the_same_thread_is_refused() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert_eq!(Kernel::boot(Options::default()).unwrap_err(), BootError::Twice);
+        drop(kernel);
+    }
+
+    #[test]
+    fn a_node_without_room_for_data_is_refused() {
+        let options = Options { net_buffer_node_size: Some(net_buffer::MIN_NODE_SIZE - 1), ..Options::default() };
+        assert_eq!(Kernel::boot(options).unwrap_err(), BootError::NodeSize(net_buffer::MIN_NODE_SIZE - 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "ledgers that are not zero")]
+    fn a_leak_is_reported_by_drop() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        sem::create(0, "leaked").unwrap();
+        drop(kernel);
+    }
+
+    #[test]
+    fn a_leak_of_one_kernel_is_not_the_next_ones() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        let id = sem::create(0, "leaked").unwrap();
+        assert_eq!(kernel.shutdown().semaphores, 1);
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert!(!sem::live().iter().any(|&(live, _, _)| live == id));
+        assert!(kernel.shutdown().is_zero());
+    }
+
+    #[test]
+    fn shutdown_hooks_run_latest_first() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+        for number in 0..3 {
+            let order = std::sync::Arc::clone(&order);
+            kernel.on_shutdown(move || order.lock().unwrap().push(number));
+        }
+        assert!(kernel.shutdown().is_zero());
+        assert_eq!(*order.lock().unwrap(), [2, 1, 0]);
     }
 }

@@ -1,6 +1,65 @@
 //! What is alive: everything the kernel hands out and expects back.
 
 use core::fmt;
+use core::sync::atomic::{AtomicI64, Ordering};
+
+/// One ledger: how much of something is out. Each has a cache line of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Counter(AtomicI64);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(AtomicI64::new(0))
+    }
+
+    pub(crate) fn add(&self, amount: i64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) static PACKETS: Counter = Counter::new();
+pub(crate) static SEMAPHORES: Counter = Counter::new();
+pub(crate) static COOKIES: Counter = Counter::new();
+pub(crate) static NODES: Counter = Counter::new();
+pub(crate) static MUTEXES: Counter = Counter::new();
+pub(crate) static MODULE_REFERENCES: Counter = Counter::new();
+pub(crate) static HEAP_BLOCKS: Counter = Counter::new();
+pub(crate) static HEAP_BYTES: Counter = Counter::new();
+pub(crate) static SELECT_POOLS: Counter = Counter::new();
+pub(crate) static SELECTS: Counter = Counter::new();
+pub(crate) static SETTINGS: Counter = Counter::new();
+pub(crate) static DEBUGGER_COMMANDS: Counter = Counter::new();
+pub(crate) static THREADS: Counter = Counter::new();
+pub(crate) static IMAGES: Counter = Counter::new();
+
+/// Starts all ledgers from zero: what an earlier kernel leaked was reported by it.
+pub(crate) fn reset() {
+    for counter in COUNTERS {
+        counter.0.store(0, Ordering::Relaxed);
+    }
+}
+
+const COUNTERS: [&Counter; 14] = [
+    &PACKETS,
+    &SEMAPHORES,
+    &COOKIES,
+    &NODES,
+    &MUTEXES,
+    &MODULE_REFERENCES,
+    &HEAP_BLOCKS,
+    &HEAP_BYTES,
+    &SELECT_POOLS,
+    &SELECTS,
+    &SETTINGS,
+    &DEBUGGER_COMMANDS,
+    &THREADS,
+    &IMAGES,
+];
 
 /// What has been handed out and not come back. All zero at the end of a clean run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,14 +82,42 @@ pub struct Ledgers {
     pub heap_bytes: i64,
     /// Select pools.
     pub select_pools: i64,
+    /// Entries of descriptors in polls, selects and observers that were never taken back.
+    pub selects: i64,
+    /// Driver settings that were loaded and not unloaded.
+    pub settings: i64,
+    /// Commands of the kernel debugger.
+    pub debugger_commands: i64,
+    /// Kernel threads that still run.
+    pub threads: i64,
     /// Add-on images that are mapped.
     pub images: i64,
 }
 
 impl Ledgers {
+    /// The ledgers at this moment.
+    pub(crate) fn now() -> Self {
+        Self {
+            packets: PACKETS.get(),
+            semaphores: SEMAPHORES.get(),
+            cookies: COOKIES.get(),
+            nodes: NODES.get(),
+            mutexes: MUTEXES.get(),
+            module_references: MODULE_REFERENCES.get(),
+            heap_blocks: HEAP_BLOCKS.get(),
+            heap_bytes: HEAP_BYTES.get(),
+            select_pools: SELECT_POOLS.get(),
+            selects: SELECTS.get(),
+            settings: SETTINGS.get(),
+            debugger_commands: DEBUGGER_COMMANDS.get(),
+            threads: THREADS.get(),
+            images: IMAGES.get(),
+        }
+    }
+
     /// The entries with their names, in the order of the table.
     #[must_use]
-    pub fn entries(&self) -> [(&'static str, i64); 10] {
+    pub fn entries(&self) -> [(&'static str, i64); 14] {
         [
             ("packets", self.packets),
             ("semaphores", self.semaphores),
@@ -41,6 +128,10 @@ impl Ledgers {
             ("heap blocks", self.heap_blocks),
             ("heap bytes", self.heap_bytes),
             ("select pools", self.select_pools),
+            ("selects", self.selects),
+            ("settings", self.settings),
+            ("debugger commands", self.debugger_commands),
+            ("kernel threads", self.threads),
             ("images", self.images),
         ]
     }
@@ -59,5 +150,24 @@ impl fmt::Display for Ledgers {
             write!(f, "{name:<18} {count:>10}{end}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_count_off_zero_is_not_zero() {
+        assert!(Ledgers::default().is_zero());
+        assert!(!Ledgers { packets: -1, ..Ledgers::default() }.is_zero());
+        assert!(!Ledgers { images: 1, ..Ledgers::default() }.is_zero());
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each() {
+        let table = Ledgers { cookies: 3, ..Ledgers::default() }.to_string();
+        assert_eq!(table.lines().count(), 14);
+        assert!(table.contains("cookies                     3\n"), "{table}");
     }
 }

@@ -6,29 +6,39 @@
 //! Where Haiku is awkward, so is this: what would panic there prints the same words and aborts here.
 
 pub mod addon;
-mod calls;
 pub mod creds;
 pub mod debugger;
 pub mod devfs;
 pub mod fault;
+mod fd;
 pub mod heap;
+mod hooks;
+pub mod image;
 pub mod interrupts;
 mod kernel;
 mod ledger;
+mod legacy;
+mod locks;
 pub mod log;
 pub mod modules;
 pub mod mutex;
 pub mod net_buffer;
+mod observe;
+mod panic;
+mod poll;
 mod random;
+mod select;
 pub mod sem;
 pub mod settings;
 mod symbols;
 pub mod syscalls;
 pub mod thread;
 pub mod user;
+mod wait;
 
 pub use addon::{AddOn, Exports};
 pub use fault::{Fault, FaultPlan};
+pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;
 pub use symbols::{Symbol, SymbolKind, symbols};

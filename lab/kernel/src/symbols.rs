@@ -1,5 +1,11 @@
 //! The kernel's symbols, for a loader of add-ons.
 
+use std::sync::OnceLock;
+
+use crate::{
+    creds, debugger, heap, interrupts, legacy, log, modules, mutex, panic, random, select, sem, settings, user,
+};
+
 /// What a symbol is: its type in the kernel's symbol table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SymbolKind {
@@ -20,8 +26,77 @@ pub struct Symbol {
     pub address: usize,
 }
 
+macro_rules! functions {
+    ($($name:literal: $function:path,)*) => {
+        vec![$(Symbol { name: $name, kind: SymbolKind::Function, address: $function as *const () as usize }),*]
+    };
+}
+
 /// Every symbol of the kernel that an add-on may use.
 #[must_use]
 pub fn symbols() -> &'static [Symbol] {
-    &[]
+    static SYMBOLS: OnceLock<Vec<Symbol>> = OnceLock::new();
+    SYMBOLS.get_or_init(|| {
+        functions! {
+            "malloc": heap::haiku_malloc,
+            "memalign": heap::haiku_memalign,
+            "free": heap::haiku_free,
+            "user_memcpy": user::haiku_user_memcpy,
+            "create_sem": sem::haiku_create_sem,
+            "delete_sem": sem::haiku_delete_sem,
+            "acquire_sem_etc": sem::haiku_acquire_sem_etc,
+            "release_sem_etc": sem::haiku_release_sem_etc,
+            "mutex_init": mutex::haiku_mutex_init,
+            "mutex_destroy": mutex::haiku_mutex_destroy,
+            "mutex_lock": mutex::haiku_mutex_lock,
+            "mutex_unlock": mutex::haiku_mutex_unlock,
+            "disable_interrupts": interrupts::haiku_disable_interrupts,
+            "restore_interrupts": interrupts::haiku_restore_interrupts,
+            "add_select_sync_pool_entry": select::haiku_add_select_sync_pool_entry,
+            "remove_select_sync_pool_entry": select::haiku_remove_select_sync_pool_entry,
+            "delete_select_sync_pool": select::haiku_delete_select_sync_pool,
+            "notify_select_event_pool": select::haiku_notify_select_event_pool,
+            "notify_select_event": select::haiku_notify_select_event,
+            "get_module": modules::haiku_get_module,
+            "put_module": modules::haiku_put_module,
+            "devfs_rescan_driver": legacy::haiku_devfs_rescan_driver,
+            "load_driver_settings": settings::haiku_load_driver_settings,
+            "unload_driver_settings": settings::haiku_unload_driver_settings,
+            "get_driver_settings": settings::haiku_get_driver_settings,
+            "add_debugger_command": debugger::haiku_add_debugger_command,
+            "remove_debugger_command": debugger::haiku_remove_debugger_command,
+            "secure_random_value": random::haiku_secure_random_value,
+            "geteuid": creds::haiku_geteuid,
+            "getegid": creds::haiku_getegid,
+            "dprintf": log::haiku_dprintf,
+            "kprintf": log::haiku_kprintf,
+            "panic": panic::haiku_panic,
+            "memcpy": libc::memcpy,
+            "memmove": libc::memmove,
+            "memset": libc::memset,
+            "memcmp": libc::memcmp,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_abi_is_provided_and_nothing_else() {
+        let further = ["dprintf", "kprintf", "panic", "memcpy", "memmove", "memset", "memcmp"];
+        let mut expected: Vec<_> = haiku_sys::KERNEL_CALLS.iter().copied().chain(further).collect();
+        let mut provided: Vec<_> = symbols().iter().map(|symbol| symbol.name).collect();
+        expected.sort_unstable();
+        provided.sort_unstable();
+        assert_eq!(provided, expected);
+    }
+
+    #[test]
+    fn a_symbol_is_where_the_linker_finds_it() {
+        let address = |name| symbols().iter().find(|symbol| symbol.name == name).map(|symbol| symbol.address);
+        assert_eq!(address("create_sem"), Some(haiku_sys::create_sem as *const () as usize));
+        assert_eq!(address("panic"), Some(haiku_sys::panic as *const () as usize));
+    }
 }

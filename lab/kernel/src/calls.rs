@@ -1,1 +1,0 @@
-//! Kernel calls that are not yet in a room of their own.

@@ -1,0 +1,19 @@
+//! Calls from the kernel into an add-on, with what must hold when they return.
+
+use crate::panic::kpanic;
+use crate::{interrupts, mutex};
+
+/// Calls a hook. It must return with interrupts enabled and with as many mutexes held as before: on Haiku the next
+/// who wants one would wait for ever, or the next who sleeps stop the machine.
+#[inline]
+pub(crate) fn call<R>(name: &str, hook: impl FnOnce() -> R) -> R {
+    let held = mutex::held();
+    let result = hook();
+    if !interrupts::are_enabled() {
+        kpanic!("the hook {name} returned with interrupts disabled");
+    }
+    if mutex::held() != held {
+        kpanic!("the hook {name} was called with {held} mutex(es) held and returned with {}", mutex::held());
+    }
+    result
+}

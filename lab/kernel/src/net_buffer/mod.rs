@@ -1,0 +1,243 @@
+//! Packets: the module `network/stack/buffer/v1`.
+//!
+//! A packet is a chain of nodes, each with some space before and behind its bytes, as Haiku has it and with its
+//! figures: where a packet falls into pieces, and which errors go unreported there, is the same. Freed packets are
+//! kept for a while and checked; fresh ones are filled with a pattern wherever Haiku leaves what was there.
+
+mod block;
+mod packet;
+
+use core::ffi::c_void;
+
+use haiku_sys::{
+    B_BAD_ADDRESS, B_ERROR, B_NO_MEMORY, B_OK, NET_BUFFER_MODULE_NAME, Unused, list_link, module_info, net_buffer,
+    net_buffer_module_info, net_interface_address, status_t,
+};
+
+pub use block::{HAIKU_NODE_SIZE, MAX_NODE_SIZE, MIN_NODE_SIZE};
+
+use crate::fault::{self, Fault};
+use crate::interrupts;
+use crate::locks::Guarded;
+use crate::panic::kpanic;
+use packet::{Packet, packet};
+
+/// What the stack does with its interface addresses as packets refer to them.
+#[derive(Clone, Copy, Debug)]
+pub struct InterfaceAddressReferences {
+    /// A packet was copied that refers to this one.
+    pub acquire: fn(*mut net_interface_address),
+    /// A packet was freed that referred to this one.
+    pub release: fn(*mut net_interface_address),
+}
+
+/// Tells the module how interface addresses are counted; until the kernel ends.
+pub fn set_references(references: InterfaceAddressReferences) {
+    *packet::REFERENCES.guarded() = Some(references);
+}
+
+/// A module's table, which nobody writes to.
+struct Table(net_buffer_module_info);
+
+// SAFETY: the table is constant; its pointers are to constants and functions.
+unsafe impl Sync for Table {}
+
+/// The module's table, for code inside the kernel.
+#[must_use]
+pub fn module() -> &'static net_buffer_module_info {
+    static MODULE: Table = Table(TABLE);
+    &MODULE.0
+}
+
+/// Poisons the packet's `link`, as it changes hands: whoever has it now must not rely on what was there.
+///
+/// # Safety
+/// The packet must be alive and the caller's.
+pub unsafe fn poison_link(buffer: *mut net_buffer) {
+    let poison = core::ptr::without_provenance_mut(0xdead_beef_dead_beef);
+    // SAFETY: the packet is alive and the caller's.
+    unsafe { (*buffer).link = list_link { next: poison, prev: poison } };
+}
+
+/// Starts with no packets, of nodes of this size.
+pub(crate) fn reset(node_size: usize) {
+    packet::reset();
+    block::reset(Some(node_size));
+    *packet::REFERENCES.guarded() = None;
+}
+
+/// Checks what was freed.
+pub(crate) fn flush() {
+    packet::reset();
+    block::reset(None);
+}
+
+const fn status(result: Result<(), status_t>) -> status_t {
+    match result {
+        Ok(()) => B_OK,
+        Err(error) => error,
+    }
+}
+
+unsafe extern "C" fn std_ops(op: i32) -> status_t {
+    if matches!(op.cast_unsigned(), haiku_sys::B_MODULE_INIT | haiku_sys::B_MODULE_UNINIT) { B_OK } else { B_ERROR }
+}
+
+/// What stands in the table for functions that exist in Haiku and that the add-on does not know how to call.
+unsafe extern "C" fn unused() {
+    kpanic!("a function of {NET_BUFFER_MODULE_NAME:?} was called that haiku-sys gives no type to");
+}
+
+unsafe extern "C" fn create(header_space: usize) -> *mut net_buffer {
+    interrupts::check("net_buffer create()");
+    if fault::hit(Fault::NetBufferCreate) {
+        return core::ptr::null_mut();
+    }
+    packet::create(header_space).cast()
+}
+
+unsafe extern "C" fn free(buffer: *mut net_buffer) {
+    interrupts::check("net_buffer free()");
+    // SAFETY: the caller's packet.
+    unsafe { packet(buffer, "free") }.free();
+}
+
+unsafe extern "C" fn duplicate(from: *mut net_buffer) -> *mut net_buffer {
+    // SAFETY: the caller's packet.
+    unsafe { copied(from, "duplicate", 0, Packet::append_copy) }
+}
+
+unsafe extern "C" fn clone(from: *mut net_buffer, _share_free_space: bool) -> *mut net_buffer {
+    // SAFETY: the caller's packet.
+    unsafe { copied(from, "clone", usize::MAX, Packet::append_shared) }
+}
+
+/// # Safety
+/// `from` must be the caller's packet.
+unsafe fn copied(
+    from: *mut net_buffer,
+    what: &str,
+    header_space: usize,
+    append: impl FnOnce(&mut Packet, &Packet),
+) -> *mut net_buffer {
+    interrupts::check(what);
+    // SAFETY: the caller's packet.
+    let from = unsafe { packet(from, what) };
+    if fault::hit(Fault::NetBufferCreate) {
+        return core::ptr::null_mut();
+    }
+    let copy = packet::create(header_space);
+    // SAFETY: just made.
+    let content = unsafe { &mut *copy };
+    append(content, from);
+    content.copy_metadata(from);
+    copy.cast()
+}
+
+unsafe extern "C" fn prepend(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
+    interrupts::check("net_buffer prepend()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "prepend") };
+    if fault::hit(Fault::NetBufferPrepend) {
+        return B_NO_MEMORY;
+    }
+    // SAFETY: the caller's data.
+    status(unsafe { packet.prepend(data as usize, bytes) })
+}
+
+unsafe extern "C" fn append(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
+    interrupts::check("net_buffer append()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "append") };
+    if fault::hit(Fault::NetBufferAppend) {
+        return B_NO_MEMORY;
+    }
+    // SAFETY: the caller's data.
+    status(unsafe { packet.append(data as usize, bytes) })
+}
+
+unsafe extern "C" fn remove_header(buffer: *mut net_buffer, bytes: usize) -> status_t {
+    interrupts::check("net_buffer remove_header()");
+    // SAFETY: the caller's packet.
+    status(unsafe { packet(buffer, "remove_header") }.remove_header(bytes))
+}
+
+unsafe extern "C" fn remove_trailer(buffer: *mut net_buffer, bytes: usize) -> status_t {
+    interrupts::check("net_buffer remove_trailer()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "remove_trailer") };
+    status(packet.trim(packet.size().wrapping_sub(bytes)))
+}
+
+unsafe extern "C" fn trim(buffer: *mut net_buffer, new_size: usize) -> status_t {
+    interrupts::check("net_buffer trim()");
+    // SAFETY: the caller's packet.
+    status(unsafe { packet(buffer, "trim") }.trim(new_size))
+}
+
+unsafe extern "C" fn read(buffer: *mut net_buffer, offset: usize, data: *mut c_void, bytes: usize) -> status_t {
+    interrupts::check("net_buffer read()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "read") };
+    if fault::hit(Fault::NetBufferRead) {
+        return B_BAD_ADDRESS;
+    }
+    // SAFETY: the caller's memory.
+    status(unsafe { packet.read(offset, data as usize, bytes) })
+}
+
+unsafe extern "C" fn write(buffer: *mut net_buffer, offset: usize, data: *const c_void, bytes: usize) -> status_t {
+    interrupts::check("net_buffer write()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "write") };
+    // SAFETY: the caller's memory.
+    status(unsafe { packet.write(offset, data as usize, bytes) })
+}
+
+const UNUSED: Unused = Some(unused);
+
+const TABLE: net_buffer_module_info = net_buffer_module_info {
+    info: module_info {
+        name: NET_BUFFER_MODULE_NAME.as_ptr(),
+        flags: 0,
+        // SAFETY: callers pass the operation and nothing else, so that a function of one argument serves.
+        std_ops: Some(unsafe {
+            core::mem::transmute::<unsafe extern "C" fn(i32) -> status_t, unsafe extern "C" fn(i32, ...) -> status_t>(
+                std_ops,
+            )
+        }),
+    },
+    create: Some(create),
+    free: Some(free),
+    duplicate: Some(duplicate),
+    clone: Some(clone),
+    split: UNUSED,
+    merge: UNUSED,
+    prepend_size: UNUSED,
+    prepend: Some(prepend),
+    append_size: UNUSED,
+    append: Some(append),
+    insert: None,
+    remove: None,
+    remove_header: Some(remove_header),
+    remove_trailer: Some(remove_trailer),
+    trim: Some(trim),
+    append_cloned: UNUSED,
+    associate_data: None,
+    set_ancillary_data: UNUSED,
+    get_ancillary_data: UNUSED,
+    transfer_ancillary_data: UNUSED,
+    store_header: UNUSED,
+    stored_header_length: UNUSED,
+    restore_header: UNUSED,
+    append_restored_header: UNUSED,
+    direct_access: UNUSED,
+    read: Some(read),
+    write: Some(write),
+    checksum: UNUSED,
+    get_memory_map: None,
+    get_iovecs: UNUSED,
+    count_iovecs: UNUSED,
+    swap_addresses: UNUSED,
+    dump: UNUSED,
+};

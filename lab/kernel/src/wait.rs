@@ -1,0 +1,220 @@
+//! The one place where threads wait, and the clock they wait by.
+//!
+//! A thread announces that it is about to block, enters some queue, and blocks; whoever takes it out of the queue
+//! claims it with a status, and exactly one claim succeeds: release, deletion, signal or timeout. Everything that
+//! waits (semaphores, mutexes, the kernel's own locks, snoozing, waiting for a thread) comes through here.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use haiku_sys::{B_OK, B_TIMED_OUT, bigtime_t, status_t};
+
+/// The thread is not waiting.
+const RUNNING: u32 = 0;
+/// It is about to block, or blocked.
+const BLOCKED: u32 = 1;
+/// It sleeps in a futex and must be woken there.
+const PARKED: u32 = 2;
+/// A signal ends the wait.
+const BY_SIGNAL: u32 = 4;
+/// A killing signal ends the wait.
+const BY_KILL: u32 = 8;
+/// It was claimed with `B_OK`. Every other claim leaves its status, which is negative, in the word.
+const CLAIMED_OK: u32 = 16;
+
+/// What may end a wait early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    Never,
+    Signals,
+    KillingSignals,
+}
+
+/// One thread's ability to wait.
+#[derive(Debug)]
+pub(crate) struct Parker(AtomicU32);
+
+impl Parker {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(RUNNING))
+    }
+
+    /// Announces a wait: from now on the thread can be claimed.
+    pub(crate) fn prepare(&self, by: Interruption) {
+        let word = match by {
+            Interruption::Never => BLOCKED,
+            Interruption::Signals => BLOCKED | BY_SIGNAL | BY_KILL,
+            Interruption::KillingSignals => BLOCKED | BY_KILL,
+        };
+        self.0.store(word, Ordering::SeqCst);
+    }
+
+    /// Takes the announcement back; only for a thread that is in no queue yet.
+    pub(crate) fn cancel(&self) {
+        self.0.store(RUNNING, Ordering::SeqCst);
+    }
+
+    /// Whether the thread still waits and could be claimed.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let word = self.0.load(Ordering::SeqCst);
+        word & BLOCKED != 0 && !is_claimed(word)
+    }
+
+    /// Ends the wait with a status, unless something else has ended it already. The caller must call
+    /// [`Self::wake`] afterwards if it says so; it may first let go of its locks.
+    pub(crate) fn claim(&self, status: status_t) -> Claim {
+        self.claim_if(status, |_| true)
+    }
+
+    /// Ends the wait as a signal does, if the wait lets it.
+    pub(crate) fn interrupt(&self, status: status_t, kill: bool) -> Claim {
+        self.claim_if(status, |word| word & if kill { BY_KILL } else { BY_SIGNAL } != 0)
+    }
+
+    fn claim_if(&self, status: status_t, eligible: impl Fn(u32) -> bool) -> Claim {
+        let claimed = if status == B_OK { CLAIMED_OK } else { status.cast_unsigned() };
+        let mut word = self.0.load(Ordering::SeqCst);
+        loop {
+            if word == RUNNING || is_claimed(word) || !eligible(word) {
+                return Claim::TooLate;
+            }
+            match self.0.compare_exchange_weak(word, claimed, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) if word & PARKED != 0 => return Claim::MustWake,
+                Ok(_) => return Claim::Done,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Wakes a thread that was claimed while it slept. Waking one that does not sleep does no harm.
+    pub(crate) fn wake(&self) {
+        // SAFETY: a wake only uses the address to find sleepers; the word is alive for the call anyway.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.0.as_ptr(),
+                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                1,
+                core::ptr::null::<libc::timespec>(),
+            )
+        };
+    }
+
+    /// Sleeps until claimed, or until `deadline` on the system clock, and returns the claim's status.
+    pub(crate) fn block(&self, deadline: Option<bigtime_t>) -> status_t {
+        let mut word = self.0.load(Ordering::SeqCst);
+        loop {
+            if is_claimed(word) {
+                self.0.store(RUNNING, Ordering::SeqCst);
+                return if word == CLAIMED_OK { B_OK } else { word.cast_signed() };
+            }
+            let parked = word | PARKED;
+            if word != parked
+                && let Err(now) = self.0.compare_exchange(word, parked, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                word = now;
+                continue;
+            }
+            if !futex_wait(&self.0, parked, deadline) {
+                // The time is up, and this thread may claim itself like anybody else.
+                let _ = self.claim(B_TIMED_OUT);
+            }
+            word = self.0.load(Ordering::SeqCst);
+        }
+    }
+}
+
+const fn is_claimed(word: u32) -> bool {
+    word >= CLAIMED_OK
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Claim {
+    /// The wait had ended, or cannot be ended this way.
+    TooLate,
+    /// The wait ends; the thread is still awake.
+    Done,
+    /// The wait ends; the thread sleeps and must be woken.
+    MustWake,
+}
+
+/// Sleeps while the word has this value; false if the deadline passed.
+fn futex_wait(word: &AtomicU32, value: u32, deadline: Option<bigtime_t>) -> bool {
+    let timeout = deadline.map(|time| libc::timespec { tv_sec: time / 1_000_000, tv_nsec: time % 1_000_000 * 1000 });
+    let pointer = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: the word and the timeout live across the call; a bitset wait takes its timeout as an absolute time on
+    // the monotonic clock, which is the system clock here.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            pointer,
+            core::ptr::null::<u32>(),
+            libc::FUTEX_BITSET_MATCH_ANY,
+        )
+    };
+    result != -1 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
+}
+
+/// `system_time`: microseconds on the monotonic clock.
+pub(crate) fn now() -> bigtime_t {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists and the result is written to a live local.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haiku_sys::{B_BAD_SEM_ID, B_INTERRUPTED};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_first_claim_wins() {
+        let parker = Parker::new();
+        assert_eq!(parker.claim(B_OK), Claim::TooLate);
+        parker.prepare(Interruption::Never);
+        assert!(parker.is_blocked());
+        assert_eq!(parker.interrupt(B_INTERRUPTED, false), Claim::TooLate);
+        assert_eq!(parker.claim(B_BAD_SEM_ID), Claim::Done);
+        assert!(!parker.is_blocked());
+        assert_eq!(parker.claim(B_OK), Claim::TooLate);
+        assert_eq!(parker.block(None), B_BAD_SEM_ID);
+    }
+
+    #[test]
+    fn killing_signals_end_what_other_signals_do_not() {
+        let parker = Parker::new();
+        parker.prepare(Interruption::KillingSignals);
+        assert_eq!(parker.interrupt(B_INTERRUPTED, false), Claim::TooLate);
+        assert_eq!(parker.interrupt(B_INTERRUPTED, true), Claim::Done);
+        assert_eq!(parker.block(None), B_INTERRUPTED);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_ends_the_wait() {
+        let parker = Parker::new();
+        parker.prepare(Interruption::Never);
+        assert_eq!(parker.block(Some(now())), B_TIMED_OUT);
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_by_its_claim() {
+        let parker = Arc::new(Parker::new());
+        parker.prepare(Interruption::Never);
+        let sleeper = std::thread::spawn({
+            let parker = Arc::clone(&parker);
+            move || parker.block(None)
+        });
+        while parker.0.load(Ordering::SeqCst) & PARKED == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(parker.claim(B_OK), Claim::MustWake);
+        parker.wake();
+        assert_eq!(sleeper.join().unwrap(), B_OK);
+    }
+}
