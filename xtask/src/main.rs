@@ -1,2 +1,73 @@
-//! x
-fn main() {}
+//! The command line of the workshop: `cargo xtask …`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::project::Project;
+use xtask::testing::Depth;
+use xtask::{addon, audit, dist, setup, testing};
+
+/// Builds, links, audits and packages the real add-on; runs the tests.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and testing need: Rust's tools through rustup, the rest through apt when root on Debian.
+    Setup,
+    /// Build the kernel add-on, target/haiku/tun_tap, and audit it.
+    Addon,
+    /// Check that Haiku's kernel will load FILE, and more; print a table of rules.
+    #[command(after_help = "Example:\n  cargo xtask audit target/haiku/tun_tap")]
+    Audit {
+        /// The linked add-on, with its symbol table.
+        file: PathBuf,
+    },
+    /// Check formatting and lints, run every test, and the end-to-end tests a second time on the real add-on.
+    Test {
+        /// Also run what takes longer: fuzzing, sanitizers, reproducibility, many more random cases.
+        #[arg(long)]
+        thorough: bool,
+    },
+    /// Pack dist/tun_tap-VERSION-x86_64.zip: the add-on, the header, the settings, install and uninstall.
+    Dist,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let project = Project::find()?;
+    let succeeded = match command {
+        Command::Setup => setup::run(&project)?,
+        Command::Addon => {
+            addon::build(&project)?;
+            true
+        }
+        Command::Audit { file } => {
+            let report = audit::file(&project, &file)?;
+            print!("{report}");
+            report.passed()
+        }
+        Command::Test { thorough: false } => testing::run(&project, Depth::Quick)?,
+        Command::Test { thorough: true } => testing::run(&project, Depth::Thorough)?,
+        Command::Dist => {
+            dist::run(&project)?;
+            true
+        }
+    };
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask addon`: from the workspace to the file that Haiku loads.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+
+use crate::linker::{DebugLines, Inputs, Linker};
+use crate::process;
+use crate::project::Project;
+use crate::toolchain::{self, TARGET, Toolchain};
+use crate::{audit, names, stub};
+
+/// The package that becomes the add-on.
+const PACKAGE: &str = "tuntap-net-addon";
+
+/// Builds, links and audits the add-on, and says where it is.
+///
+/// # Errors
+/// When there is no toolchain, or the build, the link or the audit fails.
+pub fn build(project: &Project) -> Result<PathBuf> {
+    let toolchain = toolchain::choose()?;
+    println!("Toolchain: {}.", toolchain.name);
+    let addon = build_with(project, &toolchain)?;
+    let size = fs::metadata(&addon)?.len();
+    println!("Built {} ({size} bytes).", project.short(&addon));
+    Ok(addon)
+}
+
+/// As [`build`], with this toolchain and without the closing words.
+///
+/// # Errors
+/// When the build, the link or the audit fails. No add-on is left then, only what was refused beside it.
+pub fn build_with(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
+    let (addon, refused) = (project.addon(), project.haiku().join("tun_tap.refused"));
+    for stale in [&addon, &refused] {
+        if stale.exists() {
+            fs::remove_file(stale).with_context(|| format!("{} could not be removed", stale.display()))?;
+        }
+    }
+    let archive = compile(project, toolchain)?;
+    // It gets its name once it has passed the audit, so that nothing refused can be taken for an add-on.
+    link(project, &[&archive], DebugLines::Drop, &refused)?;
+    link(project, &[&archive], DebugLines::Keep, &project.haiku().join("tun_tap.debug"))?;
+    let report = audit::file(project, &refused)?;
+    print!("{report}");
+    if !report.passed() {
+        bail!("The audit refuses the add-on; it is kept as {} for a closer look.", project.short(&refused));
+    }
+    fs::rename(&refused, &addon).with_context(|| format!("{} could not be written", addon.display()))?;
+    Ok(addon)
+}
+
+/// Compiles the package and all it needs into one archive.
+fn compile(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
+    let target = project.haiku().join("build");
+    let mut command = toolchain.cargo();
+    command
+        .current_dir(project.root())
+        .args(["rustc", "--locked", "--lib", "--package", PACKAGE, "--profile", "addon"])
+        .args(["--crate-type", "staticlib", "--target", TARGET])
+        .args(toolchain.core_options())
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_PROFILE_ADDON_DEBUG", "line-tables-only")
+        // Flags are kept apart by the unit separator, so that paths may contain blanks.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(project, toolchain)?.join("\x1f"));
+    process::run(&mut command).context("The add-on could not be compiled")?;
+    let archive = target.join(TARGET).join("addon/libtuntap_net_addon.a");
+    if !archive.is_file() {
+        bail!("Cargo built no {}; is {PACKAGE} still a library of that name?", archive.display());
+    }
+    Ok(archive)
+}
+
+/// The compiler's flags. The target itself brings soft floating point, position independence and no red zone; that
+/// these hold is checked in the result, by the audit.
+fn flags(project: &Project, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut flags = vec!["-Cforce-frame-pointers=yes".to_owned(), "-Cno-redzone=yes".to_owned()];
+    // The same bytes wherever the sources lie.
+    let home = cargo_home()?;
+    let sources = toolchain.sysroot.join("lib/rustlib/src/rust");
+    let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    remap(&home, "/cargo");
+    remap(project.root(), "/tun_tap");
+    remap(&sources, "/rust");
+    // Debian's sources are reached by a link; the compiler may see either name.
+    if let Ok(resolved) = sources.canonicalize() {
+        remap(&resolved, "/rust");
+    }
+    Ok(flags)
+}
+
+/// Where Cargo keeps the sources of dependencies.
+fn cargo_home() -> Result<PathBuf> {
+    match env::var_os("CARGO_HOME") {
+        Some(home) => Ok(PathBuf::from(home)),
+        None => {
+            let home = env::var_os("HOME").context("Neither CARGO_HOME nor HOME is set")?;
+            Ok(Path::new(&home).join(".cargo"))
+        }
+    }
+}
+
+/// Links `objects` with the stub of the kernel into `output`.
+///
+/// # Errors
+/// When there is no linker or it finds fault.
+pub fn link(project: &Project, objects: &[&Path], lines: DebugLines, output: &Path) -> Result<()> {
+    let scratch = project.haiku().join("link");
+    let stub_path = scratch.join("kernel-stub.so");
+    process::write(&stub_path, stub::shared_object(&names::read(&project.kernel_symbols())?)?)?;
+    let script = project.root().join("net-addon/link/addon.ld");
+    let inputs = Inputs { objects, stub: &stub_path, script: &script, scratch: &scratch };
+    Linker::find()?.link(inputs, lines, output)
+}
