@@ -1,8 +1,24 @@
 //! A Haiku on Linux: its kernel calls emulated, smoltcp as its IP stack, and the command line.
+//!
+//! [`Lab`] is a whole Haiku with the driver in it; [`FarSide`](far::FarSide) is the program at the other end of a
+//! device; [`Console`](console::Console) is everything that can be typed. [`ping`] and the modules below [`cli`] are
+//! the commands, each callable from a test.
 
+pub mod addon;
+pub mod cli;
+pub mod console;
 pub mod error;
+pub mod far;
+mod lab;
+pub mod latency;
+pub mod mode;
 pub mod pcap;
 mod phy;
+pub mod ping;
+pub mod scenario;
 pub mod stack;
+pub mod statistics;
 
 pub use error::{Error, strerror};
+pub use lab::{Lab, LabOptions, Ledgers, LogSink};
+pub use mode::Mode;

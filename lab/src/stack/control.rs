@@ -30,6 +30,21 @@ pub struct AliasRequest {
     pub destination: Option<IpAddr>,
 }
 
+/// A route as `route` asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteRequest {
+    /// The table.
+    pub family: Family,
+    /// Where to; missing for a default route.
+    pub destination: Option<IpAddr>,
+    /// Which bits of it count.
+    pub mask: Option<IpAddr>,
+    /// The next hop.
+    pub gateway: Option<IpAddr>,
+    /// `RTF_*`.
+    pub flags: u32,
+}
+
 /// Which part of an interface address changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -385,6 +400,29 @@ impl Stack {
     pub fn set_metric(&self, name: &str, metric: u32) -> Result<(), status_t> {
         self.get_interface(Family::Inet, name)?.set_metric(metric);
         Ok(())
+    }
+
+    /// A route through an interface, from its first address of the family.
+    fn describe_route(&self, name: &str, request: &RouteRequest) -> Result<Description<AddressRef>, status_t> {
+        let interface = self.get_interface(request.family, name)?;
+        let RouteRequest { destination, mask, gateway, flags, family } = *request;
+        Ok(Description { destination, mask, gateway, flags, target: interface.first_of(family) })
+    }
+
+    /// Adds a route through an interface, as `route add` does.
+    ///
+    /// # Errors
+    /// `B_BAD_VALUE` if the interface has no address of the family, `B_FILE_EXISTS` if there is such a route.
+    pub fn add_interface_route(&self, name: &str, request: &RouteRequest) -> Result<(), status_t> {
+        self.add_route(request.family, &self.describe_route(name, request)?)
+    }
+
+    /// Removes a route through an interface, as `route delete` does.
+    ///
+    /// # Errors
+    /// `B_ENTRY_NOT_FOUND` if there is no such route.
+    pub fn remove_interface_route(&self, name: &str, request: &RouteRequest) -> Result<(), status_t> {
+        self.remove_route(request.family, &self.describe_route(name, request)?)
     }
 
     /// The routes that come with an address: to itself, and for IPv4 to its subnet. IPv6 gets no usable subnet route

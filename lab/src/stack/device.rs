@@ -85,12 +85,6 @@ impl Device {
         unsafe { (&raw const (*self.0).link_speed).read_volatile() }
     }
 
-    /// The number the stack gave it.
-    pub(crate) fn index(self) -> u32 {
-        // SAFETY: the device is alive; the stack wrote the number before anybody else saw the device.
-        unsafe { (*self.0).index }
-    }
-
     /// The link-layer address.
     pub(crate) fn address(self) -> Mac {
         // SAFETY: the device is alive.

@@ -10,7 +10,8 @@ use super::Stack;
 use super::address::Family;
 use super::ethernet::Mac;
 use super::fifo::lock;
-use super::interface::Interface;
+use super::interface::{AddressRef, Interface};
+use super::routes::Route;
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,17 @@ fn describe(interface: &Arc<Interface>) -> InterfaceInfo {
     }
 }
 
+fn describe_route(route: &Route<AddressRef>) -> RouteInfo {
+    RouteInfo {
+        destination: route.destination,
+        mask: route.mask,
+        gateway: route.gateway,
+        flags: route.flags,
+        interface: route.target.interface.name.clone(),
+        source: route.target.local(),
+    }
+}
+
 impl Stack {
     /// All interfaces, in the order in which they were made.
     #[must_use]
@@ -147,19 +159,14 @@ impl Stack {
     /// The routes of a family, in the order in which they are tried.
     #[must_use]
     pub fn routes(&self, family: Family) -> Vec<RouteInfo> {
-        let table = lock(self.table(family));
-        table
-            .routes()
-            .iter()
-            .map(|route| RouteInfo {
-                destination: route.destination,
-                mask: route.mask,
-                gateway: route.gateway,
-                flags: route.flags,
-                interface: route.target.interface.name.clone(),
-                source: route.target.local(),
-            })
-            .collect()
+        lock(self.table(family)).routes().iter().map(|route| describe_route(route)).collect()
+    }
+
+    /// The route that packets to an address would take now.
+    #[must_use]
+    pub fn route_for(&self, address: IpAddr) -> Option<RouteInfo> {
+        let found = lock(self.table(Family::of(address))).lookup(address);
+        found.map(|route| describe_route(&route))
     }
 
     /// The entries of the ARP or neighbour cache.

@@ -119,7 +119,8 @@ impl Stack {
         let IpAddr::V4(source) = path.source else { return };
         let data = &ip.payload()[..ip.payload().len().min(8)];
         let reason = Icmpv4DstUnreachable::HostUnreachable;
-        let _ = self.send_ip(unreachable(source, header.src_addr, &Icmpv4Repr::DstUnreachable { reason, header, data }));
+        let message = Icmpv4Repr::DstUnreachable { reason, header, data };
+        let _ = self.send_ip(&unreachable(source, header.src_addr, &message));
     }
 }
 

@@ -67,7 +67,8 @@ pub(crate) struct Interface {
     pub(crate) device_interface: Arc<DeviceInterface>,
     pub(crate) busy: AtomicBool,
     pub(crate) inner: Mutex<Inner>,
-    pub(crate) host: Host,
+    /// The IP stack; whoever waits for its packets does not keep the interface alive.
+    pub(crate) host: Arc<Host>,
 }
 
 // SAFETY: of the C form only the flags and the metric change, and those atomically.
@@ -107,7 +108,7 @@ impl Interface {
             name: name.to_owned(),
             index,
             stack: Arc::clone(stack),
-            host: Host::new(index, device.mtu()),
+            host: Arc::new(Host::new(index, device.mtu())),
             device_interface,
             busy: AtomicBool::new(false),
             inner: Mutex::default(),

@@ -33,7 +33,7 @@ use haiku_kernel::thread;
 use haiku_sys::{B_NORMAL_PRIORITY, B_OK, net_device, status_t, thread_id};
 
 pub use address::{Family, broadcast, is_contiguous, masked, prefix_length};
-pub use control::AliasRequest;
+pub use control::{AliasRequest, RouteRequest};
 pub use ethernet::Mac;
 pub use host::HostState;
 pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};

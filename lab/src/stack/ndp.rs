@@ -72,7 +72,7 @@ impl Stack {
         };
         let lladdr = option(interface.device().address());
         let message = NdiscRepr::NeighborSolicit { target_addr: target, lladdr };
-        self.send_ip(packet(local, solicited_node(target), message))
+        self.send_ip(&packet(local, solicited_node(target), message))
     }
 
     /// Asks whether anybody has an address of our own, and then says that we do. Unlike the stack's own questions
@@ -126,7 +126,7 @@ impl Stack {
             target_addr: wanted,
             lladdr: option(own.mac),
         };
-        self.send_ip(packet(wanted, asker, answer))
+        self.send_ip(&packet(wanted, asker, answer))
     }
 }
 

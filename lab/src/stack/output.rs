@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use haiku_sys::{
-    B_BAD_DATA, B_BAD_VALUE, B_ERROR, EMSGSIZE, ENETUNREACH, ETHER_TYPE_IP, ETHER_TYPE_IPV6, IFF_BROADCAST, MSG_BCAST,
+    B_BAD_DATA, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_ERROR, EMSGSIZE, ENETUNREACH, ETHER_TYPE_IP, ETHER_TYPE_IPV6, IFF_BROADCAST, MSG_BCAST,
     MSG_MCAST, RTF_GATEWAY, RTF_LOCAL, RTF_REJECT, status_t,
 };
 
@@ -80,8 +81,8 @@ impl Stack {
     ///
     /// # Errors
     /// What Haiku answers: `ENETUNREACH`, `EHOSTUNREACH`, `EMSGSIZE` or the driver's own error.
-    pub fn send_ip(self: &Arc<Self>, packet: Vec<u8>) -> Result<(), status_t> {
-        let destination = destination(&packet).ok_or(B_BAD_DATA)?;
+    pub fn send_ip(self: &Arc<Self>, packet: &[u8]) -> Result<(), status_t> {
+        let destination = destination(packet).ok_or(B_BAD_DATA)?;
         if destination.is_unspecified() {
             return Err(B_BAD_VALUE);
         }
@@ -93,7 +94,7 @@ impl Stack {
         if packet.len() > interface.device().mtu() {
             return Err(EMSGSIZE);
         }
-        let mut buffer = Packet::new(&packet)?;
+        let mut buffer = Packet::new(packet)?;
         if route.flags & RTF_LOCAL != 0 {
             self.capture(&buffer);
             let bytes = buffer.len();
@@ -149,10 +150,11 @@ impl Stack {
     /// error; the rest is sent all the same.
     pub(crate) fn finish(self: &Arc<Self>, interface: &Arc<Interface>, polled: Polled) -> Result<(), status_t> {
         let mut result = Ok(());
-        for packet in polled.packets {
+        for packet in &polled.packets {
             let sent = self.send_ip(packet);
             result = result.and(sent);
         }
+        interface.host.recycle(polled.packets);
         if let Some(again) = polled.again {
             self.timers.set(Key::Host(interface.index), again);
         }
@@ -170,6 +172,45 @@ impl Stack {
     ) -> (R, Result<(), status_t>) {
         let (result, polled) = interface.host.with(act);
         (result, self.finish(interface, polled))
+    }
+
+    /// Does something with the sockets of the interface of this name; what they emit is sent, errors or not.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn with_sockets<R>(self: &Arc<Self>, name: &str, act: impl FnOnce(&mut HostState) -> R) -> Result<R, status_t> {
+        let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
+        Ok(self.with_host(&interface, act).0)
+    }
+
+    /// Has the sockets of an interface send something. The inner result is the sending's: the first packet that could
+    /// not leave.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn send_with(
+        self: &Arc<Self>,
+        name: &str,
+        act: impl FnOnce(&mut HostState) -> Result<(), status_t>,
+    ) -> Result<Result<(), status_t>, status_t> {
+        let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
+        let (queued, sent) = self.with_host(&interface, act);
+        Ok(queued.and(sent))
+    }
+
+    /// Waits until `ready` has an answer, asking it again after every packet that reaches the interface's sockets.
+    /// The interface may go meanwhile; then nothing more comes.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn wait_until<R>(
+        &self,
+        name: &str,
+        deadline: Instant,
+        ready: impl FnMut(&mut HostState) -> Option<R>,
+    ) -> Result<Option<R>, status_t> {
+        let host = Arc::clone(&self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?.host);
+        Ok(host.wait_until(deadline, ready))
     }
 
     /// An interface's IP stack asked to be polled.
