@@ -62,7 +62,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     pub fn new(address: LinkAddress, mtu: usize) -> Result<Self, Error> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
         let longest = M::LINK.longest(mtu);
-        Ok(Self {
+        let device = Self {
             control: K::Mutex::new(Control {
                 taken: false,
                 open: false,
@@ -76,7 +76,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             to_user: Channel::to_user(c"tun_tap to user", longest, M::state(address))?,
             to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", longest, ())?,
             mode: PhantomData,
-        })
+        };
+        device.control.with(|control| device.apply(control));
+        Ok(device)
     }
 
     /// A program opens the unit. There is one opener at a time.

@@ -95,6 +95,8 @@ fn up_and_down_may_be_repeated() {
 #[test]
 fn without_an_interface_nothing_is_up() {
     let rig = Rig::<ToyTun>::new();
+    assert_eq!(rig.device.glance().map(|glance| (glance.up, glance.listening)), Some((false, false)));
+    assert_eq!(failed(rig.receive()), Error::NetworkDown);
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     rig.device.up();
     assert!(!rig.device.is_up());
