@@ -39,14 +39,9 @@ impl Sum {
 
     /// The checksum to send. Over bytes that hold a right checksum already it is zero.
     #[must_use]
-    pub const fn checksum(self) -> u16 {
-        let mut sum = self.0;
+    pub fn checksum(self) -> u16 {
         // Four turns bring 64 bits down to 16 and a carry, the fifth takes the carry in.
-        let mut turn = 0;
-        while turn < 5 {
-            sum = (sum & 0xffff).wrapping_add(sum >> 16);
-            turn += 1;
-        }
+        let sum = (0..5).fold(self.0, |sum, _| (sum & 0xffff).wrapping_add(sum >> 16));
         !(sum as u16)
     }
 }

@@ -70,6 +70,7 @@ impl Responder {
     /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Nothing behind these is
     /// looked at, so a buffer may have a stale tail. `reply` is written only for [`Verdict::Answer`].
     #[inline]
+    #[must_use = "the frame has to end somewhere"]
     pub fn to_user(&mut self, head: &[u8], frame_len: usize, reply: &mut Reply) -> Verdict {
         let head = head.get(..frame_len.min(HEAD_TO_USER)).unwrap_or(head);
         let Ok((ethernet, _)) = EthernetHeader::ref_from_prefix(head) else {
