@@ -143,7 +143,7 @@ fn tell(mode: Mode, device: &DeviceStatistics, far: Traffic) -> String {
         text += &format!("{:>width$}  {count} {reason}\n", "", width = name.len());
     }
     text + &format!(
-        "{name}: the program read {} packets and wrote {}, of which {} reached the stack.\n",
+        "{name}: the program read {} packets and wrote {}; with the device's answers {} reached the stack.\n",
         far.read, far.written, device.to_stack.delivered
     )
 }

@@ -33,6 +33,14 @@ unsafe impl Send for Device {}
 unsafe impl Sync for Device {}
 
 impl Device {
+    /// A device that its driver shows.
+    ///
+    /// # Safety
+    /// The device is null or alive for as long as the result is used.
+    pub(crate) unsafe fn borrow(device: *mut net_device) -> Option<Self> {
+        (!device.is_null()).then_some(Self(device))
+    }
+
     /// The device's address, for the driver.
     pub(crate) fn as_ptr(self) -> *mut net_device {
         self.0

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haiku_kernel::thread;
-use haiku_sys::{B_NORMAL_PRIORITY, B_OK, net_device, status_t, thread_id};
+use haiku_sys::{B_NORMAL_PRIORITY, B_OK, status_t, thread_id};
 
 pub use address::{Family, broadcast, is_contiguous, masked, prefix_length};
 pub use control::{AliasRequest, RouteRequest};
@@ -40,7 +40,7 @@ pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};
 pub use output::Path;
 
 use self::buffer::Packet;
-use self::device::DeviceInterface;
+use self::device::{Device, DeviceInterface};
 pub(crate) use self::fifo::lock;
 use self::interface::{AddressRef, Census, Interface};
 use self::neighbour::Cache;
@@ -190,15 +190,10 @@ impl Stack {
         Some(found)
     }
 
-    /// A driver says that its link changed. Haiku tells whoever listens; routes look at the flag themselves.
-    pub(crate) fn link_changed(&self, device: *mut net_device) {
-        let name = lock(&self.devices)
-            .iter()
-            .find(|interface| interface.device.as_ptr() == device)
-            .map(|interface| interface.device.name());
-        if let Some(name) = name {
-            self.log(&format!("network: link of {name} changed"));
-        }
+    /// A driver says that its link changed. Haiku tells whoever listens; routes look at the flag themselves. Nothing is
+    /// locked here, for the driver may be inside `init_device`, which is called with the list of devices locked.
+    pub(crate) fn link_changed(&self, device: Device) {
+        self.log(&format!("network: link of {} changed", device.name()));
     }
 
     /// Hands a frame to the packet captures.

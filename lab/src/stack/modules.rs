@@ -17,6 +17,7 @@ use haiku_sys::{
 
 use super::Stack;
 use super::address::{Family, from_sockaddr};
+use super::device::Device;
 use super::fifo::lock;
 use super::interface::{Interface, InterfaceAddress};
 use super::routes::Description;
@@ -112,7 +113,8 @@ unsafe extern "C" fn get_domain(family: i32) -> *mut net_domain {
 }
 
 unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {
-    if let Some(stack) = current() {
+    // SAFETY: the driver shows one of its devices, which is alive.
+    if let Some((stack, device)) = current().zip(unsafe { Device::borrow(device) }) {
         stack.link_changed(device);
     }
     B_OK
