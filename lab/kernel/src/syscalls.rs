@@ -262,17 +262,22 @@ pub fn write_raw(fd: Fd, address: usize, length: usize) -> Result<usize, status_
     io(fd, Direction::Write, address, length)
 }
 
+/// A slice as a program has it in a vector. Rust's empty slices point nowhere; a program's point somewhere.
+fn vector(pointer: *const u8, length: usize) -> (usize, usize) {
+    static SOMEWHERE: [u8; 2] = [0; 2];
+    let pointer = if length == 0 { &raw const SOMEWHERE[1] } else { pointer };
+    (user::to_user(pointer as usize), length)
+}
+
 /// `readv`: one call of the device for each buffer, until one comes back short.
 pub fn readv(fd: Fd, buffers: &mut [&mut [u8]]) -> Result<usize, status_t> {
-    let vectors: Vec<_> =
-        buffers.iter_mut().map(|buffer| (user::to_user(buffer.as_mut_ptr() as usize), buffer.len())).collect();
+    let vectors: Vec<_> = buffers.iter_mut().map(|buffer| vector(buffer.as_mut_ptr(), buffer.len())).collect();
     readv_raw(fd, &vectors)
 }
 
 /// `writev`: one call of the device for each buffer, until one comes back short.
 pub fn writev(fd: Fd, buffers: &[&[u8]]) -> Result<usize, status_t> {
-    let vectors: Vec<_> =
-        buffers.iter().map(|buffer| (user::to_user(buffer.as_ptr() as usize), buffer.len())).collect();
+    let vectors: Vec<_> = buffers.iter().map(|buffer| vector(buffer.as_ptr(), buffer.len())).collect();
     writev_raw(fd, &vectors)
 }
 

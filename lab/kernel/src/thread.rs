@@ -113,6 +113,8 @@ impl Drop for Registration {
             let mut threads = THREADS.guarded();
             threads.live().remove(&thread.id());
             threads.spare.push(thread);
+            drop(threads);
+            wait::tell_watchers();
         }
     }
 }
@@ -154,6 +156,7 @@ pub fn spawn(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send 
     ledger::THREADS.add(1);
     let body = move || {
         register(&mut THREADS.guarded(), id);
+        wait::tell_watchers();
         let status = entry();
         mutex::check_none_held("a kernel thread ended");
         exit(id, status);
@@ -216,6 +219,12 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
 #[must_use]
 pub fn current() -> thread_id {
     this().id()
+}
+
+/// Waits until a thread sleeps in the kernel, for whatever reason: what a test needs that wants to disturb it there.
+pub fn until_blocked(id: thread_id) -> Result<(), status_t> {
+    let find = || THREADS.guarded().live().get(&id).map(|thread| &thread.parker);
+    if wait::watch(find) { Ok(()) } else { Err(B_BAD_THREAD_ID) }
 }
 
 /// Sends a signal: an interruptible wait of the thread ends with `B_INTERRUPTED`, this one or the next. The signal

@@ -5,8 +5,11 @@
 //! waits (semaphores, mutexes, the kernel's own locks, snoozing, waiting for a thread) comes through here.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use haiku_sys::{B_OK, B_TIMED_OUT, bigtime_t, status_t};
+
+use crate::locks::Guarded;
 
 /// The thread is not waiting.
 const RUNNING: u32 = 0;
@@ -46,6 +49,12 @@ impl Parker {
             Interruption::KillingSignals => BLOCKED | BY_KILL,
         };
         self.0.store(word, Ordering::SeqCst);
+    }
+
+    /// Whether the thread sleeps, or is about to with nothing left to do before it.
+    fn is_asleep(&self) -> bool {
+        let word = self.0.load(Ordering::SeqCst);
+        word & PARKED != 0 && !is_claimed(word)
     }
 
     /// Takes the announcement back; only for a thread that is in no queue yet.
@@ -114,6 +123,7 @@ impl Parker {
                 word = now;
                 continue;
             }
+            tell_watchers();
             if !futex_wait(&self.0, parked, deadline) {
                 // The time is up, and this thread may claim itself like anybody else.
                 let _ = self.claim(B_TIMED_OUT);
@@ -121,6 +131,34 @@ impl Parker {
             word = self.0.load(Ordering::SeqCst);
         }
     }
+}
+
+/// How many threads watch others fall asleep.
+static WATCHERS: AtomicU32 = AtomicU32::new(0);
+static WATCH: Mutex<()> = Mutex::new(());
+static CHANGED: Condvar = Condvar::new();
+
+/// Some thread falls asleep, or ended.
+pub(crate) fn tell_watchers() {
+    if WATCHERS.load(Ordering::SeqCst) != 0 {
+        drop(WATCH.guarded());
+        CHANGED.notify_all();
+    }
+}
+
+/// Waits until the thread sleeps; false if `find` no longer finds it.
+pub(crate) fn watch<'a>(find: impl Fn() -> Option<&'a Parker>) -> bool {
+    WATCHERS.fetch_add(1, Ordering::SeqCst);
+    let mut guard = WATCH.guarded();
+    let asleep = loop {
+        match find() {
+            None => break false,
+            Some(parker) if parker.is_asleep() => break true,
+            Some(_) => guard = CHANGED.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        }
+    };
+    WATCHERS.fetch_sub(1, Ordering::SeqCst);
+    asleep
 }
 
 const fn is_claimed(word: u32) -> bool {
@@ -210,9 +248,7 @@ mod tests {
             let parker = Arc::clone(&parker);
             move || parker.block(None)
         });
-        while parker.0.load(Ordering::SeqCst) & PARKED == 0 {
-            std::thread::yield_now();
-        }
+        assert!(watch(|| Some(&*parker)));
         assert_eq!(parker.claim(B_OK), Claim::MustWake);
         parker.wake();
         assert_eq!(sleeper.join().unwrap(), B_OK);
