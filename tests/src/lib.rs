@@ -1,1 +1,8 @@
-//! End-to-end tests: one file per family of behaviour.
+//! End-to-end tests: one file per family of behaviour, and one suite for two kernels.
+//!
+//! [`suite`] holds what a program can observe of a TUN or TAP as a list of cases that run against Linux's own device
+//! and against ours; `docs/compatibility.md` is what comes of it. The rest serves the tests below `tests/`.
+
+pub mod packet;
+pub mod suite;
+pub mod watchdog;
