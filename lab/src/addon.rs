@@ -23,7 +23,8 @@ pub fn linked() -> Exports {
     type FindDevice = unsafe extern "C" fn(name: *const c_char) -> *mut device_hooks;
     let find: unsafe extern "C" fn(*const c_char) -> *const device_hooks = exports::find_device;
     // SAFETY: the two types differ only in how the result may be used, and the tables behind it are for C to write.
-    let find_device = unsafe { std::mem::transmute::<unsafe extern "C" fn(*const c_char) -> *const device_hooks, FindDevice>(find) };
+    let find_device =
+        unsafe { std::mem::transmute::<unsafe extern "C" fn(*const c_char) -> *const device_hooks, FindDevice>(find) };
     Exports {
         api_version: Some(exports::api_version),
         init_hardware: Some(exports::init_hardware),
@@ -90,17 +91,24 @@ impl AddOn for File {
 fn exports_of(image: &Image) -> Exports {
     let function = |name: &str| image.function(name);
     // SAFETY: each name is Haiku's for a function of this type, and the image stays until its last use is over.
-    let init_hardware = function("init_hardware").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
+    let init_hardware = function("init_hardware")
+        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
     // SAFETY: as above.
-    let init_driver = function("init_driver").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
+    let init_driver = function("init_driver")
+        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
     // SAFETY: as above.
-    let uninit_driver = function("uninit_driver").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
+    let uninit_driver =
+        function("uninit_driver").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
     // SAFETY: as above.
-    let uninit_hardware = function("uninit_hardware").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
+    let uninit_hardware =
+        function("uninit_hardware").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
     // SAFETY: as above.
-    let publish_devices = function("publish_devices").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> *const *const c_char>(at) });
+    let publish_devices = function("publish_devices")
+        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> *const *const c_char>(at) });
     // SAFETY: as above.
-    let find_device = function("find_device").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn(*const c_char) -> *mut device_hooks>(at) });
+    let find_device = function("find_device").map(|at| unsafe {
+        std::mem::transmute::<*const (), unsafe extern "C" fn(*const c_char) -> *mut device_hooks>(at)
+    });
     let variable = |name: &str| image.variable(name);
     Exports {
         // SAFETY: `api_version` is an `int32`.

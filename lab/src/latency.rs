@@ -104,7 +104,10 @@ mod tests {
         let mut times = Latencies::default();
         times.push(Duration::from_nanos(12_345));
         let figures = times.figures();
-        assert_eq!((figures.min, figures.p50, figures.p99, figures.max), (Some(12.3), Some(12.3), Some(12.3), Some(12.3)));
+        assert_eq!(
+            (figures.min, figures.p50, figures.p99, figures.max),
+            (Some(12.3), Some(12.3), Some(12.3), Some(12.3))
+        );
         assert_eq!(times.ping_figures().unwrap()[0], 0.012_345);
     }
 }

@@ -18,6 +18,8 @@ pub mod ping;
 pub mod scenario;
 pub mod stack;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, strerror};
 pub use lab::{Lab, LabOptions, Ledgers, LogSink};

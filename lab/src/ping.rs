@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use haiku_sys::{ENOBUFS, status_t};
+use haiku_sys::{EMSGSIZE, ENOBUFS, status_t};
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::icmp;
@@ -25,6 +25,8 @@ pub const MAX_SIZE: usize = 16_000;
 
 /// The header of an ICMP echo message.
 const ICMP_HEADER: usize = 8;
+/// The header of IPv6.
+const IPV6_HEADER: usize = 40;
 
 /// What to send, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,6 +162,8 @@ struct Session<'a> {
     stack: &'a Arc<Stack>,
     interface: String,
     options: Options,
+    /// Whether a request would need IPv6 fragments, which Haiku makes and smoltcp does not.
+    too_long: bool,
     ident: u16,
     socket: SocketHandle,
     outstanding: HashMap<u16, Outstanding>,
@@ -209,6 +213,7 @@ impl<'a> Session<'a> {
             stack,
             interface: path.interface,
             options: *options,
+            too_long: options.target.is_ipv6() && IPV6_HEADER + ICMP_HEADER + options.size > path.mtu,
             ident,
             socket,
             outstanding: HashMap::new(),
@@ -247,7 +252,11 @@ impl<'a> Session<'a> {
         let handle = self.socket;
         self.report.sent += 1;
         self.outstanding.insert(wire, Outstanding { sequence, left: Instant::now() });
+        let too_long = self.too_long;
         let queued = self.stack.send_with(&self.interface, |state: &mut HostState| {
+            if too_long {
+                return Err(EMSGSIZE);
+            }
             let socket = state.sockets.get_mut::<icmp::Socket<'_>>(handle);
             let Ok(bytes) = socket.send(ICMP_HEADER + size, target.into()) else { return Err(ENOBUFS) };
             emit(target, ident, wire, &data, bytes);
@@ -290,7 +299,8 @@ impl<'a> Session<'a> {
         let Some((arrived, bytes, from, hop_limit)) = received.map_err(|status| self.vanished(status))? else {
             return Ok(false);
         };
-        if let Some((wire, data)) = parse(self.options.target, self.ident, &bytes).filter(|_| from == self.options.target)
+        if let Some((wire, data)) =
+            parse(self.options.target, self.ident, &bytes).filter(|_| from == self.options.target)
         {
             self.judge(wire, data, (bytes.len(), arrived, hop_limit), on_event);
         }
@@ -325,8 +335,9 @@ impl<'a> Session<'a> {
 fn emit(target: IpAddr, ident: u16, seq_no: u16, data: &[u8], bytes: &mut [u8]) {
     let unchecked = ChecksumCapabilities::ignored();
     match target {
-        IpAddr::V4(_) => Icmpv4Repr::EchoRequest { ident, seq_no, data }
-            .emit(&mut Icmpv4Packet::new_unchecked(bytes), &unchecked),
+        IpAddr::V4(_) => {
+            Icmpv4Repr::EchoRequest { ident, seq_no, data }.emit(&mut Icmpv4Packet::new_unchecked(bytes), &unchecked)
+        }
         IpAddr::V6(address) => Icmpv6Repr::EchoRequest { ident, seq_no, data }.emit(
             &address,
             &address,

@@ -157,11 +157,8 @@ pub fn run(global: &Global, arguments: &PingArgs, out: &mut dyn Write) -> Result
 /// Pings over one mode and family; returns how many were lost.
 fn one(lab: &Lab, arguments: &PingArgs, mode: Mode, family: Family, out: &mut dyn Write) -> Result<u64, Error> {
     let target = scenario::peer(mode, family);
-    let options = Options {
-        interval: arguments.interval,
-        size: arguments.size,
-        ..Options::new(target, arguments.count)
-    };
+    let options =
+        Options { interval: arguments.interval, size: arguments.size, ..Options::new(target, arguments.count) };
     let bar = progress(arguments, &format!("{} {}", mode.interface(0), family.label()));
     let mut trouble = Vec::new();
     let report = ping::run(lab.stack(), &options, None, &mut |event| {

@@ -77,7 +77,8 @@ fn typed(console: &Console, arguments: &ShellArgs) -> Result<(), Error> {
 }
 
 fn welcome(arguments: &ShellArgs) -> String {
-    let mut text = String::from("An emulated Haiku with the TUN/TAP driver. `help` lists the commands, `exit` leaves.\n");
+    let mut text =
+        String::from("An emulated Haiku with the TUN/TAP driver. `help` lists the commands, `exit` leaves.\n");
     for mode in Mode::ALL.into_iter().filter(|_| !arguments.alone) {
         text += &format!(
             "A program has {} open and answers as {} and {}.\n",

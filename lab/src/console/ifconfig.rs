@@ -129,9 +129,7 @@ fn configure(context: &mut Context<'_>, name: &str, words: &[&str]) -> Result<()
             mask: request.mask,
             destination: request.broadcast.or(request.peer),
         };
-        stack
-            .set_alias(name, alias)
-            .map_err(|status| Error::status("ifconfig: Setting address failed", status))?;
+        stack.set_alias(name, alias).map_err(|status| Error::status("ifconfig: Setting address failed", status))?;
     }
     let given = [request.address, request.mask, request.broadcast, request.peer].iter().any(Option::is_some);
     // Any address makes Haiku forget a `down` on the same line.
@@ -252,8 +250,7 @@ fn describe(interface: &InterfaceInfo) -> String {
         text += &describe_address(address, interface.flags);
     }
     text += &format!("\tMTU: {}, Metric: {}", interface.mtu, interface.metric);
-    let set: Vec<&str> =
-        FLAGS.iter().filter(|(flag, _)| interface.flags & flag != 0).map(|(_, name)| *name).collect();
+    let set: Vec<&str> = FLAGS.iter().filter(|(flag, _)| interface.flags & flag != 0).map(|(_, name)| *name).collect();
     if interface.flags != 0 {
         text += &format!(", {}", set.join(" "));
     }
@@ -320,10 +317,7 @@ mod tests {
             complaint("10.9.0.1 255.0.0.0 netmask 255.0.0.0"),
             "ifconfig: Netmask or prefix length is specified twice"
         );
-        assert_eq!(
-            complaint("prefixlen 33"),
-            "ifconfig: Option 'prefix-length 33' is invalid for this address family"
-        );
+        assert_eq!(complaint("prefixlen 33"), "ifconfig: Option 'prefix-length 33' is invalid for this address family");
         assert!(complaint("sideways").starts_with("ifconfig: \"sideways\" is not understood here\nusage:"));
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn run(context: &mut Context<'_>, arguments: &[&str]) -> Result<(), E
     let Some(below) = path.strip_prefix("/dev").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
         return Err(Error::Usage(format!("ls: {path}: the lab has nothing but /dev")));
     };
-    let entries = devfs::list(below.trim_start_matches('/')).map_err(|status| Error::status(format!("ls: {path}"), status))?;
+    let entries =
+        devfs::list(below.trim_start_matches('/')).map_err(|status| Error::status(format!("ls: {path}"), status))?;
     for entry in entries {
         let mark = if entry.kind == NodeKind::Directory { "/" } else { "" };
         context.line(&format!("{}{mark}", entry.name));

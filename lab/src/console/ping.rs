@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_said() {
         let complaint = |line: &str| read(line).unwrap_err().to_string();
-        assert_eq!(complaint("-c 0 10.9.0.2"), format!("ping: option -c needs a number from 1 to {}, not `0'", u64::MAX));
+        assert_eq!(
+            complaint("-c 0 10.9.0.2"),
+            format!("ping: option -c needs a number from 1 to {}, not `0'", u64::MAX)
+        );
         assert_eq!(complaint("-i -1 10.9.0.2"), "ping: invalid timing interval: `-1'");
         assert_eq!(complaint("-4 fd00::1"), "ping: cannot resolve fd00::1: the lab knows addresses, not names");
         assert!(complaint("-c 3").starts_with("usage: ping"));

@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use haiku_sys::{
-    RTF_DEFAULT, RTF_DYNAMIC, RTF_GATEWAY, RTF_HOST, RTF_LOCAL, RTF_MODIFIED, RTF_REJECT, RTF_STATIC,
-};
+use haiku_sys::{RTF_DEFAULT, RTF_DYNAMIC, RTF_GATEWAY, RTF_HOST, RTF_LOCAL, RTF_MODIFIED, RTF_REJECT, RTF_STATIC};
 
 use super::{Context, parse_address};
 use crate::error::Error;
@@ -29,14 +27,8 @@ Example:
 ";
 
 /// The letters of a route's flags, in their places.
-const FLAGS: [(u32, char); 6] = [
-    (RTF_DEFAULT, 'D'),
-    (RTF_REJECT, 'R'),
-    (RTF_HOST, 'H'),
-    (RTF_LOCAL, 'L'),
-    (RTF_DYNAMIC, 'D'),
-    (RTF_MODIFIED, 'M'),
-];
+const FLAGS: [(u32, char); 6] =
+    [(RTF_DEFAULT, 'D'), (RTF_REJECT, 'R'), (RTF_HOST, 'H'), (RTF_LOCAL, 'L'), (RTF_DYNAMIC, 'D'), (RTF_MODIFIED, 'M')];
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,7 @@ use crate::stack::{Family, InterfaceInfo};
 use crate::statistics::{self, Direction};
 
 /// The command.
-pub(super) fn run(
-    context: &mut Context<'_>,
-    sides: &HashMap<Mode, FarSide>,
-    arguments: &[&str],
-) -> Result<(), Error> {
+pub(super) fn run(context: &mut Context<'_>, sides: &HashMap<Mode, FarSide>, arguments: &[&str]) -> Result<(), Error> {
     let interfaces = context.stack.interfaces();
     let wanted: Vec<&InterfaceInfo> = match arguments {
         [] => interfaces.iter().collect(),
@@ -46,10 +42,8 @@ pub(super) fn run(
     }
     for family in Family::ALL {
         for neighbour in context.stack.neighbours(family) {
-            let mac = neighbour.mac.map_or_else(
-                || "-".to_owned(),
-                |mac| mac.map(|byte| format!("{byte:02x}")).join(":"),
-            );
+            let mac =
+                neighbour.mac.map_or_else(|| "-".to_owned(), |mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
             context.line(&format!("{:<28} {mac:<17} {}", neighbour.address.to_string(), neighbour.state));
         }
     }

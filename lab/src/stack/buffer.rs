@@ -95,18 +95,24 @@ impl Packet {
         Ok(bytes)
     }
 
-    /// Writes the link-layer addresses and the frame's type, as the framing layer does.
+    /// Writes the link-layer addresses, as the framing layer does.
     pub(crate) fn set_link(&mut self, source: &sockaddr_dl, destination: &sockaddr_dl) {
+        // SAFETY: the packet is alive.
+        let to = unsafe { (*self.as_ptr()).source };
         // SAFETY: the module gives every packet room for two addresses of any kind.
-        unsafe { ptr::write_unaligned((*self.as_ptr()).source.cast::<sockaddr_dl>(), *source) };
+        unsafe { ptr::write_unaligned(to.cast::<sockaddr_dl>(), *source) };
+        // SAFETY: the packet is alive.
+        let to = unsafe { (*self.as_ptr()).destination };
         // SAFETY: as above.
-        unsafe { ptr::write_unaligned((*self.as_ptr()).destination.cast::<sockaddr_dl>(), *destination) };
+        unsafe { ptr::write_unaligned(to.cast::<sockaddr_dl>(), *destination) };
     }
 
     /// The link-layer address that the framing layer noted as the sender's.
     pub(crate) fn link_source(&self) -> sockaddr_dl {
+        // SAFETY: the packet is alive.
+        let source = unsafe { (*self.as_ptr()).source };
         // SAFETY: the framing layer wrote a whole link-layer address there.
-        unsafe { ptr::read_unaligned((*self.as_ptr()).source.cast::<sockaddr_dl>()) }
+        unsafe { ptr::read_unaligned(source.cast::<sockaddr_dl>()) }
     }
 
     /// `MSG_*`.

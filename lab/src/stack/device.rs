@@ -14,14 +14,24 @@ use haiku_sys::{
     net_device, net_device_module_info, status_t, thread_id,
 };
 
-use super::{Stack, kernel_panic};
 use super::buffer::{Packet, check};
 use super::ethernet::{self, Mac};
 use super::fifo::{Fifo, Item, RECEIVE_QUEUE_BYTES, lock};
 use super::timer::Key;
+use super::{Stack, kernel_panic};
 
 /// How long the reader rests after an error, in microseconds.
 const REST_AFTER_ERROR: i64 = 10_000;
+
+/// Reads a field of a device that the driver may change at any moment.
+macro_rules! read {
+    ($device:expr, $($field:ident).+) => {{
+        // SAFETY: the device is alive, and this only says where the field is.
+        let place = unsafe { &raw const (*$device.0).$($field).+ };
+        // SAFETY: the field is aligned and always holds a value; one that changes meanwhile is either old or new.
+        unsafe { place.read_volatile() }
+    }};
+}
 
 /// A driver's device, as the stack sees it. The driver owns the memory from `init_device` to `uninit_device`.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +58,16 @@ impl Device {
 
     /// The driver's functions.
     pub(crate) fn module(self) -> &'static net_device_module_info {
+        let module = read!(self, module);
         // SAFETY: the stack set the field to the module it holds a reference to, and modules are statics.
-        unsafe { &*(*self.0).module }
+        unsafe { &*module }
     }
 
     fn atomic_flags(self) -> &'static AtomicU32 {
-        // SAFETY: the device is alive and both sides touch its flags as one aligned word.
-        unsafe { AtomicU32::from_ptr(&raw mut (*self.0).flags) }
+        // SAFETY: the device is alive, and this only says where the flags are.
+        let flags = unsafe { &raw mut (*self.0).flags };
+        // SAFETY: both sides touch the flags as one aligned word.
+        unsafe { AtomicU32::from_ptr(flags) }
     }
 
     /// `IFF_*`.
@@ -64,47 +77,41 @@ impl Device {
 
     /// The name the driver gave it.
     pub(crate) fn name(self) -> String {
+        // SAFETY: the device is alive, and this only says where the name is.
+        let name = unsafe { &raw const (*self.0).name };
         // SAFETY: the name is a string that ends within its 32 bytes.
-        let name = unsafe { CStr::from_ptr((&raw const (*self.0).name).cast()) };
-        name.to_string_lossy().into_owned()
+        unsafe { CStr::from_ptr(name.cast()) }.to_string_lossy().into_owned()
     }
 
     /// Bytes of IP that fit.
     pub(crate) fn mtu(self) -> usize {
-        // SAFETY: the device is alive; the driver changes the word only when the stack asks it to.
-        unsafe { (&raw const (*self.0).mtu).read_volatile() }
+        read!(self, mtu)
     }
 
     /// `IFT_*`.
     pub(crate) fn kind(self) -> u32 {
-        // SAFETY: the device is alive and its type never changes.
-        unsafe { (*self.0).r#type }
+        read!(self, r#type)
     }
 
     /// `IFM_*`.
     pub(crate) fn media(self) -> u32 {
-        // SAFETY: the device is alive.
-        unsafe { (&raw const (*self.0).media).read_volatile() }
+        read!(self, media)
     }
 
     /// Bits a second.
     pub(crate) fn link_speed(self) -> u64 {
-        // SAFETY: the device is alive.
-        unsafe { (&raw const (*self.0).link_speed).read_volatile() }
+        read!(self, link_speed)
     }
 
     /// The link-layer address.
     pub(crate) fn address(self) -> Mac {
-        // SAFETY: the device is alive.
-        let data = unsafe { (&raw const (*self.0).address.data).read_volatile() };
-        let [a, b, c, d, e, f, ..] = data;
+        let [a, b, c, d, e, f, ..] = read!(self, address.data);
         [a, b, c, d, e, f]
     }
 
     /// The statistics that the stack keeps.
     pub(crate) fn statistics(self) -> ifreq_stats {
-        // SAFETY: the device is alive; a count that is being changed is either old or new.
-        unsafe { (&raw const (*self.0).stats).read_volatile() }
+        read!(self, stats)
     }
 
     /// Adds one to a counter of the device's.

@@ -89,9 +89,8 @@ fn statistics(interface: &Interface) -> ifreq_stats {
     let mut own = ifreq_stats::default();
     let Some(control) = device.module().control else { return stats };
     // SAFETY: the device is alive and the buffer is as long as the call says.
-    let status = unsafe {
-        control(device.as_ptr(), SIOCGIFSTATS as i32, (&raw mut own).cast(), size_of::<ifreq_stats>())
-    };
+    let status =
+        unsafe { control(device.as_ptr(), SIOCGIFSTATS as i32, (&raw mut own).cast(), size_of::<ifreq_stats>()) };
     if status == B_OK {
         stats.receive.dropped += own.receive.dropped;
         stats.receive.errors += own.receive.errors;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use haiku_sys::{
-    B_NET_FRAME_TYPE, B_NET_FRAME_TYPE_IPV4, B_NET_FRAME_TYPE_IPV6, ETHER_TYPE_ARP, IFF_BROADCAST, IFT_ETHER, MSG_BCAST,
-    MSG_MCAST,
+    B_NET_FRAME_TYPE, B_NET_FRAME_TYPE_IPV4, B_NET_FRAME_TYPE_IPV6, ETHER_TYPE_ARP, IFF_BROADCAST, IFT_ETHER,
+    MSG_BCAST, MSG_MCAST,
 };
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr};

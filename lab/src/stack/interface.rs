@@ -126,8 +126,10 @@ impl Interface {
     }
 
     fn atomic_flags(&self) -> &AtomicU32 {
+        // SAFETY: the C form is ours, and this only says where the flags are.
+        let flags = unsafe { &raw mut (*self.c.get()).flags };
         // SAFETY: the word lives as long as the interface and is only touched atomically.
-        unsafe { AtomicU32::from_ptr(&raw mut (*self.c.get()).flags) }
+        unsafe { AtomicU32::from_ptr(flags) }
     }
 
     /// The interface's own `IFF_*`.
@@ -152,7 +154,9 @@ impl Interface {
 
     fn atomic_metric(&self) -> &AtomicU32 {
         // SAFETY: as for the flags.
-        unsafe { AtomicU32::from_ptr(&raw mut (*self.c.get()).metric) }
+        let metric = unsafe { &raw mut (*self.c.get()).metric };
+        // SAFETY: as for the flags.
+        unsafe { AtomicU32::from_ptr(metric) }
     }
 
     /// The metric.

@@ -10,6 +10,8 @@ mod buffer;
 mod control;
 mod device;
 mod ethernet;
+#[cfg(test)]
+mod fake;
 mod fifo;
 mod host;
 mod info;
@@ -20,6 +22,8 @@ mod ndp;
 mod neighbour;
 mod output;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::collections::HashMap;

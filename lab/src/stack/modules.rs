@@ -3,15 +3,15 @@
 //! Only what the project's driver calls is there; the rest of either table is null, so that a call of anything else
 //! is noticed at once.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
 use haiku_kernel::modules;
 use haiku_sys::{
-    AF_INET, AF_INET6, B_BAD_VALUE, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, module_info,
-    net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address, net_route,
+    AF_INET, AF_INET6, B_BAD_VALUE, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX, ifreq,
+    module_info, net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address, net_route,
     net_stack_module_info, status_t,
 };
 
@@ -95,6 +95,7 @@ fn datalink_table() -> *mut net_datalink_module_info {
     // SAFETY: all-zero bytes are a table without functions.
     let mut table: Box<net_datalink_module_info> = Box::new(unsafe { std::mem::zeroed() });
     table.info = info(NET_DATALINK_MODULE_NAME.as_ptr());
+    table.control = Some(control);
     table.get_interface = Some(get_interface);
     table.put_interface = Some(put_interface);
     table.get_next_interface_address = Some(get_next_interface_address);
@@ -117,6 +118,22 @@ unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {
     if let Some((stack, device)) = current().zip(unsafe { Device::borrow(device) }) {
         stack.link_changed(device);
     }
+    B_OK
+}
+
+/// Of the controls, a driver asks for an interface's index.
+unsafe extern "C" fn control(of: *mut net_domain, op: i32, value: *mut c_void, _: *mut usize) -> status_t {
+    let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
+    if u32::try_from(op) != Ok(SIOCGIFINDEX) {
+        return B_BAD_VALUE;
+    }
+    // SAFETY: the driver's request, which begins with a C string.
+    let request = unsafe { &mut *value.cast::<ifreq>() };
+    // SAFETY: as above.
+    let name = unsafe { CStr::from_ptr(request.ifr_name.as_ptr()) }.to_string_lossy();
+    let found = stack.find_interface(&name).and_then(|found| stack.get_interface_at(family, found.index));
+    let Some(interface) = found else { return B_BAD_VALUE };
+    request.u.ifr_index = interface.index as i32;
     B_OK
 }
 

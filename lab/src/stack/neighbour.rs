@@ -5,6 +5,7 @@
 //! An answer from another link-layer address than the first is ignored for half an hour.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
@@ -44,8 +45,9 @@ enum State {
     Doomed,
 }
 
+/// What is known of an address.
 #[derive(Debug)]
-struct Entry {
+struct Neighbour {
     state: State,
     mac: Option<Mac>,
     /// Who asks, and so who sends what waits.
@@ -53,9 +55,15 @@ struct Entry {
     waiting: Vec<Packet>,
 }
 
+impl Neighbour {
+    fn new(state: State, interface: Weak<Interface>) -> Self {
+        Self { state, mac: None, interface, waiting: Vec::new() }
+    }
+}
+
 /// One family's cache.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<HashMap<IpAddr, Entry>>);
+pub(crate) struct Cache(Mutex<HashMap<IpAddr, Neighbour>>);
 
 /// What a look-up of one of the stack's own addresses found.
 pub(crate) struct OwnEntry {
@@ -119,12 +127,7 @@ impl Stack {
         let family = Family::of(address);
         let waiting = {
             let mut entries = lock(&self.cache(family).0);
-            let entry = entries.entry(address).or_insert_with(|| Entry {
-                state: State::Local,
-                mac: None,
-                interface: Weak::new(),
-                waiting: Vec::new(),
-            });
+            let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Local, Weak::new()));
             if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
                 drop(entries);
                 self.complain_of_other_mac(family, address, mac);
@@ -144,12 +147,7 @@ impl Stack {
     pub(crate) fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
         let family = Family::of(address);
         let mut entries = lock(&self.cache(family).0);
-        let entry = entries.entry(address).or_insert_with(|| Entry {
-            state: State::Valid,
-            mac: None,
-            interface: Weak::new(),
-            waiting: Vec::new(),
-        });
+        let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Valid, Weak::new()));
         if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
             let local = entry.state == State::Local;
             drop(entries);
@@ -209,22 +207,14 @@ impl Stack {
     ) -> Result<(), status_t> {
         let family = Family::of(next_hop);
         let mut entries = lock(&self.cache(family).0);
-        if !entries.contains_key(&next_hop) {
-            let entry = Entry {
-                state: State::Asking(0),
-                mac: None,
-                interface: Arc::downgrade(interface),
-                waiting: Vec::new(),
-            };
-            entries.insert(next_hop, entry);
-            if let Err(status) = self.begin_to_ask(interface, next_hop) {
-                if let Some(entry) = entries.get_mut(&next_hop) {
-                    entry.state = State::Doomed;
-                }
-                self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
-                return Err(status);
+        if let Entry::Vacant(place) = entries.entry(next_hop) {
+            let neighbour = place.insert(Neighbour::new(State::Asking(0), Arc::downgrade(interface)));
+            let asked = self.begin_to_ask(interface, next_hop);
+            if asked.is_err() {
+                neighbour.state = State::Doomed;
             }
             self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
+            asked?;
         }
         let Some(entry) = entries.get_mut(&next_hop) else { return Err(EHOSTUNREACH) };
         match (entry.state, entry.mac) {

@@ -1,0 +1,159 @@
+//! The commands as a whole, with the real driver.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Global, main_job, ping as ping_command, shell};
+use crate::far::Waiting;
+use crate::lab::{Lab, LabOptions};
+use crate::mode::Mode;
+use crate::ping::Options;
+use crate::scenario;
+use crate::stack::Family;
+use crate::statistics::device_statistics;
+
+fn boot() -> Lab {
+    Lab::boot(LabOptions::default()).unwrap()
+}
+
+fn end(lab: Lab) {
+    let ledgers = lab.shutdown();
+    assert!(ledgers.is_zero(), "{ledgers}");
+}
+
+#[test]
+fn the_main_job_tells_what_went_where_and_ends_well() {
+    let mut out = Vec::new();
+    main_job::run(&Global::default(), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for words in [
+        "/dev/tun/0",
+        "> ifconfig tun/0 10.9.0.1 255.255.255.0 up",
+        "> route add tap/0 inet6 ff02::1:ff00:12",
+        "64 bytes from fd00:9::2: icmp_seq=2 hlim=64 time=",
+        "3 packets transmitted, 3 packets received, 0.0% packet loss",
+        "1 ARP",
+        "neighbour discovery",
+        "Nothing was lost",
+    ] {
+        assert!(text.contains(words), "{words} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn ping_prints_one_json_object_for_each_mode_and_family() {
+    let cli = Cli::parse_from(["haiku-lab", "ping", "--count", "20", "--interval", "0", "--json"]);
+    let Some(Command::Ping(arguments)) = cli.command else { panic!("a ping") };
+    let mut out = Vec::new();
+    ping_command::run(&cli.global, &arguments, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seen: Vec<_> =
+        lines.iter().map(|line| (line["mode"].as_str().unwrap(), line["family"].as_u64().unwrap())).collect();
+    assert_eq!(seen, [("tun", 4), ("tun", 6), ("tap", 4), ("tap", 6)]);
+    for line in lines {
+        assert_eq!((&line["sent"], &line["received"], &line["lost"]), (&20.into(), &20.into(), &0.into()));
+        assert!(line["rtt_us"]["p50"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn every_way_of_waiting_serves_both_modes_and_all_packets_are_accounted_for() {
+    for waiting in Waiting::ALL {
+        let lab = boot();
+        for mode in Mode::ALL {
+            lab.configure(mode).unwrap();
+            let far = lab.far(mode, waiting).unwrap();
+            for family in Family::ALL {
+                let report = lab.flood(scenario::peer(mode, family), 50, 56).unwrap();
+                assert_eq!((report.received, report.corrupt, report.duplicates), (50, 0, 0), "{mode} {waiting:?}");
+            }
+            let device = device_statistics(far.fd()).unwrap();
+            assert!(device.to_user.is_complete() && device.to_stack.is_complete(), "{device:?}");
+            assert_eq!(far.stop().unwrap().refused, 0);
+        }
+        end(lab);
+    }
+}
+
+#[test]
+fn data_of_any_size_comes_back_as_it_left_in_fragments_too() {
+    let lab = boot();
+    lab.configure(Mode::Tun).unwrap();
+    let far = lab.far(Mode::Tun, Waiting::Read).unwrap();
+    for size in [0, 1, 7, 8, 1471, 1472, 1473, 4000] {
+        assert_eq!(lab.flood(scenario::peer(Mode::Tun, Family::Inet), 3, size).unwrap().received, 3, "{size} bytes");
+    }
+    let peer = scenario::peer(Mode::Tun, Family::Inet6);
+    assert_eq!(lab.flood(peer, 3, 1452).unwrap().received, 3);
+    // smoltcp makes no fragments of IPv6.
+    let patience = Duration::from_millis(1);
+    let report = lab.ping(&Options { size: 1453, patience, ..Options::flood(peer, 1) }).unwrap();
+    assert_eq!((report.received, report.refused), (0, Some(haiku_sys::EMSGSIZE)));
+    drop(far);
+    end(lab);
+}
+
+#[test]
+fn the_far_side_pings_haiku_and_its_first_packet_is_not_lost() {
+    use smoltcp::phy::ChecksumCapabilities;
+    use smoltcp::socket::icmp;
+    use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr};
+
+    let lab = boot();
+    lab.configure(Mode::Tun).unwrap();
+    let (seen, answers) = std::sync::mpsc::channel();
+    let watcher: crate::far::Watcher = Box::new(move |way, packet| {
+        if way == crate::far::Way::Read && packet.get(20) == Some(&0) {
+            seen.send(packet.to_vec()).unwrap();
+        }
+    });
+    let options = crate::far::Options { watcher: Some(watcher), ..scenario::far_side(Mode::Tun, Waiting::Read) };
+    let far = crate::far::FarSide::start(options).unwrap();
+    far.with(|state| {
+        let buffer = || icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; 4], vec![0; 256]);
+        let mut socket = icmp::Socket::new(buffer(), buffer());
+        socket.bind(icmp::Endpoint::Ident(7)).unwrap();
+        let request = Icmpv4Repr::EchoRequest { ident: 7, seq_no: 1, data: b"who is there" };
+        let bytes = socket.send(request.buffer_len(), scenario::near(Mode::Tun, Family::Inet).into()).unwrap();
+        request.emit(&mut Icmpv4Packet::new_unchecked(bytes), &ChecksumCapabilities::ignored());
+        state.sockets.add(socket);
+    })
+    .unwrap();
+    let answer = answers.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(&answer[28..], b"who is there");
+    far.stop().unwrap();
+    end(lab);
+}
+
+#[test]
+fn a_pipe_of_commands_reports_the_lines_that_failed_and_goes_on() {
+    let lab = boot();
+    let commands = "# a comment\nifconfig tun/0 10.9.0.1 255.255.255.0 up\nfly\n\nls /dev\nfar start tun\n\
+                    ping -c 1 10.9.0.2\nstats tun/0\nkdl tun_tap\nifconfig tun/0 mtu 12\nexit\nls\n";
+    let (mut out, mut complaints) = (Vec::new(), Vec::new());
+    let result = shell::piped(lab.console(), &mut commands.as_bytes(), &mut out, &mut complaints);
+    assert_eq!(result.unwrap_err().to_string(), "2 commands failed");
+    assert_eq!(
+        String::from_utf8(complaints).unwrap(),
+        "line 3: fly: no such command; try help\n\
+         line 10: ifconfig: Option 'mtu' expected valid max transfer unit size\n"
+    );
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.starts_with("tap/\ntun/\n"), "{out}");
+    assert!(out.contains("1 packets received, 0.0% packet loss") && out.contains("answered 1"), "{out}");
+    end(lab);
+}
+
+#[test]
+fn dropping_a_lab_in_the_middle_is_clean() {
+    let lab = boot();
+    lab.configure(Mode::Tap).unwrap();
+    lab.console().start_far(Mode::Tap).unwrap();
+    lab.flood(scenario::peer(Mode::Tap, Family::Inet), 5, 56).unwrap();
+    drop(lab);
+    let again = boot();
+    again.configure(Mode::Tap).unwrap();
+    end(again);
+}
