@@ -110,9 +110,9 @@ pub struct Ipv6Frame {
     pub ipv6: Ipv6Header,
 }
 
-/// How many extension headers are looked behind. RFC 8200, section 4.1, has each at most once, the
-/// destination options twice.
-const EXTENSIONS: usize = 6;
+/// How many next headers are followed. RFC 8200, section 4.1, has each extension header once and the destination
+/// options twice: five in all, and then the message.
+const NEXT_HEADERS: usize = 6;
 
 /// The start of every extension header but the fragment's (RFC 8200, section 4).
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
@@ -157,7 +157,7 @@ impl<'p> Icmpv6<'p> {
         let mut visible = payload.get(..length).unwrap_or(payload);
         let mut next = header.next_header;
         let mut fragmented = false;
-        for _ in 0..EXTENSIONS {
+        for _ in 0..NEXT_HEADERS {
             let skip = match next {
                 next_header::ICMPV6 => return Some(Self { visible, length, fragmented }),
                 next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION => {
@@ -273,8 +273,9 @@ mod tests {
         assert_eq!(find(58, &[135, 0]), Some(([135, 0].to_vec(), 2, false)));
         let hop_by_hop = [extension(58, 1), [143, 7].to_vec()].concat();
         assert_eq!(find(0, &hop_by_hop), Some(([143, 7].to_vec(), 2, false)));
-        let chain = [extension(60, 1), extension(43, 2), extension(60, 3), extension(58, 1), [9].to_vec()].concat();
-        assert_eq!(find(0, &chain), Some(([9].to_vec(), 1, false)));
+        let fragment = [60, 0, 0, 0, 1, 2, 3, 4].to_vec();
+        let chain = [extension(60, 1), extension(43, 2), extension(44, 3), fragment, extension(58, 1), [9].to_vec()];
+        assert_eq!(find(0, &chain.concat()), Some(([9].to_vec(), 1, true)));
         assert_eq!(find(58, &[]), Some((Vec::new(), 0, false)));
     }
 

@@ -65,6 +65,8 @@ impl fmt::Debug for Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+
     use super::{REPLY_MAX, Reply};
 
     #[test]
@@ -79,8 +81,10 @@ mod tests {
         let mut reply = Reply::new();
         reply.set(&[7; REPLY_MAX]);
         assert_eq!(reply.bytes(), [7; REPLY_MAX]);
+        assert!(!reply.is_empty());
         reply.set(&[8; 3]);
         assert_eq!(reply.bytes(), [8, 8, 8]);
         assert_eq!(reply.len(), 3);
+        assert_eq!(format!("{reply:?}"), "Reply([8, 8, 8])");
     }
 }

@@ -67,7 +67,7 @@ reasons! {
     ArpMalformed = "arp-malformed",
     /// An ARP request from nobody: the stack asks whether an address is free (RFC 5227, section 2.1.1).
     ArpProbe = "arp-probe",
-    /// An ARP request for the sender's own address (RFC 5227, section 2.3).
+    /// An ARP packet by which the sender claims its own address (RFC 5227, section 2.3).
     ArpAnnouncement = "arp-announcement",
     /// An ARP request for an address that the interface has itself.
     ArpOwn = "arp-own",

@@ -66,10 +66,11 @@ fn rfc5227_2_3_an_announcement_is_not_answered() {
     }
 }
 
-/// "an ARP Request ... the 'sender IP address' ... is the host's own address": a conflict would be seen by it, and
-/// the far side never sends from an address of the interface.
+/// "if a host receives an ARP packet (Request *or* Reply) where the 'sender IP address' is (one of) the host's own IP
+/// address(es) configured on that interface, but the 'sender hardware address' does not match any of the host's own
+/// interface addresses, then this is a conflicting ARP packet": so there never is one.
 #[test]
-fn rfc5227_2_4_the_far_side_never_claims_an_address_of_the_interface() {
+fn rfc5227_2_4_the_far_side_makes_no_conflict() {
     let mut responder = responder();
     let _ = verdict(&mut responder, &arp_request(OWN4, FAR4));
     let (_, reply) = judge(&mut responder, &arp_request(ALIAS4, OWN4));
