@@ -1,0 +1,114 @@
+//! `cargo xtask test`: everything that can be checked without a Haiku, step by step, with a summary at the end.
+//!
+//! [`steps`] keeps the record; [`suites`] builds the tests once and runs them package by package; [`thorough`] has what
+//! takes longer. A new suite is one more call of [`steps::Steps::step`].
+
+pub mod steps;
+pub mod suites;
+pub mod thorough;
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::project::Project;
+use crate::setup::{self, Changes};
+use crate::testing::steps::{Outcome, Steps};
+use crate::{addon, process};
+
+/// How much is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What belongs before every commit; ten minutes at most.
+    Quick,
+    /// That, and what takes longer.
+    Thorough,
+}
+
+/// The package of the end-to-end tests, which run once more on the real add-on.
+const END_TO_END: &str = "tuntap-tests";
+
+/// The variable by which the tests learn of the real add-on.
+const ADDON_VARIABLE: &str = "HAIKU_LAB_ADDON";
+
+/// Runs all steps; `false` if one failed.
+///
+/// # Errors
+/// Only when the record itself cannot be kept; a step that fails is in the summary.
+pub fn run(project: &Project, depth: Depth) -> Result<bool> {
+    let mut steps = Steps::new();
+    let missing = setup::ensure(Changes::for_tests());
+    for thing in &missing {
+        println!("Left out for want of {}: {}.", thing.what, thing.consequence);
+    }
+    let lacks = |what: &str| missing.iter().any(|thing| thing.what == what);
+
+    steps.step("formatting", || {
+        if lacks("rustfmt") {
+            return Ok(Outcome::Skipped("there is no rustfmt".to_owned()));
+        }
+        let hint = "run `cargo fmt --all`";
+        cargo_step(project, &["fmt", "--all", "--check"], hint)
+    });
+    steps.step("lints", || {
+        if lacks("clippy") {
+            return Ok(Outcome::Skipped("there is no clippy".to_owned()));
+        }
+        let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        cargo_step(project, &arguments, "its messages are above")
+    });
+
+    let suites = steps.step_with("build of the tests", || {
+        let suites = suites::build(project)?;
+        let note = format!("{} programs", suites.len());
+        Ok((Outcome::Passed(note), Some(suites)))
+    });
+    let suites = suites.unwrap_or_default();
+    for package in suites::packages(&suites).filter(|package| package != END_TO_END) {
+        steps.step(&format!("tests of {package}"), || suites::run(&suites, &package, &[], suites::LIMIT));
+    }
+    steps.step("examples in the documentation", || {
+        cargo_step(project, &["test", "--workspace", "--doc", "--quiet", "--locked"], "its messages are above")
+    });
+
+    let has_toolchain = !lacks("a Rust for kernels");
+    steps.step("end to end, linked in", || suites::run(&suites, END_TO_END, &[], suites::LIMIT));
+    let built = steps.step_with("the add-on: build, link, audit", || {
+        if !has_toolchain {
+            return Ok((Outcome::Skipped("no toolchain for the kernel".to_owned()), None));
+        }
+        let path = addon::build(project)?;
+        let size = std::fs::metadata(&path)?.len();
+        Ok((Outcome::Passed(format!("{size} bytes")), Some(path)))
+    });
+    steps.step("end to end, on the real add-on", || match &built {
+        Some(path) => {
+            let variable = (ADDON_VARIABLE, path.as_os_str());
+            suites::run(&suites, END_TO_END, &[variable], suites::LIMIT)
+        }
+        None => Ok(Outcome::Skipped("there is no add-on".to_owned())),
+    });
+    if depth == Depth::Thorough {
+        thorough::run(project, &suites, built.as_deref(), &mut steps);
+    }
+    print!("{}", steps.summary());
+    Ok(steps.succeeded())
+}
+
+/// One run of Cargo as a step, its messages going where ours go.
+fn cargo_step(project: &Project, arguments: &[&str], hint: &str) -> Result<Outcome> {
+    let mut command = cargo(project);
+    command.args(arguments);
+    let status = command.status()?;
+    Ok(match status.success() {
+        true => Outcome::Passed(String::new()),
+        false => Outcome::Failed(format!("`{}`: {hint}", process::describe(&command))),
+    })
+}
+
+/// The Cargo that runs us, in the workspace.
+pub(crate) fn cargo(project: &Project) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(project.root()).env("CARGO_TARGET_DIR", project.target()).env_remove(ADDON_VARIABLE);
+    command
+}
