@@ -71,6 +71,11 @@ pub(crate) fn reset() {
     COMMANDS.guarded().clear();
 }
 
+/// Whether the calling thread runs a command.
+pub(crate) fn is_running() -> bool {
+    OUTPUT.with_borrow(Option::is_some)
+}
+
 /// Shows text to whoever runs a command on this thread; false if nobody does.
 pub(crate) fn print(text: &str) -> bool {
     OUTPUT.with_borrow_mut(|output| output.as_mut().map(|output| output.push_str(text)).is_some())

@@ -10,7 +10,7 @@ use crate::locks::Guarded;
 const KEPT: usize = 100_000;
 
 /// Where lines go, besides being collected.
-pub(crate) type Sink = Box<dyn Fn(&str) + Send + Sync>;
+pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
 
 struct Log {
     lines: Vec<String>,
@@ -70,7 +70,9 @@ pub(crate) unsafe fn formatted(format: *const c_char, string: *const c_char) -> 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_dprintf(format: *const c_char, string: *const c_char) {
     // Haiku's own dprintf would get through on a spinning lock; this project does not log under one.
-    interrupts::check("dprintf()");
+    if !crate::debugger::is_running() {
+        interrupts::check("dprintf()");
+    }
     // SAFETY: the caller passes "%s" and one string, as `haiku-sys` promises.
     write(&unsafe { formatted(format, string) });
 }

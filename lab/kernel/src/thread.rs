@@ -61,11 +61,12 @@ impl Thread {
     }
 }
 
-/// A kernel thread's end: what it returned, once it has, and who waits for that.
+/// A kernel thread's end: what it returned, once it has, who waits for that, and how many have yet to hear of it.
 #[derive(Debug, Default)]
 struct Exit {
     status: Option<status_t>,
     waiters: Vec<ThreadRef>,
+    unheard: usize,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -173,6 +174,7 @@ fn exit(id: thread_id, status: status_t) {
         let mut threads = THREADS.guarded();
         let Some(exit) = threads.exits().get_mut(&id) else { return };
         exit.status = Some(status);
+        exit.unheard = exit.waiters.len();
         std::mem::take(&mut exit.waiters)
     };
     ledger::THREADS.add(-1);
@@ -191,28 +193,39 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
     if id == this.id() {
         return Err(EDEADLK);
     }
-    loop {
-        {
-            let mut threads = THREADS.guarded();
-            let Some(exit) = threads.exits().get_mut(&id) else { return Err(B_BAD_THREAD_ID) };
-            if let Some(status) = exit.status {
-                let handle = exit.handle.take();
-                threads.exits().remove(&id);
-                drop(threads);
-                // The thread has said its last; this waits for the end of its local variables, no longer.
-                if let Some(handle) = handle {
-                    let _ = handle.join();
-                }
-                return Ok(status);
+    {
+        let mut threads = THREADS.guarded();
+        let exit = threads.exits().get_mut(&id).ok_or(B_BAD_THREAD_ID)?;
+        if exit.status.is_some() {
+            if exit.unheard > 0 {
+                // It ended for those who waited already; whoever comes later finds nothing.
+                return Err(B_BAD_THREAD_ID);
             }
+            exit.unheard = 1;
+        } else {
             this.parker.prepare(Interruption::Never);
             exit.waiters.push(this);
         }
-        let status = this.parker.block(None);
-        if status != B_OK {
-            return Err(status);
+        if exit.status.is_none() {
+            drop(threads);
+            this.parker.block(None);
         }
     }
+    let (status, handle) = {
+        let mut threads = THREADS.guarded();
+        let exit = threads.exits().get_mut(&id).ok_or(B_BAD_THREAD_ID)?;
+        let result = (exit.status.unwrap_or(B_BAD_THREAD_ID), exit.handle.take());
+        exit.unheard -= 1;
+        if exit.unheard == 0 {
+            threads.exits().remove(&id);
+        }
+        result
+    };
+    // The thread has said its last; this waits for the end of its local variables, no longer.
+    if let Some(handle) = handle {
+        let _ = handle.join();
+    }
+    Ok(status)
 }
 
 /// `find_thread(NULL)`: the caller.
@@ -281,6 +294,35 @@ mod tests {
         let kernel = Kernel::boot(Options::default()).unwrap();
         let id = spawn("worker", B_NORMAL_PRIORITY as i32, || B_ERROR);
         assert_eq!(wait_for(id), Ok(B_ERROR));
+        assert_eq!(wait_for(id), Err(B_BAD_THREAD_ID));
+        assert!(kernel.shutdown().is_zero());
+    }
+
+    #[test]
+    fn everyone_who_waits_for_a_thread_hears_its_status() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        let gate = std::sync::Arc::new(Mutex::new(()));
+        let held = gate.lock().unwrap();
+        let inside = std::sync::Arc::clone(&gate);
+        let id = spawn("worker", 10, move || {
+            drop(inside.lock().unwrap());
+            B_ERROR
+        });
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (tell, told) = std::sync::mpsc::channel();
+                let handle = std::thread::spawn(move || {
+                    tell.send(current()).unwrap();
+                    wait_for(id)
+                });
+                until_blocked(told.recv().unwrap()).unwrap();
+                handle
+            })
+            .collect();
+        drop(held);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Ok(B_ERROR));
+        }
         assert_eq!(wait_for(id), Err(B_BAD_THREAD_ID));
         assert!(kernel.shutdown().is_zero());
     }

@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use crate::heap::{FREED, FRESH};
+use crate::heap::{FREED, FRESH, first_change};
 use crate::locks::Guarded;
 use crate::panic::kpanic;
 
@@ -21,11 +21,10 @@ pub const MAX_NODE_SIZE: usize = 65_528;
 pub const HAIKU_NODE_SIZE: usize = 2048;
 
 /// How many freed blocks are kept for checking before the oldest is used again.
-const KEPT: usize = 256;
+const KEPT: usize = 64;
 
 static SIZE: AtomicUsize = AtomicUsize::new(HAIKU_NODE_SIZE);
 static FREED_BLOCKS: Mutex<VecDeque<BlockRef>> = Mutex::new(VecDeque::new());
-static ALL_FREED: [u8; MAX_NODE_SIZE] = [FREED; MAX_NODE_SIZE];
 
 /// How many bytes a block has for nodes and data.
 pub(super) fn capacity() -> usize {
@@ -122,8 +121,7 @@ impl BlockRef {
         let block = unsafe { &*self.0 };
         // SAFETY: the data is `size` bytes and nobody else's.
         let content = unsafe { core::slice::from_raw_parts(block.data, block.size) };
-        if content != &ALL_FREED[..block.size] {
-            let offset = content.iter().position(|&byte| byte != FREED).unwrap_or(0);
+        if let Some(offset) = first_change(content) {
             kpanic!("the data of a net_buffer was written at offset {offset} after it was freed");
         }
     }

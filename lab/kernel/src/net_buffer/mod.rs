@@ -5,6 +5,7 @@
 //! kept for a while and checked; fresh ones are filled with a pattern wherever Haiku leaves what was there.
 
 mod block;
+mod node;
 mod packet;
 
 use core::ffi::c_void;

@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use haiku_sys::{B_BAD_ADDRESS, B_BAD_VALUE, B_NO_MEMORY, B_OK, net_buffer, sockaddr, sockaddr_storage, status_t};
 
 use super::block::{BlockRef, NODE_OVERHEAD, capacity};
-use crate::heap::{FREED, FRESH};
+use super::node::Node;
+use crate::heap::{FREED, FRESH, first_change};
 use crate::ledger;
 use crate::locks::Guarded;
 use crate::panic::kpanic;
@@ -16,66 +17,9 @@ use crate::user;
 const LIVE: u64 = 0x6e65_745f_6275_6666;
 const DEAD: u64 = 0x6465_6164_6275_6666;
 /// How many freed packets are kept for checking before the oldest is used again.
-const KEPT: usize = 256;
+const KEPT: usize = 64;
 /// No packet of a sane caller is larger; Haiku would run out of memory or go round for ever.
 const LIMIT: usize = 64 << 20;
-
-/// A node: some bytes of a block.
-#[derive(Debug)]
-struct Node {
-    block: BlockRef,
-    /// The block that the node's description takes its space from, if it is another one.
-    located: Option<BlockRef>,
-    start: usize,
-    used: usize,
-    /// The block's data is another packet's too, and its free space is not ours.
-    read_only: bool,
-}
-
-impl Node {
-    /// The first node in a block, if the block has room to describe it.
-    fn first(mut block: BlockRef) -> Option<Self> {
-        if !block.get().describe_node() {
-            return None;
-        }
-        let start = block.get().data_start();
-        Some(Self { block, located: None, start, used: 0, read_only: false })
-    }
-
-    fn header_space(&self) -> usize {
-        if self.read_only { 0 } else { self.block.header_space() }
-    }
-
-    fn tail_space(&self) -> usize {
-        if self.read_only { 0 } else { self.block.tail_space() }
-    }
-
-    fn grow_front(&mut self, bytes: usize) {
-        self.block.get().header_space -= bytes;
-        self.start -= bytes;
-        self.used += bytes;
-    }
-
-    fn grow_back(&mut self, bytes: usize) {
-        if bytes > 0 {
-            self.block.get().tail_space -= bytes;
-            self.used += bytes;
-        }
-    }
-
-    /// The node goes: its space becomes space before the data, for whoever still uses the block.
-    fn remove(mut self) {
-        if !self.read_only {
-            let block = self.block.get();
-            block.header_space += self.used + block.tail_space;
-            block.tail_space = 0;
-        }
-        match &mut self.located {
-            Some(located) => located.get().forget_node(),
-            None => self.block.get().forget_node(),
-        }
-    }
-}
 
 /// A packet as the module sees it. The first part is the driver's and the stack's to see.
 #[derive(Debug)]
@@ -120,7 +64,7 @@ fn fill(packet: *mut Packet, pattern: u8) {
 fn check_freed(packet: *mut Packet) {
     // SAFETY: the packet is in the pool, which owns it.
     let content = unsafe { core::slice::from_raw_parts(packet.cast::<u8>(), size_of::<Public>()) };
-    if let Some(offset) = content.iter().position(|&byte| byte != FREED) {
+    if let Some(offset) = first_change(content) {
         kpanic!("the net_buffer {packet:p} was written at offset {offset} after it was freed");
     }
 }
