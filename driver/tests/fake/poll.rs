@@ -7,8 +7,12 @@ use tuntap_driver::{Error, Event};
 use crate::fake::Task;
 use crate::sync::{Condvar, Mutex};
 
-/// The selects that wait on a device. Dropped, it must have none left.
-pub(crate) struct Pool(Mutex<Vec<(Entry, Event)>>);
+/// The selects that wait on a device, each with its events as bits. Dropped, it must have none left.
+pub(crate) struct Pool(Mutex<Vec<(Entry, u8)>>);
+
+const fn bit(event: Event) -> u8 {
+    1 << event as u8
+}
 
 /// A select of a program's.
 #[derive(Clone)]
@@ -60,15 +64,24 @@ impl tuntap_driver::Poll for Pool {
         let task = Task::current();
         task.must_not_spin("registering a select");
         task.world.allocate()?;
-        self.0.lock().unwrap().push((entry.clone(), event));
+        let mut entries = self.0.lock().unwrap();
+        match entries.iter_mut().find(|(one, _)| one.is(entry)) {
+            Some((_, events)) => *events |= bit(event),
+            None => entries.push((entry.clone(), bit(event))),
+        }
         Ok(())
     }
 
+    /// As Haiku does: says whether the select was there, for whatever event.
     fn remove(&self, entry: &Entry, event: Event) -> bool {
         Task::current().must_not_spin("taking a select out");
         let mut entries = self.0.lock().unwrap();
-        let at = entries.iter().position(|(one, of)| one.is(entry) && *of == event);
-        at.map(|at| entries.swap_remove(at)).is_some()
+        let Some(at) = entries.iter().position(|(one, _)| one.is(entry)) else { return false };
+        entries[at].1 &= !bit(event);
+        if entries[at].1 == 0 {
+            entries.swap_remove(at);
+        }
+        true
     }
 
     fn notify_entry(entry: &Entry, event: Event) {
@@ -78,8 +91,8 @@ impl tuntap_driver::Poll for Pool {
 
     fn notify(&self, event: Event) {
         Task::current().must_not_spin("telling selects");
-        for (entry, of) in &*self.0.lock().unwrap() {
-            if *of == event {
+        for (entry, events) in &*self.0.lock().unwrap() {
+            if events & bit(event) != 0 {
                 entry.tell(event);
             }
         }

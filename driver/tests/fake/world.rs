@@ -54,7 +54,7 @@ struct Signal {
 }
 
 crate::sync::thread_local! {
-    static TASK: RefCell<Option<Arc<Task>>> = RefCell::new(None);
+    static TASK: RefCell<Option<Arc<Task>>> = RefCell::default();
 }
 
 impl World {

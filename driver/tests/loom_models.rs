@@ -1,0 +1,440 @@
+//! Every interleaving of two or three threads, up to a number of preemptions: no wake and no packet is lost, and none
+//! comes twice.
+//!
+//! The threads, locks and semaphores of the fake kernel are loom's here. A lost wake shows as loom's "deadlock", a wake
+//! left over in the semaphore's own check, and a packet lost or doubled in the books. The device's own atomics are not
+//! loom's: they hold settings, and a hint that is checked under the lock whichever way it reads.
+//!
+//! `LOOM_MAX_PREEMPTIONS=4 cargo test --release --test loom_models` looks further than the default of 3; loom's other
+//! variables work too. After a failure, `LOOM_CHECKPOINT_FILE` and `LOOM_LOG=trace` show the way that led to it.
+
+#[path = "fake/mod.rs"]
+mod fake;
+
+/// The scheduler: loom's.
+mod sync {
+    pub(crate) use loom::sync::{Condvar, Mutex};
+    pub(crate) use loom::{thread, thread_local};
+}
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use fake::{ARP, Entry, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
+use loom::thread::JoinHandle;
+use tuntap_driver::{Blocking, Descriptor, Error, Event, Limits};
+
+const ONE: Limits = Limits { packets: 1, bytes: 0 };
+
+/// Tries all interleavings of `body`.
+fn explore(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.max_branches = builder.max_branches.max(20_000);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
+    builder.check(move || {
+        count.fetch_add(1, SeqCst);
+        body();
+    });
+    println!("{} executions", executions.load(SeqCst));
+}
+
+/// A device that is up and open, shared by the threads of a model.
+struct Stage {
+    rig: Rig<ToyTun>,
+    descriptor: Arc<Descriptor>,
+}
+
+type Read = Result<Vec<u8>, Error>;
+
+impl Stage {
+    fn new() -> Self {
+        let (rig, descriptor) = Rig::running(Blocking::Wait);
+        Self { rig, descriptor: Arc::new(descriptor) }
+    }
+
+    /// One with a queue to the stack that has room for one packet, and has one in it.
+    fn full() -> Self {
+        let stage = Self::new();
+        stage.rig.device.set_to_stack_limits(ONE);
+        stage.rig.write(&stage.descriptor, &packet4(0, 20)).unwrap();
+        stage
+    }
+
+    fn thread<R: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Shared<ToyTun>, &Descriptor) -> R + Send + 'static,
+    ) -> (JoinHandle<R>, Arc<Task>) {
+        let (device, descriptor) = (self.rig.share(), Arc::clone(&self.descriptor));
+        self.rig.world.spawn(move || body(&device, &descriptor))
+    }
+
+    fn reader(&self) -> (JoinHandle<Read>, Arc<Task>) {
+        self.thread(|device, descriptor| read(device, descriptor))
+    }
+
+    fn writer(&self, mark: u8) -> (JoinHandle<Result<usize, Error>>, Arc<Task>) {
+        self.thread(move |device, descriptor| device.write(descriptor, &User::holding(&packet4(mark, 20))))
+    }
+
+    fn send(&self, mark: u8) -> Result<(), Error> {
+        self.rig.send(&frame(IPV4, &packet4(mark, 20)))
+    }
+
+    /// What the stack has received, as the mark of its packet.
+    fn receive(&self) -> Result<u8, Error> {
+        self.rig.receive().map(|frame| frame[14] & 15)
+    }
+}
+
+fn join<R>((thread, _): (JoinHandle<R>, Arc<Task>)) -> R {
+    thread.join().unwrap()
+}
+
+#[test]
+fn each_packet_wakes_a_reader() {
+    explore(|| {
+        let stage = Stage::new();
+        let (one, two) = (stage.reader(), stage.reader());
+        stage.send(1).unwrap();
+        stage.send(2).unwrap();
+        let mut got = [join(one).unwrap(), join(two).unwrap()];
+        got.sort();
+        assert_eq!(got, [packet4(1, 20), packet4(2, 20)]);
+    });
+}
+
+#[test]
+fn two_senders_and_a_reader_lose_nothing() {
+    explore(|| {
+        let stage = Stage::new();
+        let reader = stage.thread(|device, descriptor| [read(device, descriptor), read(device, descriptor)]);
+        let sender = stage.thread(|device, _| send(device, &frame(IPV4, &packet4(1, 20))));
+        stage.send(2).unwrap();
+        join(sender).unwrap();
+        let mut got = join(reader).map(Result::unwrap);
+        got.sort();
+        assert_eq!(got, [packet4(1, 20), packet4(2, 20)]);
+    });
+}
+
+#[test]
+fn a_packet_snatched_from_a_woken_reader_leaves_it_waiting_for_the_next() {
+    explore(|| {
+        let stage = Stage::new();
+        let reader = stage.reader();
+        let thief = stage.thread(|device, descriptor| {
+            descriptor.set_blocking(Blocking::DontWait);
+            read(device, descriptor)
+        });
+        stage.send(1).unwrap();
+        let stolen = join(thief);
+        match stolen {
+            Ok(packet) => {
+                assert_eq!(packet, packet4(1, 20));
+                stage.send(2).unwrap();
+                // It may have begun after the thief had made the descriptor one that does not wait.
+                let read = join(reader);
+                assert!(read == Ok(packet4(2, 20)) || read == Err(Error::WouldBlock));
+            }
+            Err(error) => {
+                assert_eq!(error, Error::WouldBlock);
+                let read = join(reader);
+                assert!(read == Ok(packet4(1, 20)) || read == Err(Error::WouldBlock));
+            }
+        }
+    });
+}
+
+#[test]
+fn close_ends_every_read_and_leaves_nothing_in_the_queue() {
+    explore(|| {
+        let stage = Stage::new();
+        let reader = stage.reader();
+        let sender = stage.thread(|device, _| send(device, &frame(IPV4, &packet4(1, 20))));
+        stage.rig.device.close();
+        let (read, sent) = (join(reader), join(sender));
+        stage.rig.device.free();
+        match read {
+            Ok(packet) => assert_eq!((packet, sent), (packet4(1, 20), Ok(()))),
+            Err(error) => assert_eq!(error, Error::Closed),
+        }
+        assert!(sent == Ok(()) || sent == Err(Error::NetworkDown));
+        assert_eq!(stage.rig.device.statistics().to_user_queued.packets, 0);
+    });
+}
+
+#[test]
+fn removal_ends_every_read_and_leaves_nothing_in_the_queues() {
+    explore(|| {
+        let stage = Stage::full();
+        let attachment = stage.rig.device.attach();
+        stage.rig.device.up();
+        stage.rig.write(&stage.descriptor, &packet4(0, 20)).unwrap();
+        let (reader, writer) = (stage.reader(), stage.writer(1));
+        stage.rig.device.detach(attachment);
+        assert_eq!(join(reader), Err(Error::Gone));
+        assert_eq!(join(writer), Err(Error::Gone));
+        assert_eq!(stage.rig.device.statistics().to_stack_queued.packets, 0);
+    });
+}
+
+#[test]
+fn a_successor_inherits_nothing_from_its_predecessor() {
+    explore(|| {
+        let stage = Stage::full();
+        let receiver = stage.thread(|device, _| device.receive().map(|packet| packet.bytes()[14] & 15));
+        let sender = stage.thread(|device, _| send(device, &frame(IPV4, &packet4(1, 20))));
+        stage.rig.device.attach();
+        let (received, sent) = (join(receiver), join(sender));
+        assert!(received == Ok(0) || received == Err(Error::NetworkDown));
+        assert!(sent == Ok(()) || sent == Err(Error::NetworkDown));
+        let statistics = stage.rig.device.statistics();
+        assert_eq!((statistics.to_user_queued.packets, statistics.to_stack_queued.packets), (0, 0));
+    });
+}
+
+#[test]
+fn down_ends_a_receive_wherever_it_is() {
+    explore(|| {
+        let stage = Stage::new();
+        let receiver = stage.thread(|device, _| device.receive().map(|packet| packet.bytes()[14] & 15));
+        let writer = stage.writer(1);
+        stage.rig.device.down();
+        let (received, written) = (join(receiver), join(writer));
+        assert!(received == Ok(1) || received == Err(Error::NetworkDown));
+        assert!(written == Ok(20) || written == Err(Error::NetworkDown));
+        assert!(received.is_err() || written.is_ok());
+        assert_eq!(stage.rig.device.statistics().to_stack_queued.packets, 0);
+    });
+}
+
+#[test]
+fn room_wakes_each_writer_in_turn() {
+    explore(|| {
+        let stage = Stage::full();
+        let (one, two) = (stage.writer(1), stage.writer(2));
+        let mut got = [0; 3].map(|_| stage.receive().unwrap());
+        assert_eq!((join(one), join(two)), (Ok(20), Ok(20)));
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn room_for_many_wakes_every_writer() {
+    explore(|| {
+        let stage = Stage::full();
+        let (one, two) = (stage.writer(1), stage.writer(2));
+        stage.rig.device.set_to_stack_limits(Limits::DEFAULT);
+        assert_eq!((join(one), join(two)), (Ok(20), Ok(20)));
+        assert_eq!(stage.rig.device.statistics().to_stack_queued.packets, 3);
+    });
+}
+
+#[test]
+fn an_answer_and_a_write_compete_for_the_last_place() {
+    explore(|| {
+        let stage = Stage::new();
+        stage.rig.device.set_to_stack_limits(ONE);
+        let writer = stage.writer(1);
+        let asker = stage.thread(|device, _| send(device, &frame(ARP, &[0; 28])));
+        let first = stage.rig.receive().unwrap();
+        join(asker).unwrap();
+        let statistics = stage.rig.device.statistics();
+        assert_eq!(statistics.to_user.answered + statistics.to_user.all_dropped(), 1);
+        // The write waits for its place if the answer was first, and comes for sure.
+        if first[12..14] == ARP.to_be_bytes() || statistics.to_user.answered == 1 {
+            stage.rig.receive().unwrap();
+        }
+        assert_eq!(join(writer), Ok(20));
+    });
+}
+
+/// A signal for one of two readers, and a packet. Whoever can have the packet gets it.
+fn signalled_reader(wins: bool) {
+    explore(move || {
+        let stage = Stage::new();
+        stage.rig.world.signal_wins.store(wins, SeqCst);
+        let (one, two) = (stage.reader(), stage.reader());
+        let task = Arc::clone(&one.1);
+        let signaller = stage.rig.world.spawn(move || task.signal());
+        stage.send(1).unwrap();
+        match join(one) {
+            Err(error) => {
+                assert_eq!(error, Error::Interrupted);
+                assert_eq!(join(two), Ok(packet4(1, 20)));
+            }
+            Ok(packet) => {
+                assert_eq!(packet, packet4(1, 20));
+                stage.send(2).unwrap();
+                assert_eq!(join(two), Ok(packet4(2, 20)));
+            }
+        }
+        join(signaller);
+    });
+}
+
+#[test]
+fn a_signal_that_comes_before_its_wake_loses_no_packet() {
+    signalled_reader(true);
+}
+
+#[test]
+fn a_signal_that_comes_after_its_wake_loses_no_packet() {
+    signalled_reader(false);
+}
+
+/// The same for two writers and one place.
+fn signalled_writer(wins: bool) {
+    explore(move || {
+        let stage = Stage::full();
+        stage.rig.world.signal_wins.store(wins, SeqCst);
+        let (one, two) = (stage.writer(1), stage.writer(2));
+        one.1.signal();
+        assert_eq!(stage.receive(), Ok(0));
+        let next = stage.receive().unwrap();
+        match join(one) {
+            Err(error) => assert_eq!((error, next), (Error::Interrupted, 2)),
+            Ok(_) => assert_eq!(stage.receive().unwrap() + next, 3),
+        }
+        assert_eq!(join(two), Ok(20));
+    });
+}
+
+#[test]
+fn a_signal_that_comes_before_its_wake_loses_no_room() {
+    signalled_writer(true);
+}
+
+#[test]
+fn a_signal_that_comes_after_its_wake_loses_no_room() {
+    signalled_writer(false);
+}
+
+#[test]
+fn a_signal_and_close_together_leave_no_wake() {
+    explore(|| {
+        let stage = Stage::new();
+        stage.rig.world.signal_wins.store(true, SeqCst);
+        let (one, two) = (stage.reader(), stage.reader());
+        one.1.signal();
+        stage.rig.device.close();
+        let ended = join(one);
+        assert!(ended == Err(Error::Interrupted) || ended == Err(Error::Closed));
+        assert_eq!(join(two), Err(Error::Closed));
+        stage.rig.device.free();
+    });
+}
+
+#[test]
+fn one_who_leaves_the_packet_hands_on_the_wake() {
+    explore(|| {
+        let stage = Stage::new();
+        // Its buffer is too short for any packet: it leaves them all to the other.
+        let batch = stage.thread(|device, descriptor| device.read_batch(descriptor, &User::room(10), 1));
+        let reader = stage.reader();
+        stage.send(1).unwrap();
+        assert_eq!(join(reader), Ok(packet4(1, 20)));
+        stage.rig.device.close();
+        let ended = join(batch).unwrap_err();
+        assert!(ended == Error::Invalid || ended == Error::Closed);
+        stage.rig.device.free();
+    });
+}
+
+/// Selects until the descriptor can be read, and reads.
+fn select_and_read(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Vec<u8> {
+    loop {
+        let entry = Entry::new();
+        device.select(&entry, Event::Read).unwrap();
+        entry.wait();
+        device.deselect(&entry, Event::Read);
+        match read(device, descriptor) {
+            Ok(packet) => return packet,
+            Err(error) => assert_eq!(error, Error::WouldBlock),
+        }
+    }
+}
+
+#[test]
+fn a_select_for_reading_misses_no_packet() {
+    explore(|| {
+        let stage = Stage::new();
+        stage.descriptor.set_blocking(Blocking::DontWait);
+        let (one, two) = (stage.thread(|d, f| select_and_read(d, f)), stage.thread(|d, f| select_and_read(d, f)));
+        stage.send(1).unwrap();
+        stage.send(2).unwrap();
+        let mut got = [join(one), join(two)];
+        got.sort();
+        assert_eq!(got, [packet4(1, 20), packet4(2, 20)]);
+    });
+}
+
+#[test]
+fn a_select_for_writing_misses_no_room() {
+    explore(|| {
+        let stage = Stage::full();
+        let writer = stage.thread(|device, descriptor| {
+            select_and_wait(device, Event::Write);
+            // The only writer there is: room that it was told of is room that it has.
+            descriptor.set_blocking(Blocking::DontWait);
+            device.write(descriptor, &User::holding(&packet4(1, 20)))
+        });
+        assert_eq!(stage.receive(), Ok(0));
+        assert_eq!(join(writer), Ok(20));
+        assert_eq!(stage.receive(), Ok(1));
+    });
+}
+
+/// Selects for an event until it is told.
+fn select_and_wait(device: &Shared<ToyTun>, event: Event) {
+    let entry = Entry::new();
+    device.select(&entry, event).unwrap();
+    entry.wait();
+    device.deselect(&entry, event);
+}
+
+#[test]
+fn a_select_misses_no_close() {
+    explore(|| {
+        let stage = Stage::new();
+        let threads = [Event::Read, Event::Disconnected];
+        let threads = threads.map(|event| stage.thread(move |device, _| select_and_wait(device, event)));
+        stage.rig.device.close();
+        threads.into_iter().for_each(join);
+        stage.rig.device.free();
+    });
+}
+
+#[test]
+fn a_select_misses_no_removal() {
+    explore(|| {
+        let stage = Stage::new();
+        let attachment = stage.rig.device.attach();
+        let threads = [Event::Read, Event::Error];
+        let threads = threads.map(|event| stage.thread(move |device, _| select_and_wait(device, event)));
+        stage.rig.device.detach(attachment);
+        threads.into_iter().for_each(join);
+    });
+}
+
+#[test]
+fn one_select_taken_out_takes_no_notification_from_another() {
+    explore(|| {
+        let stage = Stage::new();
+        let waits = stage.thread(|device, descriptor| {
+            descriptor.set_blocking(Blocking::DontWait);
+            select_and_read(device, descriptor)
+        });
+        let leaves = stage.thread(|device, _| {
+            let entry = Entry::new();
+            device.select(&entry, Event::Read).unwrap();
+            device.deselect(&entry, Event::Read);
+        });
+        stage.send(1).unwrap();
+        assert_eq!(join(waits), packet4(1, 20));
+        join(leaves);
+    });
+}

@@ -1,0 +1,352 @@
+//! Random sequences of calls, each held against a model of the device, and the books balanced after each.
+//!
+//! One thread does all of it, so no call may wait; what waiting does is the affair of the loom models and of the
+//! schedules. `PROPTEST_CASES` sets how many sequences there are.
+
+#[path = "../fake/mod.rs"]
+mod fake;
+mod model;
+
+/// The scheduler: this machine's, though there is but one thread.
+mod sync {
+    pub(crate) use std::sync::{Condvar, Mutex};
+    pub(crate) use std::{thread, thread_local};
+}
+
+use std::fmt;
+
+use proptest::prelude::*;
+use tuntap_driver::{Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, Limits, Mode};
+
+use fake::{ARP, Entry, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
+use model::{Books, Line, Model};
+
+/// Bytes that a failure shows in one line.
+#[derive(Clone)]
+struct Bytes(Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bytes) = self;
+        write!(formatter, "{} of {:02x?}", bytes.len(), &bytes[..bytes.len().min(20)])
+    }
+}
+
+/// One call. What a kernel would not do, such as to close what is not open, is passed over.
+#[derive(Clone, Debug)]
+enum Step {
+    Open,
+    Close,
+    Free,
+    Attach,
+    /// The how-manieth attachment from the last.
+    Detach(usize),
+    Up,
+    Down,
+    Send {
+        frame: Bytes,
+        memory: bool,
+    },
+    Receive,
+    Read {
+        room: usize,
+        fault: bool,
+    },
+    ReadBatch {
+        room: usize,
+        most: u32,
+    },
+    Write {
+        packet: Bytes,
+        fault: bool,
+        memory: Option<i64>,
+    },
+    WriteBatch {
+        packets: Vec<Bytes>,
+        most: u32,
+    },
+    SetFraming(Framing),
+    SetMtu(usize),
+    SetAddress([u8; 6]),
+    SetPromiscuous(bool),
+    LimitToUser(Limits),
+    LimitToStack(Limits),
+}
+
+const EVENTS: [Event; 4] = [Event::Read, Event::Write, Event::Error, Event::Disconnected];
+
+/// Lengths about which something is likely to be special.
+fn length() -> impl Strategy<Value = usize> {
+    prop_oneof![0..4_usize, 10..24_usize, 60..80_usize, 1480..1530_usize]
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    (any::<bool>(), any::<u8>(), length())
+        .prop_map(|(four, mark, length)| if four { packet4(mark, length) } else { packet6(mark, length) })
+}
+
+fn stack_frame() -> impl Strategy<Value = Vec<u8>> {
+    let ether_type = prop_oneof![3 => Just(IPV4), 3 => Just(IPV6), 2 => Just(ARP), 1 => Just(0x88cc)];
+    prop_oneof![
+        9 => (ether_type, payload()).prop_map(|(ether_type, payload)| frame(ether_type, &payload)),
+        1 => (0..20_usize).prop_map(|length| vec![2; length]),
+    ]
+}
+
+/// What programs of either mode write, and what no program should.
+fn written() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => payload(),
+        4 => (payload(), any::<bool>()).prop_map(|(payload, own)| {
+            let mut frame = frame(IPV4, &payload);
+            frame[5] ^= u8::from(!own);
+            frame
+        }),
+        2 => payload().prop_map(|payload| [vec![0; 4], payload].concat()),
+        1 => Just(vec![0x50; 40]),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let bytes = prop_oneof![Just(0), Just(100), Just(3000), Just(1 << 20)];
+    (0..5_u32, bytes).prop_map(|(packets, bytes)| Limits { packets, bytes })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let framing = prop_oneof![Just(Framing::Bare), Just(Framing::PacketInformation), Just(Framing::AddressFamily)];
+    prop_oneof![
+        4 => Just(Step::Open),
+        2 => Just(Step::Close),
+        3 => Just(Step::Free),
+        3 => Just(Step::Attach),
+        2 => (0..3_usize).prop_map(Step::Detach),
+        8 => Just(Step::Up),
+        2 => Just(Step::Down),
+        20 => (stack_frame(), prop::bool::weighted(0.9)).prop_map(|(frame, memory)| Step::Send { frame: Bytes(frame), memory }),
+        12 => Just(Step::Receive),
+        12 => (length(), prop::bool::weighted(0.1)).prop_map(|(room, fault)| Step::Read { room, fault }),
+        4 => (0..400_usize, 0..5_u32).prop_map(|(room, most)| Step::ReadBatch { room, most }),
+        20 => (written(), prop::bool::weighted(0.1), prop::option::weighted(0.1, 0..2_i64))
+            .prop_map(|(packet, fault, memory)| Step::Write { packet: Bytes(packet), fault, memory }),
+        4 => (prop::collection::vec(written().prop_map(Bytes), 0..4), 0..5_u32)
+            .prop_map(|(packets, most)| Step::WriteBatch { packets, most }),
+        3 => framing.prop_map(Step::SetFraming),
+        2 => prop_oneof![Just(67), Just(68), Just(100), Just(1500), Just(65536)].prop_map(Step::SetMtu),
+        1 => any::<[u8; 6]>().prop_map(Step::SetAddress),
+        1 => any::<bool>().prop_map(Step::SetPromiscuous),
+        2 => limits().prop_map(Step::LimitToUser),
+        2 => limits().prop_map(Step::LimitToStack),
+    ]
+}
+
+/// A device and its model, side by side.
+struct Pair<M: Mode> {
+    rig: Rig<M>,
+    model: Model<M>,
+    descriptor: Option<Descriptor>,
+    attachments: Vec<Attachment>,
+    /// A select that was there from the beginning.
+    watch: Entry,
+}
+
+impl<M: Mode> Pair<M> {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let watch = Entry::new();
+        for event in EVENTS {
+            rig.device.select(&watch, event).unwrap();
+        }
+        Self { rig, model: Model::new(), descriptor: None, attachments: vec![], watch }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Open => {
+                let opened = self.rig.device.open(Blocking::DontWait);
+                assert_eq!(opened.as_ref().map(|_| ()).map_err(|error| *error), self.model.open());
+                self.descriptor = opened.ok().or(self.descriptor.take());
+            }
+            Step::Close if self.model.open => {
+                self.rig.device.close();
+                self.model.close();
+            }
+            Step::Free if self.model.taken && !self.model.open => {
+                self.descriptor = None;
+                self.rig.device.free();
+                self.model.free();
+            }
+            Step::Attach => {
+                self.model.attach(self.attachments.len());
+                self.attachments.push(self.rig.device.attach());
+            }
+            Step::Detach(back) => {
+                if let Some(number) = self.attachments.len().checked_sub(back + 1) {
+                    self.rig.device.detach(self.attachments[number]);
+                    self.model.detach(number);
+                }
+            }
+            Step::Up => {
+                self.rig.device.up();
+                self.model.up();
+            }
+            Step::Down => {
+                self.rig.device.down();
+                self.model.down();
+            }
+            Step::Send { frame: Bytes(frame), memory } => {
+                self.rig.world.fail_allocation(if memory { -1 } else { 0 });
+                assert_eq!(send(&self.rig.device, &frame), self.model.send(&frame, memory));
+            }
+            Step::Receive => {
+                if let Some(expected) = self.model.receive() {
+                    assert_eq!(self.rig.receive(), expected);
+                }
+            }
+            Step::SetMtu(mtu) => {
+                if self.rig.device.set_mtu(mtu).is_ok() {
+                    self.model.link.mtu = mtu;
+                }
+            }
+            Step::SetAddress(address) => {
+                // That the mode takes it over is seen in the answers.
+                if self.rig.device.set_address(address).is_ok() {
+                    self.model.set_address(address);
+                }
+            }
+            Step::SetPromiscuous(promiscuous) => {
+                self.rig.device.set_promiscuous(promiscuous);
+                self.model.link.promiscuous = promiscuous;
+            }
+            Step::LimitToUser(limits) => {
+                self.rig.device.set_to_user_limits(limits);
+                self.model.to_user.limits = limits;
+            }
+            Step::LimitToStack(limits) => {
+                self.rig.device.set_to_stack_limits(limits);
+                self.model.to_stack.limits = limits;
+            }
+            step => {
+                if let Some(descriptor) = self.descriptor.take() {
+                    self.call(&descriptor, step);
+                    self.descriptor = Some(descriptor);
+                }
+            }
+        }
+        self.rig.world.fail_allocation(-1);
+    }
+
+    /// A call of the program's.
+    fn call(&mut self, descriptor: &Descriptor, step: Step) {
+        let Self { rig, model, .. } = self;
+        match step {
+            Step::Read { room, fault } => {
+                let user = User::room(room).faulting(0..usize::from(fault));
+                let read = rig.device.read(descriptor, &user).map(|length| user.first(length));
+                assert_eq!(read, model.read(room, fault));
+            }
+            Step::ReadBatch { room, most } => {
+                let user = User::room(room);
+                let batch = rig.device.read_batch(descriptor, &user, most);
+                assert_eq!(batch.map(|batch| (batch.packets, user.first(batch.bytes))), model.read_batch(room, most));
+            }
+            Step::Write { packet: Bytes(packet), fault, memory } => {
+                let start = descriptor.framing().length();
+                let user = User::holding(&packet).faulting(start..start + usize::from(fault));
+                rig.world.fail_allocation(memory.unwrap_or(-1));
+                let expected = model.write(&packet, fault, memory.is_none());
+                assert_eq!(rig.device.write(descriptor, &user), expected.map(|()| packet.len()));
+            }
+            Step::WriteBatch { packets, most } => {
+                let mut records = Vec::new();
+                for Bytes(packet) in &packets {
+                    records.extend_from_slice(&(packet.len() as u32).to_ne_bytes());
+                    records.extend_from_slice(packet);
+                    records.resize(records.len().next_multiple_of(4), 0);
+                }
+                let mut expected = Ok(0);
+                for (done, Bytes(packet)) in (0..most).zip(&packets) {
+                    match model.write(packet, false, true) {
+                        Ok(()) => expected = Ok(done + 1),
+                        Err(error) if done == 0 => expected = Err(error),
+                        Err(_) => {}
+                    }
+                    if expected != Ok(done + 1) {
+                        break;
+                    }
+                }
+                let written = rig.device.write_batch(descriptor, &User::holding(&records), most);
+                assert_eq!(written.map(|batch| batch.packets), expected);
+            }
+            Step::SetFraming(framing) => {
+                descriptor.set_framing(framing);
+                model.framing = framing;
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything that can be seen without disturbing it.
+    fn compare(&self, before: [bool; 4]) {
+        self.rig.check_accounts();
+        let statistics = self.rig.device.statistics();
+        compare_line(&statistics.to_user, statistics.to_user_queued, &self.model.to_user);
+        compare_line(&statistics.to_stack, statistics.to_stack_queued, &self.model.to_stack);
+        let glance = self.rig.device.glance().expect("no lock is held");
+        assert_eq!((glance.statistics, glance.up), (statistics, self.model.up));
+        assert_eq!((self.rig.device.is_up(), self.rig.device.has_link()), (self.model.up, self.model.open));
+        let now = self.model.readiness();
+        for (at, event) in EVENTS.into_iter().enumerate() {
+            let fresh = Entry::new();
+            self.rig.device.select(&fresh, event).unwrap();
+            assert_eq!(fresh.told(event), u32::from(now[at]), "{event:?}");
+            self.rig.device.deselect(&fresh, event);
+            // Whoever has been waiting is told no later than now.
+            assert!(self.watch.told(event) > 0 || before[at] || !now[at], "{event:?} was not told");
+        }
+    }
+}
+
+fn compare_line(counters: &Counters, queued: Backlog, line: &Line) {
+    let books = Books {
+        accepted: counters.accepted,
+        accepted_bytes: counters.accepted_bytes,
+        delivered: counters.delivered,
+        delivered_bytes: counters.delivered_bytes,
+        answered: counters.answered,
+        purged: counters.purged,
+        dropped: counters.all_dropped(),
+        truncated: counters.truncated,
+        refused_full: counters.refused_full,
+        refused_down: counters.refused_down,
+    };
+    assert_eq!(books, line.books);
+    let bytes: usize = line.queue.iter().map(Vec::len).sum();
+    let next = line.queue.front().map_or(0, Vec::len);
+    assert_eq!(queued, Backlog { packets: line.queue.len() as u32, bytes: bytes as u32, next: next as u32 });
+}
+
+fn run<M: Mode>(steps: Vec<Step>) {
+    let mut pair = Pair::<M>::new();
+    for step in steps {
+        let before = pair.model.readiness();
+        pair.step(step);
+        pair.compare(before);
+    }
+    for event in EVENTS {
+        pair.rig.device.deselect(&pair.watch, event);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_mode_that_hides_its_header_does_as_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        run::<ToyTun>(steps);
+    }
+
+    #[test]
+    fn a_mode_that_hides_nothing_does_as_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        run::<ToyTap>(steps);
+    }
+}

@@ -1,0 +1,288 @@
+//! The device as a program and a stack see it, in the plainest code there is: no lock, no wake, no waiting.
+
+use std::collections::VecDeque;
+
+use tuntap_driver::{Error, Framing, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
+
+use crate::fake::{OWN, UNTOUCHED};
+
+/// One direction.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) queue: VecDeque<Vec<u8>>,
+    pub(crate) limits: Limits,
+    pub(crate) books: Books,
+}
+
+/// What became of its packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) accepted: u64,
+    pub(crate) accepted_bytes: u64,
+    pub(crate) delivered: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) answered: u64,
+    pub(crate) purged: u64,
+    pub(crate) dropped: u64,
+    pub(crate) truncated: u64,
+    pub(crate) refused_full: u64,
+    pub(crate) refused_down: u64,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { queue: VecDeque::new(), limits: Limits::DEFAULT, books: Books::default() }
+    }
+
+    fn fits(&self, length: usize) -> bool {
+        let bytes: usize = self.queue.iter().map(Vec::len).sum();
+        let packets = self.limits.packets.max(1) as usize;
+        self.queue.is_empty() || (self.queue.len() < packets && bytes + length <= self.limits.bytes as usize)
+    }
+
+    fn accept(&mut self, length: usize) {
+        self.books.accepted += 1;
+        self.books.accepted_bytes += length as u64;
+    }
+
+    fn put(&mut self, frame: Vec<u8>) {
+        self.accept(frame.len());
+        self.queue.push_back(frame);
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let frame = self.queue.pop_front()?;
+        self.books.delivered += 1;
+        self.books.delivered_bytes += frame.len() as u64;
+        Some(frame)
+    }
+
+    fn purge(&mut self) {
+        self.books.purged += self.queue.len() as u64;
+        self.queue.clear();
+    }
+}
+
+/// The device.
+pub(crate) struct Model<M: Mode> {
+    pub(crate) taken: bool,
+    pub(crate) open: bool,
+    pub(crate) up: bool,
+    pub(crate) framing: Framing,
+    pub(crate) link: Link,
+    pub(crate) to_user: Line,
+    pub(crate) to_stack: Line,
+    attached: Option<usize>,
+    gone: bool,
+    mode: M::State,
+}
+
+impl<M: Mode> Model<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            taken: false,
+            open: false,
+            up: false,
+            framing: Framing::Bare,
+            link: Link { address: OWN, promiscuous: false, mtu: 1500 },
+            to_user: Line::new(),
+            to_stack: Line::new(),
+            attached: None,
+            gone: false,
+            mode: M::state(OWN),
+        }
+    }
+
+    pub(crate) fn open(&mut self) -> Result<(), Error> {
+        if self.taken {
+            return Err(Error::Busy);
+        }
+        (self.taken, self.open, self.gone, self.framing) = (true, true, false, Framing::Bare);
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+        self.to_user.purge();
+    }
+
+    pub(crate) fn free(&mut self) {
+        self.taken = false;
+    }
+
+    pub(crate) fn attach(&mut self, number: usize) {
+        (self.attached, self.up, self.gone) = (Some(number), false, false);
+        self.forget();
+    }
+
+    pub(crate) fn detach(&mut self, number: usize) {
+        if self.attached == Some(number) {
+            (self.attached, self.up, self.gone) = (None, false, self.open);
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.to_user.purge();
+        self.to_stack.purge();
+        self.mode = M::state(self.link.address);
+    }
+
+    pub(crate) fn up(&mut self) {
+        self.up = self.attached.is_some();
+    }
+
+    pub(crate) fn down(&mut self) {
+        self.up = false;
+        self.to_stack.purge();
+    }
+
+    pub(crate) fn set_address(&mut self, address: LinkAddress) {
+        self.link.address = address;
+        M::set_address(&mut self.mode, address);
+    }
+
+    /// What a program that reads is told.
+    fn serving(&self) -> Result<(), Error> {
+        match self {
+            Self { taken: true, open: false, .. } => Err(Error::Closed),
+            Self { gone: true, .. } => Err(Error::Gone),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a program that writes is told.
+    fn accepting(&mut self) -> Result<(), Error> {
+        let accepting = self.serving().and(if self.up && self.open { Ok(()) } else { Err(Error::NetworkDown) });
+        self.to_stack.books.refused_down += u64::from(accepting.is_err());
+        accepting
+    }
+
+    fn has_room(&self) -> bool {
+        self.to_stack.fits(self.link.mtu + M::LINK.overhead + M::LINK.hidden_header)
+    }
+
+    /// What a select is told of each event.
+    pub(crate) fn readiness(&self) -> [bool; 4] {
+        let trouble = self.serving().is_err();
+        let writable = !trouble && self.up && self.open && self.has_room();
+        [trouble || !self.to_user.queue.is_empty(), writable, trouble, trouble]
+    }
+
+    pub(crate) fn send(&mut self, frame: &[u8], memory: bool) -> Result<(), Error> {
+        if !(self.up && self.open) {
+            self.to_user.books.refused_down += 1;
+            return Err(Error::NetworkDown);
+        }
+        let mut reply = M::Reply::default();
+        let head = &frame[..frame.len().min(M::HEAD_TO_USER)];
+        match M::to_user(&mut self.mode, head, frame.len(), &mut reply) {
+            Verdict::Deliver if frame.len() > M::LINK.hidden_header => {
+                if !self.to_user.fits(frame.len()) {
+                    self.to_user.books.refused_full += 1;
+                    return Err(Error::QueueFull);
+                }
+                self.to_user.put(frame.to_vec());
+            }
+            Verdict::Answer if memory && self.has_room() => {
+                self.to_user.accept(frame.len());
+                self.to_user.books.answered += 1;
+                self.to_stack.put(reply.as_ref().to_vec());
+            }
+            Verdict::Deliver | Verdict::Answer | Verdict::Drop(_) => {
+                self.to_user.accept(frame.len());
+                self.to_user.books.dropped += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a program sees of a frame in a buffer of `room`.
+    fn show(&mut self, frame: &[u8], room: usize) -> Vec<u8> {
+        let whole = frame.len() - M::LINK.hidden_header;
+        let copied = whole.min(room - self.framing.length());
+        self.to_user.books.truncated += u64::from(copied < whole);
+        let in_front = match self.framing {
+            Framing::Bare => vec![],
+            Framing::PacketInformation => [&u16::from(copied < whole).to_ne_bytes()[..], &frame[12..14]].concat(),
+            Framing::AddressFamily => vec![0, 0, 0, if frame[12..14] == [0x86, 0xdd] { 5 } else { 1 }],
+        };
+        [&in_front[..], &frame[M::LINK.hidden_header..][..copied]].concat()
+    }
+
+    pub(crate) fn read(&mut self, room: usize, fault: bool) -> Result<Vec<u8>, Error> {
+        if room == 0 {
+            return Ok(vec![]);
+        }
+        if room < self.framing.length() {
+            return Err(Error::Invalid);
+        }
+        self.serving()?;
+        if fault {
+            self.to_user.queue.pop_front().ok_or(Error::WouldBlock)?;
+            self.to_user.books.dropped += 1;
+            return Err(Error::BadAddress);
+        }
+        let frame = self.to_user.take().ok_or(Error::WouldBlock)?;
+        Ok(self.show(&frame, room))
+    }
+
+    pub(crate) fn read_batch(&mut self, room: usize, most: u32) -> Result<(u32, Vec<u8>), Error> {
+        let (mut packets, mut records) = (0, Vec::new());
+        while packets < most {
+            let length =
+                self.to_user.queue.front().map(|frame| self.framing.length() + frame.len() - M::LINK.hidden_header);
+            let error = match (self.serving(), length) {
+                (Err(error), _) => error,
+                (Ok(()), None) => Error::WouldBlock,
+                (Ok(()), Some(length)) if records.len() + 4 + length > room => Error::Invalid,
+                (Ok(()), Some(length)) => {
+                    records.extend_from_slice(&(length as u32).to_ne_bytes());
+                    records.extend(self.read(length, false).expect("there is one"));
+                    records.resize(records.len().next_multiple_of(4).min(room), UNTOUCHED);
+                    packets += 1;
+                    continue;
+                }
+            };
+            return if packets == 0 { Err(error) } else { Ok((packets, records)) };
+        }
+        Ok((packets, records))
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8], fault: bool, memory: bool) -> Result<(), Error> {
+        let packet = bytes.get(self.framing.length()..).ok_or(Error::Invalid)?;
+        if packet.len() < M::LINK.shortest {
+            return Err(Error::Invalid);
+        }
+        if packet.len() > self.link.mtu + M::LINK.overhead {
+            return Err(Error::TooLong);
+        }
+        if fault {
+            return Err(Error::BadAddress);
+        }
+        let head = &packet[..packet.len().min(M::HEAD_TO_STACK)];
+        match M::to_stack(&self.link, head, packet.len())? {
+            ToStack::Drop(_) => {
+                self.accepting()?;
+                self.to_stack.accept(packet.len());
+                self.to_stack.books.dropped += 1;
+            }
+            ToStack::Deliver(header) => {
+                self.accepting()?;
+                if !self.has_room() {
+                    return Err(Error::WouldBlock);
+                }
+                if !memory {
+                    return Err(Error::NoMemory);
+                }
+                self.to_stack.put([header.bytes(), packet].concat());
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the stack's reader would have to wait.
+    pub(crate) fn receive(&mut self) -> Option<Result<Vec<u8>, Error>> {
+        if self.up { self.to_stack.take().map(Ok) } else { Some(Err(Error::NetworkDown)) }
+    }
+}
