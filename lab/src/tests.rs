@@ -157,3 +157,131 @@ fn dropping_a_lab_in_the_middle_is_clean() {
     again.configure(Mode::Tap).unwrap();
     end(again);
 }
+
+#[test]
+fn a_lab_may_be_shut_down_while_a_program_still_has_the_device_open() {
+    let lab = boot();
+    lab.configure(Mode::Tun).unwrap();
+    let far = lab.far(Mode::Tun, Waiting::Read).unwrap();
+    lab.flood(scenario::peer(Mode::Tun, Family::Inet), 5, 56).unwrap();
+    end(lab);
+    drop(far);
+}
+
+#[test]
+fn an_interface_deleted_in_the_middle_of_a_ping_ends_it_and_leaks_nothing() {
+    let lab = boot();
+    lab.configure(Mode::Tun).unwrap();
+    let far = lab.far(Mode::Tun, Waiting::Poll).unwrap();
+    let patience = Duration::from_millis(20);
+    let options = Options { patience, ..Options::flood(scenario::peer(Mode::Tun, Family::Inet), u64::MAX) };
+    let (replies, started) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let pinging = scope.spawn(|| {
+            crate::ping::run(lab.stack(), &options, None, &mut |_| {
+                let _ = replies.send(());
+            })
+        });
+        started.recv().unwrap();
+        lab.ifconfig("--delete tun/0").unwrap();
+        let error = pinging.join().unwrap().unwrap_err();
+        assert!(error.to_string().contains("tun/0 has gone"), "{error}");
+    });
+    drop(far);
+    end(lab);
+}
+
+#[test]
+fn tcp_carries_a_megabyte_across_unharmed() {
+    use smoltcp::socket::tcp;
+
+    const BYTES: usize = 1 << 20;
+    let socket = || {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 65_535]);
+        tcp::Socket::new(buffer(), buffer())
+    };
+    let byte = |place: usize| (place.wrapping_mul(0x9e37) >> 7) as u8;
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let lab = boot();
+    lab.configure(Mode::Tun).unwrap();
+    let far = lab.far(Mode::Tun, Waiting::Poll).unwrap();
+    let server = far
+        .with(|state| {
+            let mut socket = socket();
+            socket.listen(5001).unwrap();
+            state.sockets.add(socket)
+        })
+        .unwrap();
+    let peer = scenario::peer(Mode::Tun, Family::Inet);
+    let client = lab
+        .stack()
+        .with_sockets("tun/0", |state| {
+            let (interface, sockets) = state.parts();
+            let mut socket = socket();
+            socket.connect(interface.context(), (smoltcp::wire::IpAddress::from(peer), 5001), 49_152).unwrap();
+            sockets.add(socket)
+        })
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut sent = 0;
+            while sent < BYTES {
+                let ready = lab.stack().wait_until("tun/0", deadline, |state| {
+                    state.sockets.get::<tcp::Socket<'_>>(client).can_send().then_some(())
+                });
+                ready.unwrap().expect("room to send in time");
+                sent += lab
+                    .stack()
+                    .with_sockets("tun/0", |state| {
+                        let data: Vec<u8> = (sent..BYTES.min(sent + 16_384)).map(byte).collect();
+                        state.sockets.get_mut::<tcp::Socket<'_>>(client).send_slice(&data).unwrap()
+                    })
+                    .unwrap();
+            }
+        });
+        let mut received = 0;
+        while received < BYTES {
+            let can_recv = |state: &mut crate::far::FarState| {
+                state.sockets.get::<tcp::Socket<'_>>(server).can_recv().then_some(())
+            };
+            far.wait_until(deadline, can_recv).expect("data in time");
+            far.with(|state| {
+                let socket = state.sockets.get_mut::<tcp::Socket<'_>>(server);
+                while socket.can_recv() {
+                    let harmed = socket
+                        .recv(|data| {
+                            let harmed = data.iter().zip(received..).position(|(found, place)| *found != byte(place));
+                            received += data.len();
+                            (data.len(), harmed)
+                        })
+                        .unwrap();
+                    assert_eq!(harmed, None);
+                }
+            })
+            .unwrap();
+        }
+    });
+    drop(far);
+    end(lab);
+}
+
+#[test]
+fn a_capture_holds_every_frame() {
+    let file = std::env::temp_dir().join(format!("haiku-lab-test-{}.pcap", std::process::id()));
+    let lab = Lab::boot(LabOptions { pcap: Some(file.clone()), ..LabOptions::default() }).unwrap();
+    lab.configure(Mode::Tun).unwrap();
+    let far = lab.far(Mode::Tun, Waiting::Read).unwrap();
+    lab.flood(scenario::peer(Mode::Tun, Family::Inet), 5, 56).unwrap();
+    drop(far);
+    end(lab);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (mut rest, mut echoes) = (&bytes[24..], 0);
+    while let Some((header, after)) = rest.split_first_chunk::<16>() {
+        let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+        let (frame, next) = after.split_at(length);
+        echoes += usize::from(frame.len() == 98 && frame[12..14] == [8, 0] && frame[23] == 1);
+        rest = next;
+    }
+    assert_eq!(echoes, 10, "five requests and their replies");
+}

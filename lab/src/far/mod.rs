@@ -9,8 +9,9 @@ mod program;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use clap::ValueEnum;
 use haiku_kernel::syscalls::Fd;
@@ -97,6 +98,8 @@ pub struct Traffic {
 /// What the program's thread and its owner share.
 struct Shared {
     network: Mutex<Network>,
+    /// Told after every packet.
+    changed: Condvar,
     counts: Counts,
     fd: AtomicI32,
     stop: AtomicBool,
@@ -142,6 +145,7 @@ impl FarSide {
         let node = options.mode.node(options.unit);
         let shared = Arc::new(Shared {
             network: Mutex::new(Network::new(options.mode, &options.addresses)),
+            changed: Condvar::new(),
             counts: Counts::default(),
             fd: AtomicI32::new(-1),
             stop: AtomicBool::new(false),
@@ -197,6 +201,19 @@ impl FarSide {
         };
         program::write_blocking(&self.shared, packets)?;
         Ok(result)
+    }
+
+    /// Waits until `ready` has an answer about the program's own sockets; it is asked again after every packet. What it
+    /// does to them is sent with the next packet, or by [`FarSide::with`].
+    pub fn wait_until<R>(&self, deadline: Instant, mut ready: impl FnMut(&mut FarState) -> Option<R>) -> Option<R> {
+        let mut network = lock(&self.shared.network);
+        loop {
+            if let Some(answer) = ready(network.state()) {
+                return Some(answer);
+            }
+            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            network = self.shared.changed.wait_timeout(network, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Ends the program as a signal would, and says how it ended.

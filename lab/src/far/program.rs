@@ -106,7 +106,10 @@ fn receive(shared: &Shared, packet: &[u8]) -> Vec<Vec<u8>> {
     shared.watch(Way::Read, packet);
     let mut network = lock(&shared.network);
     network.push(packet);
-    network.poll()
+    let answers = network.poll();
+    drop(network);
+    shared.changed.notify_all();
+    answers
 }
 
 /// Writes what waits, until the device has no room.

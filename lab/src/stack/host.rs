@@ -135,6 +135,7 @@ impl Host {
         let result = act(&mut state);
         let (packets, again) = state.poll();
         drop(state);
+        self.changed.notify_all();
         (result, Polled { packets, again })
     }
 
@@ -163,7 +164,8 @@ impl Host {
         }
     }
 
-    /// Waits until `ready` has an answer; it is asked again after every packet that arrives.
+    /// Waits until `ready` has an answer; it is asked again after every packet that arrives. What it does to the
+    /// sockets is not sent before somebody polls.
     pub(crate) fn wait_until<R>(
         &self,
         deadline: Instant,

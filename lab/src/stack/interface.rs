@@ -8,7 +8,8 @@ use std::ffi::c_char;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use haiku_sys::{IFF_LINK, IFF_UP, net_interface, net_interface_address, sockaddr, sockaddr_storage};
 
@@ -24,8 +25,21 @@ use super::routes::Target;
 /// How many interfaces and addresses exist, wherever their references are.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    pub(crate) interfaces: AtomicI64,
-    pub(crate) addresses: AtomicI64,
+    interfaces: Mutex<i64>,
+    gone: Condvar,
+    addresses: AtomicI64,
+}
+
+impl Census {
+    /// Waits until every interface has gone, but not for ever: a driver may have kept one. Returns how many
+    /// interfaces and addresses are left.
+    pub(crate) fn settle(&self, patience: Duration) -> (i64, i64) {
+        let left = self
+            .gone
+            .wait_timeout_while(lock(&self.interfaces), patience, |interfaces| *interfaces > 0)
+            .map_or(0, |(interfaces, _)| *interfaces);
+        (left, self.addresses.load(Ordering::SeqCst))
+    }
 }
 
 /// What one family's datalink protocol knows: nothing until the interface was up.
@@ -95,7 +109,7 @@ impl Interface {
         for (to, from) in c_name.iter_mut().zip(name.bytes().take(31)) {
             *to = from as c_char;
         }
-        stack.census.interfaces.fetch_add(1, Ordering::SeqCst);
+        *lock(&stack.census.interfaces) += 1;
         Arc::new(Interface {
             c: UnsafeCell::new(net_interface {
                 device: device.as_ptr(),
@@ -184,7 +198,8 @@ impl Drop for Interface {
     fn drop(&mut self) {
         let device = Arc::clone(&self.device_interface);
         self.stack.put_device_interface(&device);
-        self.stack.census.interfaces.fetch_sub(1, Ordering::SeqCst);
+        *lock(&self.stack.census.interfaces) -= 1;
+        self.stack.census.gone.notify_all();
     }
 }
 

@@ -52,6 +52,9 @@ use self::routes::{Description, Table};
 use self::timer::{Key, Timers};
 use crate::pcap::Capture;
 
+/// How long the end of the stack waits for interfaces that are still in use.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
 /// What a stack is started with.
 #[derive(Default)]
 pub struct StackOptions {
@@ -133,11 +136,10 @@ impl Stack {
         }
         self.arp.clear();
         self.ndp.clear();
+        // A consumer thread may be finishing a packet, and with it hold the interface for a moment longer.
+        let (interfaces, addresses) = self.census.settle(STRAGGLERS);
         modules::set_current(None);
-        Leftovers {
-            interfaces: self.census.interfaces.load(Ordering::SeqCst),
-            addresses: self.census.addresses.load(Ordering::SeqCst),
-        }
+        Leftovers { interfaces, addresses }
     }
 
     /// A line for the system's log.
