@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and who does it.
 
+pub mod bench;
 pub mod bridge;
 pub mod main_job;
 pub mod ping;
@@ -78,6 +79,8 @@ pub enum Command {
     Ping(ping::PingArgs),
     /// Type Haiku's ifconfig, route and ping yourself
     Shell(shell::ShellArgs),
+    /// Measure what the device costs, as ratios to a floor measured in the same run
+    Bench(bench::BenchArgs),
     /// Let this machine's own kernel be the far side, through Linux's /dev/net/tun (needs root)
     Bridge(bridge::BridgeArgs),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         None => main_job::run(&cli.global, &mut io::stdout().lock()),
         Some(Command::Ping(arguments)) => ping::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
+        Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
     };
     match result {
