@@ -546,15 +546,15 @@ fn both_roles_share_one_image() {
             Ok(self.0)
         }
     }
-    struct Table(module_info);
+    struct Constant<T>(T);
     // SAFETY: nobody writes to it.
-    unsafe impl Sync for Table {}
-    static TABLE: Table = Table(module_info { name: c"network/devices/toy/v1".as_ptr(), flags: 0, std_ops: None });
+    unsafe impl<T> Sync for Constant<T> {}
+    static TABLE: Constant<module_info> =
+        Constant(module_info { name: c"network/devices/toy/v1".as_ptr(), flags: 0, std_ops: None });
+    static LIST: Constant<[*mut module_info; 2]> = Constant([(&raw const TABLE.0).cast_mut(), core::ptr::null_mut()]);
     let kernel = boot();
-    let list: &'static [*mut module_info; 2] =
-        Box::leak(Box::new([(&raw const TABLE.0).cast_mut(), core::ptr::null_mut()]));
     let loads = std::sync::Arc::default();
-    let exports = Exports { modules: list.as_ptr(), ..toy::exports(&["toy"]) };
+    let exports = Exports { modules: LIST.0.as_ptr(), ..toy::exports(&["toy"]) };
     kernel.install("toy", Counted(exports, std::sync::Arc::clone(&loads))).unwrap();
     haiku_kernel::modules::get(c"network/devices/toy/v1").unwrap();
     assert_eq!(loads.load(std::sync::atomic::Ordering::SeqCst), 1);

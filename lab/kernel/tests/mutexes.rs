@@ -40,6 +40,10 @@ impl Shared {
 
     fn free(self) {
         self.destroy();
+        self.give_back();
+    }
+
+    fn give_back(self) {
         // SAFETY: it came from a box.
         drop(unsafe { Box::from_raw(self.0) });
     }
@@ -112,6 +116,7 @@ fn destruction_by_the_holder_wakes_the_waiters_with_an_error() {
     };
     shared.destroy();
     assert_eq!(waiter.join(), B_ERROR);
+    shared.give_back();
     assert!(kernel.shutdown().is_zero());
 }
 

@@ -4,15 +4,26 @@
 
 pub(crate) mod toy;
 
+use core::cell::RefCell;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use haiku_kernel::{Kernel, Options, thread};
 use haiku_sys::thread_id;
 
+/// One test at a time, until its thread ends: what the test drivers note is the process's.
+static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static MY_TURN: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
 /// A kernel with nothing special about it.
 pub(crate) fn boot() -> Kernel {
+    MY_TURN.with_borrow_mut(|turn| {
+        turn.get_or_insert_with(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    });
     Kernel::boot(Options::default()).unwrap()
 }
 
