@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use haiku_sys as sys;
-use tuntap_driver::{Framing, Limits};
+use tuntap_driver::{Error, Framing, Limits};
 
 use super::wire::{LinuxRequest, TunFlags};
 use super::{Argument, Controlled};
@@ -118,7 +118,11 @@ pub(super) fn set_address<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
     if request.flags != ARPHRD_ETHER {
         return Err(sys::EINVAL);
     }
-    open.lease.device.set_address(request.address).map_err(to_status)?;
+    open.lease.device.set_address(request.address).map_err(|error| match error {
+        // Linux's word for an address that no station can have.
+        Error::Invalid => sys::EADDRNOTAVAIL,
+        other => to_status(other),
+    })?;
     open.lease.sync_address();
     Ok(())
 }
