@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use tuntap_tests::suite::record::{RECORD, Record, recording};
-use tuntap_tests::suite::{Ours, cases, linux, table};
+use tuntap_tests::suite::{Ours, cases, haiku, linux, table};
 
 /// The records of what was seen are made and compared in this order, so it is one test.
 #[test]
@@ -33,6 +33,26 @@ fn linux_shows_what_was_recorded_of_it() {
         "Linux {here} shows something else than Linux {there} did; look, then record it with {RECORD}=1:\n{}",
         changed.join("\n")
     );
+}
+
+#[test]
+fn ours_shows_the_same_or_what_it_shows_on_purpose() {
+    if recording() {
+        return;
+    }
+    let record = Record::load();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let expected = match case.ours {
+            Ours::AsLinux => record.of(case.name).expect("a record").0.as_str(),
+            Ours::Differs { seen, .. } => seen,
+        };
+        let seen = case.observe(haiku::run);
+        if seen.0 != expected {
+            wrong.push(format!("{}: {seen}, expected: {expected}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} behaviours of ours are not as expected:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! same, unless the case says what it shows instead, and why. [`table`] writes it all down.
 
 mod cases;
+pub mod haiku;
 pub mod linux;
 pub mod record;
 mod system;
@@ -12,10 +13,12 @@ pub mod table;
 
 use std::fmt;
 
+use haiku_lab::Mode;
+
 pub use cases::GROUPS;
 pub use system::{
-    Access, Argument, Blocked, Blocking, Errno, Events, Fd, Framing, InterfaceFlags, Mode, Numbers, Patience, System,
-    Thread, while_blocked,
+    Access, Argument, BOTH, Blocked, Blocking, Errno, Events, Fd, Framing, InterfaceFlags, Numbers, Patience, System,
+    TAP, TUN, Thread, flag, while_blocked,
 };
 
 /// What was seen, in words that are the same for every kernel.

@@ -4,43 +4,24 @@ use std::fmt;
 use std::sync::mpsc;
 
 use bitflags::bitflags;
+use haiku_lab::Mode;
 
 /// A file descriptor.
 pub type Fd = i32;
 
-/// What the unit carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// IP packets.
-    Tun,
-    /// Ethernet frames.
-    Tap,
-}
+/// Both modes.
+pub const BOTH: &[Mode] = &Mode::ALL;
+/// TUN only.
+pub const TUN: &[Mode] = &[Mode::Tun];
+/// TAP only.
+pub const TAP: &[Mode] = &[Mode::Tap];
 
-impl Mode {
-    /// Both.
-    pub const BOTH: &[Self] = &[Self::Tun, Self::Tap];
-    /// TUN only.
-    pub const TUN: &[Self] = &[Self::Tun];
-    /// TAP only.
-    pub const TAP: &[Self] = &[Self::Tap];
-
-    /// `tun` or `tap`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tun => "tun",
-            Self::Tap => "tap",
-        }
-    }
-
-    /// What `TUNSETIFF` calls it.
-    #[must_use]
-    pub const fn flag(self) -> u16 {
-        match self {
-            Self::Tun => 1,
-            Self::Tap => 2,
-        }
+/// What `TUNSETIFF` calls a mode.
+#[must_use]
+pub const fn flag(mode: Mode) -> u16 {
+    match mode {
+        Mode::Tun => 1,
+        Mode::Tap => 2,
     }
 }
 
@@ -270,7 +251,7 @@ pub trait System: Sync {
     /// The interface's link-layer address.
     fn address(&self) -> [u8; 6];
     /// Packets that crossed, by the kernel's own statistics: to the stack, and to the program.
-    fn statistics(&self) -> (u64, u64);
+    fn statistics(&self, fd: Fd) -> (u64, u64);
     /// The stack sends a packet.
     ///
     /// # Errors

@@ -11,10 +11,11 @@ mod waiting;
 mod writing;
 
 use super::{
-    Access, Argument, Blocked, Blocking, Case, Errno, Events, Fd, Framing, Group, InterfaceFlags, Mode, Patience, Seen,
-    System, while_blocked,
+    Access, Argument, BOTH, Blocked, Blocking, Case, Errno, Events, Fd, Framing, Group, InterfaceFlags, Patience, Seen,
+    System, TAP, TUN, flag, while_blocked,
 };
 use crate::packet::{self, Way};
+use haiku_lab::Mode;
 
 /// All of them.
 pub const GROUPS: &[Group] = &[

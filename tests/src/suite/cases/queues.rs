@@ -6,13 +6,13 @@ use super::*;
 const MANY: usize = 3000;
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("what the sender is told when the queue to the program is full", Mode::BOTH, |system| {
+    Case::new("what the sender is told when the queue to the program is full", BOTH, |system| {
         let _fd = ready(system);
         let full = packet(system, Way::ToUser, 100);
         (0..MANY).find_map(|_| system.send(&full).err()).map_or("nothing".into(), Seen::from)
     })
     .differs("ENOBUFS", "no packet is lost in silence: TCP sends again at once, and a counter says how often"),
-    Case::new("packets of 100 bytes that the queue to the program holds", Mode::BOTH, |system| {
+    Case::new("packets of 100 bytes that the queue to the program holds", BOTH, |system| {
         let fd = ready(system);
         let some = packet(system, Way::ToUser, 100);
         for _ in 0..MANY {
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         held.to_string().into()
     })
     .differs("512", "set in packets and in bytes, by a setting and by `TUNSETLIMITS`"),
-    Case::new("3000 packets written that the stack has not yet taken", Mode::BOTH, |system| {
+    Case::new("3000 packets written that the stack has not yet taken", BOTH, |system| {
         let fd = ready(system);
         match (0..MANY).find_map(|count| write(system, fd, 100).err().map(|error| (count, error))) {
             None => "all accepted".into(),
@@ -36,14 +36,14 @@ pub(super) const CASES: &[Case] = &[
         "Linux's stack takes a packet in the writer's own time, or drops it; Haiku's has a thread that fetches it, and \
          writers wait for that",
     ),
-    Case::new("sending while nobody has the unit open", Mode::BOTH, |system| {
+    Case::new("sending while nobody has the unit open", BOTH, |system| {
         let fd = ready(system);
         persist(system, fd);
         system.close(fd).expect("it was open");
         system.send(&packet(system, Way::ToUser, 100)).into()
     })
     .differs("ENETDOWN", "says so to the sender"),
-    Case::new("sending while the interface is down", Mode::BOTH, |system| {
+    Case::new("sending while the interface is down", BOTH, |system| {
         let _fd = made(system, Framing::Bare);
         system.send(&packet(system, Way::ToUser, 100)).into()
     }),

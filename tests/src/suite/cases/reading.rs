@@ -5,34 +5,34 @@ use super::*;
 const PACKET_LOST: &str = "checked before a packet is taken, so that none is lost";
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("read, queue empty, `O_NONBLOCK` at open", Mode::BOTH, |system| read(system, ready(system)).into()),
-    Case::new("read, queue empty, `O_NONBLOCK` by `fcntl`", Mode::BOTH, |system| {
+    Case::new("read, queue empty, `O_NONBLOCK` at open", BOTH, |system| read(system, ready(system)).into()),
+    Case::new("read, queue empty, `O_NONBLOCK` by `fcntl`", BOTH, |system| {
         let fd = ready_to_wait(system);
         system.set_blocking(fd, Blocking::DontWait).expect("fcntl");
         read(system, fd).into()
     }),
-    Case::new("read, queue empty, `FIONBIO`", Mode::BOTH, |system| {
+    Case::new("read, queue empty, `FIONBIO`", BOTH, |system| {
         let fd = ready_to_wait(system);
         integer(system, fd, system.numbers().fionbio, 1).expect("FIONBIO");
         read(system, fd).into()
     }),
-    Case::new("read, queue empty, `O_NONBLOCK` set on a duplicate", Mode::BOTH, |system| {
+    Case::new("read, queue empty, `O_NONBLOCK` set on a duplicate", BOTH, |system| {
         let fd = ready_to_wait(system);
         let duplicate = system.dup(fd).expect("a duplicate");
         system.set_blocking(duplicate, Blocking::DontWait).expect("fcntl");
         read(system, fd).into()
     }),
-    Case::new("`F_GETFL` shows `O_NONBLOCK` after `F_SETFL`", Mode::BOTH, |system| {
+    Case::new("`F_GETFL` shows `O_NONBLOCK` after `F_SETFL`", BOTH, |system| {
         let fd = ready_to_wait(system);
         system.set_blocking(fd, Blocking::DontWait).expect("fcntl");
         (system.blocking(fd) == Ok(Blocking::DontWait)).into()
     }),
-    Case::new("one packet a call, whole and in order", Mode::BOTH, |system| {
+    Case::new("one packet a call, whole and in order", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100, 1500, 60]);
         Seen::from(read(system, fd)).then(read(system, fd)).then(read(system, fd)).then(read(system, fd))
     }),
-    Case::new("what is read is what was sent", Mode::BOTH, |system| {
+    Case::new("what is read is what was sent", BOTH, |system| {
         let fd = ready(system);
         let sent = packet(system, Way::ToUser, 1400);
         system.send(&sent).expect("there is room");
@@ -40,7 +40,7 @@ pub(super) const CASES: &[Case] = &[
         let length = system.read(fd, &mut buffer).expect("a packet");
         (buffer[..length] == sent).into()
     }),
-    Case::new("a buffer shorter than the packet gets its beginning; the rest is gone", Mode::BOTH, |system| {
+    Case::new("a buffer shorter than the packet gets its beginning; the rest is gone", BOTH, |system| {
         let fd = ready(system);
         let sent = packet(system, Way::ToUser, 200);
         system.send(&sent).expect("there is room");
@@ -50,34 +50,34 @@ pub(super) const CASES: &[Case] = &[
         assert_eq!(buffer, sent[..50]);
         Seen::from(first).then(read(system, fd))
     }),
-    Case::new("a read of no bytes, queue empty, `O_NONBLOCK`", Mode::BOTH, |system| {
+    Case::new("a read of no bytes, queue empty, `O_NONBLOCK`", BOTH, |system| {
         system.read(ready(system), &mut []).into()
     }),
-    Case::new("a read of no bytes leaves the packet", Mode::BOTH, |system| {
+    Case::new("a read of no bytes leaves the packet", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100]);
         Seen::from(system.read(fd, &mut [])).then(read(system, fd))
     }),
-    Case::new("a read to where there is nothing; the packet is gone", Mode::BOTH, |system| {
+    Case::new("a read to where there is nothing; the packet is gone", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100, 200]);
         Seen::from(system.read_unmapped(fd, 4096)).then(read(system, fd))
     })
     .differs("EFAULT, then 200 bytes", "nothing was copied, so nothing is said to have been; a counter has the packet"),
-    Case::new("`readv` into 50 and 150 bytes of a packet of 100", Mode::BOTH, |system| {
+    Case::new("`readv` into 50 and 150 bytes of a packet of 100", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100, 60]);
         let (mut first, mut second) = ([0; 50], [0; 150]);
         Seen::from(system.readv(fd, &mut [&mut first, &mut second])).then(read(system, fd))
     })
     .differs("110 bytes, then EAGAIN", "Haiku makes one call of each vector; `TUNREADBATCH` reads many packets"),
-    Case::new("what is queued stays while the interface is down", Mode::BOTH, |system| {
+    Case::new("what is queued stays while the interface is down", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100]);
         system.down();
         read(system, fd).into()
     }),
-    Case::new("what is queued when the unit is closed is nothing to the next opener", Mode::BOTH, |system| {
+    Case::new("what is queued when the unit is closed is nothing to the next opener", BOTH, |system| {
         let fd = ready(system);
         persist(system, fd);
         send(system, &[100]);
@@ -85,14 +85,14 @@ pub(super) const CASES: &[Case] = &[
         let fd = made(system, Framing::Bare);
         read(system, fd).into()
     }),
-    Case::new("read after the interface was removed", Mode::BOTH, |system| {
+    Case::new("read after the interface was removed", BOTH, |system| {
         let fd = ready(system);
         send(system, &[100]);
         system.remove();
         read(system, fd).into()
     })
     .differs("ENXIO", "Haiku has no `EBADFD`; the descriptor is good, its device is gone"),
-    Case::new("read after the interface was removed and made again", Mode::BOTH, |system| {
+    Case::new("read after the interface was removed and made again", BOTH, |system| {
         let fd = ready(system);
         system.remove();
         system.remake();
@@ -102,20 +102,20 @@ pub(super) const CASES: &[Case] = &[
         "EAGAIN",
         "the unit belongs to its opener, so a new interface of the name is his; nothing need be reopened",
     ),
-    Case::new("packet information of an IPv4 packet", Mode::TUN, |system| {
+    Case::new("packet information of an IPv4 packet", TUN, |system| {
         information(system, &packet::ipv4(Way::ToUser, 100), 200)
     }),
-    Case::new("packet information of an IPv6 packet", Mode::TUN, |system| {
+    Case::new("packet information of an IPv6 packet", TUN, |system| {
         information(system, &packet::ipv6(Way::ToUser, 100), 200)
     }),
-    Case::new("packet information of an ARP frame", Mode::TAP, |system| {
+    Case::new("packet information of an ARP frame", TAP, |system| {
         let frame = packet::frame(packet::BROADCAST, packet::STRANGER, packet::ETHER_TYPE_ARP, &[0; 46]);
         information(system, &frame, 200)
     }),
-    Case::new("packet information in front of a packet that is cut short", Mode::TUN, |system| {
+    Case::new("packet information in front of a packet that is cut short", TUN, |system| {
         information(system, &packet::ipv4(Way::ToUser, 100), 50)
     }),
-    Case::new("a buffer too short for packet information", Mode::BOTH, |system| {
+    Case::new("a buffer too short for packet information", BOTH, |system| {
         let fd = ready_with(system, Framing::Information);
         send(system, &[100]);
         Seen::from(system.read(fd, &mut [0; 3])).then(read(system, fd))

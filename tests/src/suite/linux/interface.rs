@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use haiku_lab::Mode;
+
 use super::calls::{self, Owned, checked};
 use crate::packet;
-use crate::suite::{Errno, InterfaceFlags, Mode};
+use crate::suite::{Errno, InterfaceFlags};
 
 /// Linux's `struct ifreq`.
 type Request = [u8; 40];

@@ -11,9 +11,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
+use haiku_lab::Mode;
+
 use super::system::{
-    Access, Argument, Blocked, Blocking, Errno, Events, Fd, Framing, InterfaceFlags, Mode, Numbers, Patience, System,
-    Thread,
+    Access, Argument, Blocked, Blocking, Errno, Events, Fd, Framing, InterfaceFlags, Numbers, Patience, System, Thread,
+    flag,
 };
 use super::{Case, Seen};
 use crate::watchdog::{self, Watchdog};
@@ -84,7 +86,7 @@ impl Linux {
         let bare = if framing == Framing::Bare { IFF_NO_PI } else { 0 };
         let mut request = [0; 40];
         request[..4].copy_from_slice(self.name().as_bytes());
-        request[16..18].copy_from_slice(&(self.mode.flag() | bare).to_ne_bytes());
+        request[16..18].copy_from_slice(&(flag(self.mode) | bare).to_ne_bytes());
         self.ioctl(fd, TUNSETIFF, Argument::Memory(&mut request))
     }
 
@@ -230,7 +232,7 @@ impl System for Linux {
         self.interfaces.address(self.name())
     }
 
-    fn statistics(&self) -> (u64, u64) {
+    fn statistics(&self, _: Fd) -> (u64, u64) {
         interface::statistics(self.name())
     }
 
