@@ -33,6 +33,7 @@ pub mod checksum;
 pub mod ethernet;
 pub mod ipv4;
 pub mod ipv6;
+mod link;
 mod mac;
 pub mod neighbour;
 mod reply;
@@ -40,7 +41,8 @@ mod responder;
 mod verdict;
 
 pub use ethernet::ETHERNET_HEADER;
+pub use link::{HEAD_TO_STACK, Link};
 pub use mac::MacAddress;
 pub use reply::{REPLY_MAX, Reply};
-pub use responder::{HEAD_TO_STACK, HEAD_TO_USER, Responder};
+pub use responder::{HEAD_TO_USER, Responder};
 pub use verdict::{Answered, Reason, Refusal, Verdict};

@@ -4,9 +4,10 @@ use zerocopy::FromBytes;
 
 use crate::addresses::{Evidence, OwnAddresses};
 use crate::arp::{Arp, ArpFrame, ArpPacket};
-use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4, group_of_ipv6};
-use crate::ipv4::{IPV4_HEADER, Ipv4Address, Ipv4Frame, Ipv4Header};
-use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Address, Ipv6Frame, Ipv6Header, next_header};
+use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type};
+use crate::ipv4::{Ipv4Address, Ipv4Frame, Ipv4Header};
+use crate::ipv6::{Icmpv6, Ipv6Address, Ipv6Frame, Ipv6Header, next_header};
+use crate::link::Link;
 use crate::neighbour::{AdvertisementFrame, ON_LINK_HOP_LIMIT, Solicitation, message_type};
 use crate::verdict::{Answered, Reason, Refusal, Verdict};
 use crate::{MacAddress, Reply};
@@ -15,49 +16,40 @@ use crate::{MacAddress, Reply};
 /// shorter, and one that is longer is refused.
 pub const HEAD_TO_USER: usize = 128;
 
-/// Longest prefix of a packet on its way to the stack that the layer looks at.
-pub const HEAD_TO_STACK: usize = IPV6_HEADER;
-
 /// The neighbour on the far side of the link, who has every address but the interface's own.
 ///
 /// Its size is constant, and whatever it does takes a bounded time: it may be called under a spinning lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Responder {
-    /// The header of an IPv4 packet from the peer to the interface.
-    header: EthernetHeader,
+    link: Link,
     own_ipv4: OwnAddresses<Ipv4Address>,
     own_ipv6: OwnAddresses<Ipv6Address>,
 }
 
 const _: () = assert!(size_of::<Responder>() <= 512);
-const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
 
 impl Responder {
     /// The far side of a link whose near side is an interface with this address.
     #[must_use]
     pub fn new(interface: MacAddress) -> Self {
-        Self {
-            header: EthernetHeader::new(interface, interface.peer(), ether_type::IPV4),
-            own_ipv4: OwnAddresses::new(),
-            own_ipv6: OwnAddresses::new(),
-        }
+        Self { link: Link::new(interface), own_ipv4: OwnAddresses::new(), own_ipv6: OwnAddresses::new() }
     }
 
     /// The interface's link address was changed.
     pub fn set_interface(&mut self, interface: MacAddress) {
-        self.header = EthernetHeader::new(interface, interface.peer(), ether_type::IPV4);
+        self.link = Link::new(interface);
     }
 
     /// The interface's link address.
     #[must_use]
     pub const fn interface(&self) -> MacAddress {
-        self.header.destination
+        self.link.interface()
     }
 
     /// The far side's link address.
     #[must_use]
     pub const fn peer(&self) -> MacAddress {
-        self.header.source
+        self.link.peer()
     }
 
     /// The interface was removed: whoever has its name next may have other addresses.
@@ -208,36 +200,14 @@ impl Responder {
         }
     }
 
-    /// The Ethernet header for an IP packet that a program wrote.
-    ///
-    /// `head` is the start of the packet, [`HEAD_TO_STACK`] bytes or all `packet_len` of them. The responder is not
-    /// changed: nothing that a program writes can make it answer or learn.
+    /// The Ethernet header for an IP packet that a program wrote: see [`Link::to_stack`].
     ///
     /// # Errors
     ///
-    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty or has no whole
-    /// header.
+    /// As [`Link::to_stack`].
     #[inline]
     pub fn to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
-        let head = head.get(..packet_len).unwrap_or(head);
-        let version = head.first().ok_or(Refusal::Short)? >> 4;
-        let mut header = self.header;
-        let group = match version {
-            4 => {
-                let (ipv4, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
-                group_of_ipv4(ipv4.destination)
-            }
-            6 => {
-                let (ipv6, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
-                header.ether_type.set(ether_type::IPV6);
-                group_of_ipv6(ipv6.destination)
-            }
-            _ => return Err(Refusal::Version),
-        };
-        if let Some(group) = group {
-            header.destination = group;
-        }
-        Ok(header.to_bytes())
+        self.link.to_stack(head, packet_len)
     }
 }
 

@@ -49,7 +49,7 @@ impl Mode for Tun {
     #[inline]
     fn to_stack(link: &Link, head: &[u8], length: usize) -> Result<ToStack, Error> {
         let interface = MacAddress::from_bytes(link.address);
-        match Responder::new(interface).to_stack(head, length) {
+        match tuntap_ptp::Link::new(interface).to_stack(head, length) {
             Ok(header) => Ok(ToStack::Deliver(FrameHeader::ethernet(header))),
             Err(Refusal::Version | Refusal::Short) => Err(Error::Invalid),
         }
