@@ -5,6 +5,7 @@
 //! the commands, each callable from a test.
 
 pub mod addon;
+pub mod bench;
 pub mod cli;
 pub mod console;
 pub mod error;
