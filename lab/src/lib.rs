@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cli;
 pub mod console;
 pub mod error;
+pub mod exec;
 pub mod far;
 mod lab;
 pub mod latency;
@@ -21,6 +22,7 @@ pub mod stack;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod vpn;
 
 pub use error::{Error, strerror};
 pub use lab::{Lab, LabOptions, Ledgers, LogSink};

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bridge;
+pub mod exec;
 pub mod main_job;
 pub mod ping;
 pub mod shell;
@@ -83,6 +84,10 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Let this machine's own kernel be the far side, through Linux's /dev/net/tun (needs root)
     Bridge(bridge::BridgeArgs),
+    /// Run any program with an emulated Haiku in its process, behind /dev/net/tun, /dev/tun and /dev/tap
+    Exec(exec::ExecArgs),
+    /// Speak to the Haiku inside another process
+    Attach(exec::AttachArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -95,6 +100,10 @@ pub fn main() -> ExitCode {
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
         Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
+        Some(Command::Exec(arguments)) => exec::run(arguments),
+        Some(Command::Attach(arguments)) => {
+            exec::attach(arguments, &mut io::stdin().lock(), &mut io::stdout().lock())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,175 @@
+//! The Haiku in this process: booted at the first open of a device, configured through a socket.
+
+use std::io::{BufReader, Write};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use haiku_lab::vpn::control;
+use haiku_lab::{Lab, LabOptions};
+
+use crate::signals::Blocked;
+use crate::{process, table};
+
+static LAB: Mutex<Option<Arc<Lab>>> = Mutex::new(None);
+/// Whether one node stands for all units of a mode.
+static CLONES: AtomicBool = AtomicBool::new(false);
+/// The control socket.
+static LISTENER: AtomicI32 = AtomicI32::new(-1);
+/// What was configured, to be done again by another Haiku in this one's place.
+static HISTORY: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Whether `/dev/tun` is a node that stands for the lowest free unit.
+pub(crate) fn clones() -> bool {
+    CLONES.load(Ordering::Relaxed)
+}
+
+/// The Haiku, if it has been booted.
+pub(crate) fn running() -> Option<Arc<Lab>> {
+    LAB.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Boots Haiku, unless that was done; with `clone` it publishes one node a mode.
+///
+/// # Errors
+/// `errno`; what went wrong is said on standard error.
+pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
+    let mut lab = LAB.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(lab) = &*lab {
+        return Ok(Arc::clone(lab));
+    }
+    let _blocked = Blocked::new();
+    let mut settings = std::env::var(control::SETTINGS).unwrap_or_default();
+    if clone {
+        settings += "\nnodes clone\n";
+    }
+    CLONES.store(settings.lines().any(|line| line.split_whitespace().eq(["nodes", "clone"])), Ordering::Relaxed);
+    let options = LabOptions {
+        settings: vec![(haiku_lab::addon::NAME.to_owned(), settings)],
+        pcap: std::env::var_os(control::PCAP).map(PathBuf::from),
+        log: log(),
+        ..LabOptions::default()
+    };
+    let booted = Lab::boot(options).map_err(|error| {
+        eprintln!("haiku-preload: no Haiku in this process: {error}");
+        libc::ENXIO
+    })?;
+    let booted = Arc::new(booted);
+    *lab = Some(Arc::clone(&booted));
+    drop(lab);
+    process::booted();
+    listen();
+    Ok(booted)
+}
+
+/// A file for the system's log, if one is wanted.
+fn log() -> Option<haiku_lab::LogSink> {
+    let path = std::env::var_os(control::LOG)?;
+    let file = std::fs::File::options().create(true).append(true).open(path).ok()?;
+    let hidden = table::hide(file.as_raw_fd());
+    drop(file);
+    // SAFETY: a descriptor that nobody else closes.
+    let file = Mutex::new(unsafe { std::fs::File::from_raw_fd(hidden) });
+    Some(Box::new(move |line| {
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(file, "{}", line.trim_end());
+    }))
+}
+
+/// Serves the control socket, if the environment names one.
+fn listen() {
+    let mut fd = LISTENER.load(Ordering::SeqCst);
+    if fd < 0 {
+        let Some(path) = std::env::var_os(control::SOCKET) else { return };
+        // What a process that was killed left behind is taken over; one that lives keeps its socket.
+        if UnixStream::connect(&path).is_ok() {
+            return;
+        }
+        let _ = std::fs::remove_file(&path);
+        match UnixListener::bind(&path) {
+            Ok(listener) => fd = table::hide(listener.as_raw_fd()),
+            Err(error) => eprintln!("haiku-preload: no control socket {}: {error}", PathBuf::from(path).display()),
+        }
+        LISTENER.store(fd, Ordering::SeqCst);
+    }
+    if fd < 0 {
+        return;
+    }
+    let serve = move || {
+        // SAFETY: the descriptor stays open, and is not closed by this.
+        let listener = std::mem::ManuallyDrop::new(unsafe { UnixListener::from_raw_fd(fd) });
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            let hidden = table::hide(stream.as_raw_fd());
+            drop(stream);
+            let _ = std::thread::Builder::new().name("haiku control".to_owned()).spawn(move || connection(hidden));
+        }
+    };
+    let _ = std::thread::Builder::new().name("haiku control".to_owned()).spawn(serve);
+}
+
+/// Serves one connection.
+fn connection(fd: RawFd) {
+    {
+        // SAFETY: the descriptor is this thread's, and is closed below.
+        let stream = std::mem::ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(fd) });
+        let _ = control::serve(&mut BufReader::new(&*stream), &mut &*stream, &mut execute);
+    }
+    table::unhide(fd);
+}
+
+/// Executes a line for whoever is connected, or for the program itself.
+///
+/// # Errors
+/// The command's complaint.
+pub(crate) fn execute(line: &str) -> Result<String, haiku_lab::Error> {
+    let Some(lab) = running() else {
+        return Err(haiku_lab::Error::Failed("no Haiku runs in this process now".to_owned()));
+    };
+    let _blocked = Blocked::new();
+    let text = control::execute(&lab, line)?;
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if matches!(first, "ifconfig" | "route") {
+        HISTORY.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+    }
+    Ok(text)
+}
+
+/// Ends Haiku with everything that the program has open there. Returns whether it could: nobody may be using it.
+pub(crate) fn end() -> Option<haiku_lab::Ledgers> {
+    let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    for (_, open) in table::all() {
+        open.rest();
+    }
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let mut lab = lab;
+    loop {
+        match Arc::try_unwrap(lab) {
+            Ok(lab) => return Some(lab.shutdown()),
+            Err(busy) if Instant::now() < deadline => {
+                lab = busy;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Boots another Haiku in place of the one that was ended, with the same devices open and the same configuration.
+pub(crate) fn resume() {
+    if boot(clones()).is_err() {
+        return;
+    }
+    for (_, open) in table::all() {
+        open.resume();
+    }
+    let history = std::mem::take(&mut *HISTORY.lock().unwrap_or_else(PoisonError::into_inner));
+    for line in history {
+        if let Err(error) = execute(&line) {
+            eprintln!("haiku-preload: \"{line}\" could not be done again: {error}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! One open of a device, as the program has it: the emulated descriptor behind a real one.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use haiku_kernel::devfs::{Observer, observe};
+use haiku_kernel::syscalls::{self, Fd, POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd};
+use haiku_lab::Mode;
+use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, FIONREAD, O_NONBLOCK, status_t};
+use tuntap_net_addon::ioctl::wire::{
+    LimitsRequest, LinuxRequest, Preamble, StatisticsRequest, TUNGETIFF, TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF,
+    VERSION,
+};
+
+use crate::errno::from_status;
+use crate::mirror::Mirror;
+use crate::{haiku, names};
+
+/// The longest packet that a queue must have room for before it says that it has room.
+const LONGEST: i64 = 65_600;
+/// Packets that the device may put into its queue itself, by answering.
+const ANSWERS: i64 = 64;
+
+/// How a device was opened, so that it can be opened again.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    node: String,
+    access: u32,
+    /// What `TUNSETIFF` was given, if it was.
+    flags: Option<u16>,
+}
+
+/// The emulated descriptor.
+#[derive(Debug)]
+struct Device {
+    fd: Fd,
+    recipe: Recipe,
+    observer: Mutex<Option<Observer>>,
+    /// Packets and bytes that the queue to the stack surely takes before it could be full.
+    packets: AtomicI64,
+    bytes: AtomicI64,
+}
+
+/// One open: what all duplicates of a descriptor share.
+#[derive(Debug)]
+pub(crate) struct Open {
+    mirror: Arc<Mirror>,
+    /// The program's access mode; Linux and Haiku number it alike.
+    access: u32,
+    /// Missing until `TUNSETIFF` has said what it is to be.
+    device: RwLock<Option<Arc<Device>>>,
+    /// What to open again after a fork.
+    resting: Mutex<Option<Recipe>>,
+}
+
+impl Open {
+    /// Opens `/dev/net/tun`, of which only `TUNSETIFF` will say which device it is, or a node.
+    ///
+    /// # Errors
+    /// `errno`.
+    pub(crate) fn new(node: Option<&str>, access: u32) -> Result<(Arc<Self>, RawFd), i32> {
+        let (mirror, fd) = Mirror::new()?;
+        let mirror = Arc::new(mirror);
+        let open = Self { mirror, access, device: RwLock::new(None), resting: Mutex::new(None) };
+        if let Some(node) = node {
+            let recipe = Recipe { node: node.to_owned(), access, flags: None };
+            let opened = open.attach(recipe).map_err(from_status);
+            if let Err(errno) = opened {
+                crate::table::unhide(fd);
+                return Err(errno);
+            }
+        }
+        Ok((Arc::new(open), fd))
+    }
+
+    fn device(&self) -> Option<Arc<Device>> {
+        self.device.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The emulated descriptor.
+    ///
+    /// # Errors
+    /// `EBADFD` before `TUNSETIFF`, as on Linux.
+    pub(crate) fn fd(&self) -> Result<Fd, i32> {
+        self.device().map(|device| device.fd).ok_or(libc::EBADFD)
+    }
+
+    /// Opens the emulated node and mirrors its readiness from now on.
+    fn attach(&self, recipe: Recipe) -> Result<Fd, status_t> {
+        let fd = syscalls::open(&recipe.node, recipe.access | O_NONBLOCK)?;
+        let prepared = recipe.flags.map_or(Ok(()), |flags| set_interface(fd, flags));
+        let mirror = Arc::clone(&self.mirror);
+        let observed = prepared.and_then(|()| {
+            observe(fd, POLLIN | POLLOUT | POLLERR | POLLHUP, move |events| {
+                let has = |mask: u16| events & mask != 0;
+                mirror.notify(has(POLLIN), has(POLLOUT), has(POLLERR | POLLHUP));
+            })
+        });
+        let observer = observed.inspect_err(|_| {
+            let _ = syscalls::close(fd);
+        })?;
+        let device = Device {
+            fd,
+            recipe,
+            observer: Mutex::new(Some(observer)),
+            packets: AtomicI64::new(0),
+            bytes: AtomicI64::new(0),
+        };
+        *self.device.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(device));
+        Ok(fd)
+    }
+
+    /// `TUNSETIFF` on `/dev/net/tun`: becomes the unit that the name asks for, or else the lowest that is free.
+    ///
+    /// # Errors
+    /// `errno`.
+    pub(crate) fn choose(&self, mode: Mode, wanted: Option<usize>, flags: u16) -> Result<(), i32> {
+        if self.device().is_some() {
+            return Err(libc::EINVAL);
+        }
+        let recipe = |node: String| Recipe { node, access: self.access, flags: Some(flags) };
+        if haiku::clones() {
+            return self.attach(recipe(format!("/dev/{mode}"))).map(drop).map_err(from_status);
+        }
+        let mut units = wanted.into_iter().chain(0..256);
+        let mut result = Err(haiku_sys::B_BUSY);
+        for unit in units.by_ref() {
+            result = self.attach(recipe(mode.node(unit)));
+            // A unit without a node is too far ahead of the others; a busy one is somebody else's.
+            if !matches!(result, Err(haiku_sys::B_BUSY | haiku_sys::B_ENTRY_NOT_FOUND)) {
+                break;
+            }
+        }
+        result.map(drop).map_err(from_status)
+    }
+
+    /// Reads with `call`, which gets the emulated descriptor, waiting if the program wants to.
+    ///
+    /// # Errors
+    /// `errno`.
+    pub(crate) fn read(&self, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
+        let device = self.device().ok_or(libc::EBADFD)?;
+        loop {
+            match call(device.fd) {
+                Ok(length) => {
+                    if self.mirror.in_trouble() {
+                        self.mirror.end_trouble();
+                    }
+                    self.settle_readable(&device);
+                    return Ok(length);
+                }
+                Err(B_WOULD_BLOCK) => {
+                    self.mirror.end_trouble();
+                    self.settle_readable(&device);
+                    if self.mirror.is_nonblocking() {
+                        return Err(libc::EAGAIN);
+                    }
+                    self.mirror.wait_readable()?;
+                }
+                Err(status) => return Err(from_status(status)),
+            }
+        }
+    }
+
+    /// Writes `length` bytes with `call`, waiting if the program wants to.
+    ///
+    /// # Errors
+    /// `errno`.
+    pub(crate) fn write(&self, length: usize, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
+        let device = self.device().ok_or(libc::EBADFD)?;
+        loop {
+            match call(device.fd) {
+                Ok(written) => {
+                    self.settle_writable(&device, length);
+                    return Ok(written);
+                }
+                Err(B_WOULD_BLOCK) => {
+                    self.show_room(&device);
+                    if self.mirror.is_nonblocking() {
+                        return Err(libc::EAGAIN);
+                    }
+                    self.mirror.wait_writable()?;
+                }
+                Err(B_INTERRUPTED) => return Err(libc::EINTR),
+                Err(status) => return Err(from_status(status)),
+            }
+        }
+    }
+
+    /// Shows whether there is more to read. What comes between the question and the answer is asked for again.
+    fn settle_readable(&self, device: &Device) {
+        if device.queued() > 0 {
+            self.mirror.confirm();
+            return;
+        }
+        self.mirror.set_readable(false);
+        if device.queued() > 0 {
+            self.mirror.set_readable(true);
+        }
+    }
+
+    /// Whether readiness to be read, as Linux just reported it, is real. A notification may come after the packet that
+    /// it was for has been read.
+    pub(crate) fn confirm_readable(&self) -> bool {
+        if !self.mirror.is_unconfirmed() || self.mirror.in_trouble() {
+            return true;
+        }
+        let Some(device) = self.device() else { return true };
+        self.settle_readable(&device);
+        device.queued() > 0
+    }
+
+    /// After a write: shows whether there is room for another. That is asked only when there might not be.
+    fn settle_writable(&self, device: &Device, length: usize) {
+        let bytes = i64::try_from(length).unwrap_or(LONGEST) + 18;
+        let packets = device.packets.fetch_sub(1, Ordering::Relaxed) - 1;
+        let bytes = device.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        if packets > 0 && bytes > LONGEST {
+            return;
+        }
+        if self.show_room(device) {
+            let (packets, bytes) = device.room().unwrap_or((0, 0));
+            device.packets.store(packets - ANSWERS, Ordering::Relaxed);
+            device.bytes.store(bytes - ANSWERS * 128, Ordering::Relaxed);
+        }
+    }
+
+    fn show_room(&self, device: &Device) -> bool {
+        if device.has_room() {
+            self.mirror.set_writable(true);
+            return true;
+        }
+        device.packets.store(0, Ordering::Relaxed);
+        self.mirror.set_writable(false);
+        let room = device.has_room();
+        if room {
+            self.mirror.set_writable(true);
+        }
+        room
+    }
+
+    /// What may change how much there is room for: an `ioctl`.
+    pub(crate) fn forget_room(&self) {
+        if let Some(device) = self.device() {
+            device.packets.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The last of the program's descriptors was closed.
+    pub(crate) fn close(&self) {
+        names::forget(self);
+        let device = self.device.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.mirror.end();
+        if let Some(device) = device {
+            device.end();
+        }
+    }
+
+    /// Closes the emulated descriptor only: the Haiku behind it ends, and another will take its place.
+    pub(crate) fn rest(&self) {
+        let device = self.device.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(device) = device {
+            *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(device.recipe.clone());
+            device.end();
+        }
+    }
+
+    /// Opens the emulated descriptor again.
+    pub(crate) fn resume(&self) {
+        let recipe = self.resting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(recipe) = recipe
+            && let Err(status) = self.attach(recipe)
+        {
+            eprintln!("haiku-preload: a device could not be opened again: {}", haiku_lab::strerror(status));
+        }
+    }
+}
+
+impl Device {
+    /// Bytes of the next packet; 0 if there is none.
+    fn queued(&self) -> i32 {
+        let mut bytes = 0_i32;
+        match syscalls::ioctl_ref(self.fd, FIONREAD, &mut bytes) {
+            Ok(_) => bytes,
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether the device would take another packet now.
+    fn has_room(&self) -> bool {
+        let mut entry = [PollFd { fd: self.fd, events: POLLOUT, revents: 0 }];
+        let _ = syscalls::poll(&mut entry, 0);
+        entry[0].revents & POLLOUT != 0
+    }
+
+    /// How many packets and bytes the queue to the stack has room for.
+    fn room(&self) -> Option<(i64, i64)> {
+        let preamble = |size: usize| Preamble { version: VERSION, size: size as u32 };
+        // SAFETY: the structure is made of integers only, for which zeros are a value.
+        let mut statistics: StatisticsRequest = unsafe { std::mem::zeroed() };
+        statistics.preamble = preamble(size_of::<StatisticsRequest>());
+        syscalls::ioctl_ref(self.fd, TUNGETSTATISTICS, &mut statistics).ok()?;
+        // SAFETY: as above.
+        let mut limits: LimitsRequest = unsafe { std::mem::zeroed() };
+        limits.preamble = preamble(size_of::<LimitsRequest>());
+        syscalls::ioctl_ref(self.fd, TUNGETLIMITS, &mut limits).ok()?;
+        let left = |limit: u32, used: u64| i64::from(limit) - i64::try_from(used).unwrap_or(i64::MAX);
+        Some((
+            left(limits.to_stack_packets, statistics.to_stack.queued),
+            left(limits.to_stack_bytes, statistics.to_stack.queued_bytes),
+        ))
+    }
+
+    fn end(&self) {
+        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(observer);
+        let _ = syscalls::close(self.fd);
+    }
+}
+
+/// `TUNSETIFF`, with no name: the unit is known already.
+fn set_interface(fd: Fd, flags: u16) -> Result<(), status_t> {
+    let mut request = LinuxRequest { name: [0; 16], flags, address: [0; 6], rest: [0; 16] };
+    syscalls::ioctl_ref(fd, TUNSETIFF, &mut request).map(drop)
+}
+
+/// The interface behind an emulated descriptor: `tun/0`.
+pub(crate) fn interface_of(fd: Fd) -> Option<String> {
+    let mut request = LinuxRequest { name: [0; 16], flags: 0, address: [0; 6], rest: [0; 16] };
+    syscalls::ioctl_ref(fd, TUNGETIFF, &mut request).ok()?;
+    Some(names::text(&request.name).to_owned())
+}

@@ -1,0 +1,66 @@
+//! What becomes of Haiku when the process forks, becomes a daemon, or ends.
+//!
+//! Haiku's threads do not survive a fork, and whatever they held stays held. A child that goes on to run another program
+//! never notices. A child that is to be a daemon gets a Haiku of its own: `daemon` ends the parent's in good order
+//! first, and boots another in the child, with the same devices open.
+
+use std::ffi::c_int;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use haiku_lab::vpn::control;
+
+use crate::signals::Blocked;
+use crate::{haiku, real};
+
+/// Whether this process is a child that has a copy of a Haiku without threads.
+static ORPHAN: AtomicBool = AtomicBool::new(false);
+
+/// Whether Haiku's threads stayed behind in another process.
+pub(crate) fn is_orphan() -> bool {
+    ORPHAN.load(Ordering::Relaxed)
+}
+
+extern "C" fn in_child() {
+    ORPHAN.store(true, Ordering::Relaxed);
+}
+
+extern "C" fn at_exit() {
+    if is_orphan() {
+        return;
+    }
+    let _blocked = Blocked::new();
+    let ledgers = haiku::end();
+    if let (Some(path), Some(ledgers)) = (std::env::var_os(control::LEDGERS), ledgers) {
+        let text = if ledgers.is_zero() { "zero\n".to_owned() } else { format!("{ledgers}\n") };
+        let _ = std::fs::write(path, text);
+    }
+}
+
+/// A Haiku runs in this process from now on.
+pub(crate) fn booted() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: a function that lives as long as the process.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // SAFETY: as above.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+/// `daemon`.
+pub(crate) fn daemon(stay: c_int, quiet: c_int) -> c_int {
+    let ran = !is_orphan() && haiku::running().is_some();
+    if ran {
+        let _blocked = Blocked::new();
+        haiku::end();
+    }
+    // SAFETY: libc's own; the parent does not return from it.
+    let result = unsafe { real::daemon()(stay, quiet) };
+    if ran {
+        // Nothing of Haiku's was running as the process forked, so the copy is as good as the original.
+        ORPHAN.store(false, Ordering::Relaxed);
+        haiku::resume();
+    }
+    result
+}

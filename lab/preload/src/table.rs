@@ -1,0 +1,105 @@
+//! Which descriptors of the process are devices, and which are this library's own.
+//!
+//! Every hook asks here first. For a descriptor that is neither the answer costs one load, takes no lock and may be had
+//! in a signal handler.
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::open::Open;
+use crate::real;
+
+/// The program's, or nobody's.
+const FOREIGN: u8 = 0;
+/// A device.
+const DEVICE: u8 = 1;
+/// This library's own: a program that closes everything it does not know must not close it.
+const HIDDEN: u8 = 2;
+
+/// Descriptors above are never ours.
+const SIZE: usize = 1 << 16;
+
+/// From where on this library keeps its own descriptors, if there is room: out of the way of `select`'s users.
+const HIDDEN_FROM: RawFd = 700;
+
+static KINDS: [AtomicU8; SIZE] = [const { AtomicU8::new(FOREIGN) }; SIZE];
+static DEVICES: RwLock<BTreeMap<RawFd, Arc<Open>>> = RwLock::new(BTreeMap::new());
+
+fn kind(fd: RawFd) -> Option<&'static AtomicU8> {
+    usize::try_from(fd).ok().and_then(|index| KINDS.get(index))
+}
+
+fn set_kind(fd: RawFd, new: u8) {
+    if let Some(kind) = kind(fd) {
+        kind.store(new, Ordering::SeqCst);
+    }
+}
+
+/// Whether a descriptor is this library's own.
+pub(crate) fn is_hidden(fd: RawFd) -> bool {
+    kind(fd).is_some_and(|kind| kind.load(Ordering::Relaxed) == HIDDEN)
+}
+
+/// The device behind a descriptor, if there is one.
+pub(crate) fn find(fd: RawFd) -> Option<Arc<Open>> {
+    if kind(fd)?.load(Ordering::Relaxed) != DEVICE {
+        return None;
+    }
+    DEVICES.read().unwrap_or_else(PoisonError::into_inner).get(&fd).cloned()
+}
+
+/// All devices with their descriptors.
+pub(crate) fn all() -> Vec<(RawFd, Arc<Open>)> {
+    let devices = DEVICES.read().unwrap_or_else(PoisonError::into_inner);
+    devices.iter().map(|(fd, open)| (*fd, Arc::clone(open))).collect()
+}
+
+/// A descriptor is now a device.
+pub(crate) fn insert(fd: RawFd, open: Arc<Open>) {
+    let before = DEVICES.write().unwrap_or_else(PoisonError::into_inner).insert(fd, open);
+    set_kind(fd, DEVICE);
+    drop_one(before);
+}
+
+/// A descriptor was closed.
+pub(crate) fn remove(fd: RawFd) {
+    if kind(fd).is_none_or(|kind| kind.load(Ordering::Relaxed) != DEVICE) {
+        return;
+    }
+    set_kind(fd, FOREIGN);
+    let before = DEVICES.write().unwrap_or_else(PoisonError::into_inner).remove(&fd);
+    drop_one(before);
+}
+
+/// A place in the table went; the device is closed with the last.
+fn drop_one(open: Option<Arc<Open>>) {
+    let Some(open) = open else { return };
+    let last = !all().iter().any(|(_, other)| Arc::ptr_eq(other, &open));
+    if last {
+        open.close();
+    }
+}
+
+/// A duplicate of a descriptor for this library itself; -1 if there is no room.
+pub(crate) fn hide(fd: RawFd) -> RawFd {
+    for from in [HIDDEN_FROM, 3] {
+        // SAFETY: an open descriptor of ours.
+        let hidden = unsafe { real::fcntl()(fd, libc::F_DUPFD_CLOEXEC, from) };
+        if hidden >= 0 {
+            set_kind(hidden, HIDDEN);
+            return hidden;
+        }
+    }
+    -1
+}
+
+/// Closes a descriptor of this library's.
+pub(crate) fn unhide(fd: RawFd) {
+    if fd >= 0 {
+        set_kind(fd, FOREIGN);
+        // SAFETY: it is ours, and nobody else uses it.
+        unsafe { real::close()(fd) };
+    }
+}

@@ -1,0 +1,81 @@
+//! `haiku-lab exec`: any program, with an emulated Haiku in its process.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::Error;
+
+/// The environment variable that names the library, for whoever keeps it elsewhere.
+pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
+
+const FILE: &str = "libhaiku_preload.so";
+
+/// The library to preload: the one that is named, or that lies beside this program. Under cargo it is built first, for
+/// nothing else does that.
+///
+/// # Errors
+/// It is nowhere, or could not be built.
+pub fn library() -> Result<PathBuf, Error> {
+    if let Some(path) = std::env::var_os(LIBRARY) {
+        return Ok(PathBuf::from(path));
+    }
+    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+    // A test's file lies one folder deeper.
+    let folder =
+        this.parent().map(|folder| if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder });
+    let Some(folder) = folder else { return Err(missing(Path::new(FILE))) };
+    let path = folder.join(FILE);
+    if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
+        build(&cargo, &manifest, folder)?;
+    }
+    if path.exists() { Ok(path) } else { Err(missing(&path)) }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::Failed(format!(
+        "the library {} is not there; build it with `cargo build --release -p haiku-preload`, or name it in {LIBRARY}",
+        path.display()
+    ))
+}
+
+/// Has cargo build the library in the same profile as this program.
+fn build(cargo: &OsStr, manifest: &OsStr, folder: &Path) -> Result<(), Error> {
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "haiku-preload", "--profile", profile]).current_dir(manifest);
+    if let Some(target) = folder.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    let status = command.status().map_err(|error| Error::io("running cargo to build the library", error))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!("cargo could not build the library ({status})")))
+}
+
+/// Adds the library to a command's environment, in front of what is preloaded already.
+pub fn preload(command: &mut Command, library: &Path) {
+    let mut value = library.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+        value.push(":");
+        value.push(others);
+    }
+    command.env("LD_PRELOAD", value);
+}
+
+/// Becomes the program. Returns only if that failed.
+///
+/// # Errors
+/// The library is missing, or the program.
+pub fn run(program: &OsStr, arguments: &[OsString]) -> Result<std::convert::Infallible, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    preload(&mut command, &library()?);
+    let error = command.exec();
+    Err(Error::io(format!("running {}", program.display()), error))
+}

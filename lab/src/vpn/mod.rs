@@ -1,0 +1,4 @@
+//! `haiku-lab vpn`: VPN programs that nobody here wrote, over the driver's devices.
+
+pub mod control;
+mod transfer;
