@@ -2,6 +2,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use tuntap_tap::Tap;
+use tuntap_tun::Tun;
+
+use crate::units::Kind;
 use crate::{debugger, log, settings};
 
 static RUNNING: AtomicU32 = AtomicU32::new(0);
@@ -22,5 +26,8 @@ pub(crate) fn stop(role: &'static str) {
     ::log::debug!(target: role, "stopped");
     if RUNNING.fetch_sub(1, Ordering::Relaxed) == 1 {
         debugger::stop();
+        // An image that stays mapped starts afresh all the same.
+        Tun::units().forget_nodes();
+        Tap::units().forget_nodes();
     }
 }

@@ -109,6 +109,11 @@ impl<M: Kind> Units<M> {
         })
     }
 
+    /// Forgets which units were used and are not any longer, and with them their nodes.
+    pub(crate) fn forget_nodes(&self) {
+        self.slots.with(|slots| slots.iter_mut().for_each(|slot| slot.used = slot.unit.is_some()));
+    }
+
     /// A unit, for a debugger, which cannot wait for a lock.
     pub(crate) fn glance(&self, number: usize) -> Option<Shared<Unit<M>>> {
         self.slots.try_with(|slots| slots.get(number)?.unit.clone())?
