@@ -363,7 +363,7 @@ fn a_select_for_reading_misses_no_packet() {
     explore(|| {
         let stage = Stage::new();
         stage.descriptor.set_blocking(Blocking::DontWait);
-        let (one, two) = (stage.thread(|d, f| select_and_read(d, f)), stage.thread(|d, f| select_and_read(d, f)));
+        let (one, two) = (stage.thread(select_and_read), stage.thread(select_and_read));
         stage.send(1).unwrap();
         stage.send(2).unwrap();
         let mut got = [join(one), join(two)];

@@ -22,13 +22,9 @@ mod sync {
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, atomic::Ordering};
-use std::time::Duration;
 
-use fake::{Rig, Task, World};
+use fake::{LOST, Rig, Task, World};
 use tuntap_driver::{Error, Mode};
-
-/// After this long a thread that has not come back is taken for lost, so that a lost wake fails and does not hang.
-const LOST: Duration = Duration::from_secs(60);
 
 /// A call that another thread is in.
 struct Call<R> {

@@ -6,11 +6,15 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use tuntap_driver::Error;
 
 use crate::fake::wait::Semaphore;
 use crate::sync::thread::{self, JoinHandle};
+
+/// After this long a thread that has not come is taken for lost, so that a lost wake fails and does not hang.
+pub(crate) const LOST: Duration = Duration::from_secs(60);
 
 /// A kernel's memory and its threads.
 #[derive(Debug, Default)]
@@ -116,9 +120,9 @@ impl World {
     }
 
     /// Returns once `count` threads sleep at wait points. Only for a scheduler that needs no telling: real threads.
+    #[track_caller]
     pub(crate) fn until_asleep(&self, count: usize) {
-        let waiting = self.waiting.lock().unwrap();
-        drop(self.changed.wait_while(waiting, |waiting| waiting.asleep != count).unwrap());
+        self.until(|waiting| waiting.asleep == count);
     }
 
     /// From now on threads that are about to sleep at a wait point do not get there. Real threads only, again.
@@ -127,9 +131,17 @@ impl World {
     }
 
     /// Returns once `count` threads are held so.
+    #[track_caller]
     pub(crate) fn until_held(&self, count: usize) {
+        self.until(|waiting| waiting.held == count);
+    }
+
+    #[track_caller]
+    fn until(&self, so: impl Fn(&Waiting) -> bool) {
         let waiting = self.waiting.lock().unwrap();
-        drop(self.changed.wait_while(waiting, |waiting| waiting.held != count).unwrap());
+        let (waiting, end) = self.changed.wait_timeout_while(waiting, LOST, |waiting| !so(waiting)).unwrap();
+        drop(waiting);
+        assert!(!end.timed_out(), "a thread does not come to where it should wait");
     }
 
     /// Lets them go on.

@@ -60,14 +60,13 @@ pub(crate) fn records(packets: &[Vec<u8>]) -> Vec<u8> {
 /// Waits, by a select, until the event has come or the descriptor is in trouble.
 pub(crate) fn select(device: &Shared<ToyTun>, event: Event) -> Result<(), Error> {
     let entry = Entry::new();
-    let selected = device.select(&entry, event).and_then(|()| {
-        let selected = device.select(&entry, Event::Error).map(|()| {
-            entry.wait();
-            device.deselect(&entry, Event::Error);
-        });
-        device.deselect(&entry, event);
-        selected
-    });
+    device.select(&entry, event)?;
+    let selected = device.select(&entry, Event::Error);
+    if selected.is_ok() {
+        entry.wait();
+        device.deselect(&entry, Event::Error);
+    }
+    device.deselect(&entry, event);
     selected
 }
 
