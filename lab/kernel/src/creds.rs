@@ -24,3 +24,22 @@ pub(crate) extern "C" fn haiku_geteuid() -> u32 {
 pub(crate) extern "C" fn haiku_getegid() -> u32 {
     EGID.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kernel, Options};
+
+    #[test]
+    fn a_team_is_root_until_it_is_somebody_else() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert_eq!((haiku_geteuid(), haiku_getegid()), (0, 0));
+        set_euid(1000);
+        set_egid(100);
+        assert_eq!((haiku_geteuid(), haiku_getegid()), (1000, 100));
+        drop(kernel);
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        assert_eq!((haiku_geteuid(), haiku_getegid()), (0, 0));
+        drop(kernel);
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-use haiku_sys::{B_INTERRUPTED, B_OK, B_WOULD_BLOCK, bigtime_t, status_t, thread_id};
+use haiku_sys::{B_ERROR, B_INTERRUPTED, B_OK, B_WOULD_BLOCK, bigtime_t, status_t, thread_id};
 
 use crate::locks::Guarded;
 use crate::wait::{Claim, Interruption, Parker};
@@ -158,15 +158,24 @@ pub fn spawn(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send 
     let body = move || {
         register(&mut THREADS.guarded(), id);
         wait::tell_watchers();
-        let status = entry();
+        let mut ending = Ending(id, B_ERROR);
+        ending.1 = entry();
         mutex::check_none_held("a kernel thread ended");
-        exit(id, status);
     };
     let handle = std::thread::Builder::new().name(name.to_owned()).spawn(body).expect("Linux has no more threads");
     if let Some(exit) = THREADS.guarded().exits().get_mut(&id) {
         exit.handle = Some(handle);
     }
     id
+}
+
+/// Tells of a thread's end, even if it panics.
+struct Ending(thread_id, status_t);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        exit(self.0, self.1);
+    }
 }
 
 fn exit(id: thread_id, status: status_t) {
@@ -187,6 +196,9 @@ fn exit(id: thread_id, status: status_t) {
 
 /// `wait_for_thread`: what the thread returned. A second wait for the same thread, or one for a thread that
 /// [`spawn`] did not start, is `B_BAD_THREAD_ID`.
+///
+/// # Panics
+/// With the thread's own panic, if it panicked.
 pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
     interrupts::check("wait_for_thread()");
     let this = this();
@@ -222,8 +234,8 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
         result
     };
     // The thread has said its last; this waits for the end of its local variables, no longer.
-    if let Some(handle) = handle {
-        let _ = handle.join();
+    if let Some(Err(panicked)) = handle.map(JoinHandle::join) {
+        std::panic::resume_unwind(panicked);
     }
     Ok(status)
 }
@@ -287,7 +299,7 @@ pub fn system_time() -> bigtime_t {
 mod tests {
     use super::*;
     use crate::{Kernel, Options};
-    use haiku_sys::{B_ERROR, B_NORMAL_PRIORITY};
+    use haiku_sys::B_NORMAL_PRIORITY;
 
     #[test]
     fn a_thread_returns_its_status_once() {
@@ -296,6 +308,14 @@ mod tests {
         assert_eq!(wait_for(id), Ok(B_ERROR));
         assert_eq!(wait_for(id), Err(B_BAD_THREAD_ID));
         assert!(kernel.shutdown().is_zero());
+    }
+
+    #[test]
+    #[should_panic(expected = "in the thread")]
+    fn a_threads_panic_is_its_waiters() {
+        let _kernel = Kernel::boot(Options::default()).unwrap();
+        let id = spawn("worker", 10, || panic!("in the thread"));
+        let _ = wait_for(id);
     }
 
     #[test]

@@ -56,6 +56,10 @@ static FREED_PACKETS: Mutex<VecDeque<Freed>> = Mutex::new(VecDeque::new());
 /// What is done with references to interface addresses, which belong to the stack.
 pub(super) static REFERENCES: Mutex<Option<super::InterfaceAddressReferences>> = Mutex::new(None);
 
+fn references() -> Option<super::InterfaceAddressReferences> {
+    *REFERENCES.guarded()
+}
+
 fn fill(packet: *mut Packet, pattern: u8) {
     // SAFETY: the packet is the caller's, and the first part of it may hold any bytes.
     unsafe { packet.cast::<u8>().write_bytes(pattern, size_of::<Public>()) };
@@ -162,7 +166,7 @@ impl Packet {
         self.allocation = None;
         let address = self.public.buffer.interface_address;
         if !address.is_null()
-            && let Some(references) = *REFERENCES.guarded()
+            && let Some(references) = references()
         {
             (references.release)(address);
         }
@@ -421,7 +425,7 @@ impl Packet {
         to.r#type = from.r#type;
         to.protocol = from.protocol;
         if !to.interface_address.is_null()
-            && let Some(references) = *REFERENCES.guarded()
+            && let Some(references) = references()
         {
             (references.acquire)(to.interface_address);
         }
