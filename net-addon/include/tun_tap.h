@@ -140,7 +140,10 @@ struct tun_batch {
     uint32_t bytes;          /* out: of their records */
 };
 
-/* Haiku gives a peer no route; this does. The interface must have an address of the same family. */
+/*
+ * Haiku gives a peer no route; this does. The interface must be up and have an address of the same family; when it goes
+ * down, its routes go with it.
+ */
 struct tun_peer {
     uint32_t version;
     uint32_t size;

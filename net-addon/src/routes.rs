@@ -5,7 +5,7 @@
 //! one to itself, and one to the group that its neighbour solicitations go to (RFC 4291, section 2.7.1), for Haiku routes
 //! those like any packet.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 use core::ptr::null_mut;
 
 use haiku_sys as sys;
@@ -58,12 +58,18 @@ fn place(data: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// Adds what routes a peer needs through the interface of this index. One that exists already is left alone.
+/// An interface's name, as the stack has it.
+pub(crate) type Name = [c_char; 32];
+
+/// Adds what routes a peer needs through the interface of this name. One that exists already is left alone.
+///
+/// The interface must be up: the stack drops an interface's routes when it goes down, and only then. One that was added
+/// before it came up would keep it alive for ever after `ifconfig --delete`.
 ///
 /// # Errors
 ///
-/// `EADDRNOTAVAIL` if the interface has no address of the peer's family; whatever the stack says.
-pub(crate) fn add(index: u32, peer: Peer) -> Result<(), status_t> {
+/// `ENETDOWN`; `EADDRNOTAVAIL` if the interface has no address of the peer's family; whatever the stack says.
+pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
     let stack = Module::<sys::net_stack_module_info>::take(sys::NET_STACK_MODULE_NAME)?;
     let datalink = Module::<net_datalink_module_info>::take(sys::NET_DATALINK_MODULE_NAME)?;
     let get_domain = stack.table().get_domain.ok_or(sys::B_NOT_SUPPORTED)?;
@@ -72,10 +78,20 @@ pub(crate) fn add(index: u32, peer: Peer) -> Result<(), status_t> {
     if domain.is_null() {
         return Err(sys::EAFNOSUPPORT);
     }
-    let interface = Interface::find(datalink.table(), domain, index)?;
+    let interface = Interface::find(datalink.table(), domain, name)?;
+    interface.check_up()?;
     let address = interface.address(domain)?;
-    address.add_route(domain, peer)?;
-    peer.solicited_node().map_or(Ok(()), |group| address.add_route(domain, group))
+    for route in [Some(peer), peer.solicited_node()].into_iter().flatten() {
+        address.add_route(domain, route)?;
+    }
+    // If it is still up, and not going down, it will drop the routes itself when it does.
+    let still_up = Interface::find(datalink.table(), domain, name).and_then(|now| now.check_up());
+    if still_up.is_err() {
+        for route in [Some(peer), peer.solicited_node()].into_iter().flatten() {
+            address.remove_route(domain, route);
+        }
+    }
+    still_up
 }
 
 /// A reference to a module.
@@ -114,21 +130,45 @@ struct Interface<'m> {
 }
 
 impl<'m> Interface<'m> {
-    fn find(datalink: &'m net_datalink_module_info, domain: *mut net_domain, index: u32) -> Result<Self, status_t> {
+    /// The interface of a name. The stack finds one by its index only, and counts those apart from devices: so the
+    /// index is asked for first.
+    fn find(datalink: &'m net_datalink_module_info, domain: *mut net_domain, name: &Name) -> Result<Self, status_t> {
+        let control = datalink.control.ok_or(sys::B_NOT_SUPPORTED)?;
         let get = datalink.get_interface.ok_or(sys::B_NOT_SUPPORTED)?;
-        // SAFETY: the domain is the stack's, and is never freed while the stack is loaded.
+        // SAFETY: all zeros is a request about nothing.
+        let mut request: sys::ifreq = unsafe { core::mem::zeroed() };
+        request.ifr_name = *name;
+        let mut length = size_of::<sys::ifreq>();
+        // SAFETY: the domain is the stack's, and is never freed while the stack is loaded; the request is ours.
+        let status = unsafe { control(domain, sys::SIOCGIFINDEX as i32, (&raw mut request).cast(), &raw mut length) };
+        if status != sys::B_OK {
+            return Err(sys::ENXIO);
+        }
+        // SAFETY: the stack has filled in the index; any bytes would be one.
+        let index = unsafe { request.u.ifr_index };
+        // 0 would be any interface.
+        let index = u32::try_from(index).ok().filter(|&index| index > 0).ok_or(sys::ENXIO)?;
+        // SAFETY: as above.
         let interface = unsafe { get(domain, index) };
         if interface.is_null() { Err(sys::ENXIO) } else { Ok(Self { datalink, interface }) }
     }
 
-    /// The first address of the interface in a domain.
+    fn check_up(&self) -> Result<(), status_t> {
+        // SAFETY: we have a reference to the interface.
+        let flags = unsafe { &raw const (*self.interface).flags };
+        // SAFETY: as above; the stack itself reads and writes the word unlocked, whole.
+        if unsafe { flags.read_volatile() } & sys::IFF_UP == 0 { Err(sys::ENETDOWN) } else { Ok(()) }
+    }
+
+    /// The first address of the interface in a domain; a place for one without an address in it does not count.
     fn address(&self, domain: *mut net_domain) -> Result<Address<'_>, status_t> {
         let next = self.datalink.get_next_interface_address.ok_or(sys::B_NOT_SUPPORTED)?;
         let mut address = null_mut();
         // SAFETY: we have a reference to the interface; the walk takes over the one to each address before.
         while unsafe { next(self.interface, &raw mut address) } {
             // SAFETY: we have a reference to the address.
-            if unsafe { (*address).domain } == domain {
+            let found = unsafe { &*address };
+            if found.domain == domain && !found.local.is_null() {
                 return Ok(Address { datalink: self.datalink, address });
             }
         }
@@ -155,18 +195,32 @@ impl Address<'_> {
     fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<(), status_t> {
         let add = self.datalink.add_route.ok_or(sys::B_NOT_SUPPORTED)?;
         let mut destination = to.socket_address();
-        let route = net_route {
-            destination: &raw mut destination,
+        let route = self.route(&raw mut destination);
+        // SAFETY: the stack copies the route and takes a reference of its own to the address.
+        match unsafe { add(domain, &raw const route) } {
+            sys::B_OK | sys::B_FILE_EXISTS => Ok(()),
+            status => Err(status),
+        }
+    }
+
+    /// Takes a route out again. That it may be gone already is no error.
+    fn remove_route(&self, domain: *mut net_domain, to: Peer) {
+        let mut destination = to.socket_address();
+        let route = self.route(&raw mut destination);
+        if let Some(remove) = self.datalink.remove_route {
+            // SAFETY: the stack only compares the route with those it has.
+            unsafe { remove(domain, &raw const route) };
+        }
+    }
+
+    fn route(&self, destination: *mut sockaddr) -> net_route {
+        net_route {
+            destination,
             mask: null_mut(),
             gateway: null_mut(),
             flags: sys::RTF_HOST | sys::RTF_STATIC,
             mtu: 0,
             interface_address: self.address,
-        };
-        // SAFETY: the stack copies the route and takes a reference of its own to the address.
-        match unsafe { add(domain, &raw const route) } {
-            sys::B_OK | sys::B_FILE_EXISTS => Ok(()),
-            status => Err(status),
         }
     }
 }

@@ -7,7 +7,7 @@ use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
 
 use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
 use crate::owner::Owner;
-use crate::settings;
+use crate::{routes, settings};
 
 /// `tun/0`, say. Lives while somebody has it open or an interface is attached to it.
 pub(crate) struct Unit<M: Mode> {
@@ -95,10 +95,10 @@ impl<M: Mode> Unit<M> {
         });
     }
 
-    /// The number by which the stack knows the interface, if there is one.
-    pub(crate) fn interface_index(&self) -> Option<u32> {
+    /// The name by which the stack knows the interface, if there is one.
+    pub(crate) fn interface_name(&self) -> Option<routes::Name> {
         // SAFETY: null, or an interface that is alive while it is noted here.
-        self.interface.with(|interface| unsafe { interface.device.as_ref() }.map(|device| device.index))
+        self.interface.with(|interface| unsafe { interface.device.as_ref() }.map(|device| device.name))
     }
 
     /// Sets the MTU, in bytes of IP, and shows it to the interface.

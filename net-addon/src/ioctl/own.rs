@@ -75,7 +75,7 @@ pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlle
         6 => Peer::V6(request.address),
         _ => return Err(sys::EINVAL),
     };
-    routes::add(open.lease.interface_index().ok_or(sys::ENXIO)?, peer)
+    routes::add(&open.lease.interface_name().ok_or(sys::ENXIO)?, peer)
 }
 
 /// `TUNREADBATCH`: as many packets as there are and fit.

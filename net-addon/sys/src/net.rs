@@ -371,8 +371,10 @@ pub struct net_stack_module_info {
 pub struct net_datalink_module_info {
     /// Name, flags and `std_ops`.
     pub info: module_info,
-    /// `control`; not called from here.
-    pub control: Unused,
+    /// One of the controls of a socket that are about interfaces; `value` may be the kernel's memory.
+    pub control: Option<
+        unsafe extern "C" fn(domain: *mut net_domain, op: i32, value: *mut c_void, length: *mut usize) -> status_t,
+    >,
     /// `send_routed_data`; not called from here.
     pub send_routed_data: Unused,
     /// `send_data`; not called from here.
@@ -381,7 +383,8 @@ pub struct net_datalink_module_info {
     pub is_local_address: Unused,
     /// `is_local_link_address`; not called from here.
     pub is_local_link_address: Unused,
-    /// The interface of a device index, with a reference; null without one.
+    /// The interface of an index (not its device's, which is counted apart), with a reference; null without one. 0 is
+    /// the first.
     pub get_interface: Option<unsafe extern "C" fn(domain: *mut net_domain, index: u32) -> *mut net_interface>,
     /// `get_interface_with_address`; not called from here.
     pub get_interface_with_address: Unused,
