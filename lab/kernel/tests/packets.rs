@@ -248,6 +248,53 @@ fn a_fault_across_pieces_goes_unreported_as_on_haiku() {
     assert!(kernel.shutdown().is_zero());
 }
 
+/// `append_size` and `prepend_size`, as C types them.
+type MakeRoom = unsafe extern "C" fn(Buffer, usize, *mut *mut core::ffi::c_void) -> status_t;
+
+fn make_room(function: Unused, buffer: Buffer, size: usize) -> (status_t, bool) {
+    // SAFETY: the entry has this type in C.
+    let function = unsafe { core::mem::transmute::<Unused, MakeRoom>(function) };
+    let mut place = core::ptr::without_provenance_mut(1);
+    // SAFETY: a packet of the test's, and a place for the address.
+    let status = unsafe { function(buffer, size, &mut place) };
+    (status, !place.is_null())
+}
+
+#[test]
+fn room_first_and_then_write_reports_every_fault() {
+    let kernel = boot();
+    let buffer = create(256);
+    assert_eq!(make_room(module().append_size, buffer, 100), (B_OK, true));
+    assert_eq!(make_room(module().append_size, buffer, 4000), (B_OK, false));
+    assert_eq!(make_room(module().prepend_size, buffer, 14), (B_OK, true));
+    assert_eq!((size(buffer), content(buffer)), (4114, vec![FRESH; 4114]));
+    // SAFETY: a packet of the test's; there is nothing at the address.
+    assert_eq!(unsafe { module().write.unwrap()(buffer, 0, USER_BASE as *const _, 4114) }, B_BAD_ADDRESS);
+    assert_eq!(write(buffer, 0, &pattern(4114)), B_OK);
+    assert_eq!(content(buffer), pattern(4114));
+    free(buffer);
+    assert!(kernel.shutdown().is_zero());
+}
+
+#[test]
+fn what_is_in_one_piece_can_be_accessed_directly() {
+    type DirectAccess = unsafe extern "C" fn(Buffer, u32, usize, *mut *mut u8) -> status_t;
+    let kernel = boot();
+    let buffer = create(256);
+    append(buffer, &pattern(2000));
+    // SAFETY: the entry has this type in C.
+    let function = unsafe { core::mem::transmute::<Unused, DirectAccess>(module().direct_access) };
+    let mut place = core::ptr::null_mut();
+    // SAFETY: a packet of the test's, and a place for the address.
+    let mut access = |offset, size| unsafe { function(buffer, offset, size, &mut place) };
+    assert_eq!((access(0, 1753), access(1752, 249), access(2000, 0)), (B_ERROR, B_BAD_VALUE, B_BAD_VALUE));
+    assert_eq!(access(1000, 752), B_OK);
+    // SAFETY: the packet's bytes, while it is alive.
+    assert_eq!(unsafe { core::slice::from_raw_parts(place, 752) }, &pattern(2000)[1000..1752]);
+    free(buffer);
+    assert!(kernel.shutdown().is_zero());
+}
+
 #[test]
 fn a_program_may_be_read_from_and_written_to() {
     let kernel = boot();

@@ -146,6 +146,56 @@ unsafe extern "C" fn prepend(buffer: *mut net_buffer, data: *const c_void, bytes
     status(unsafe { packet.prepend(data as usize, bytes) })
 }
 
+/// # Safety
+/// `place` must be null or fit to be written.
+unsafe fn answer(result: Result<Option<*mut u8>, status_t>, place: *mut *mut c_void) -> status_t {
+    match result {
+        Ok(room) => {
+            if !place.is_null() {
+                // SAFETY: fit to be written, by this function's contract.
+                unsafe { place.write(room.unwrap_or_default().cast()) };
+            }
+            B_OK
+        }
+        Err(error) => error,
+    }
+}
+
+unsafe extern "C" fn prepend_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
+    interrupts::check("net_buffer prepend_size()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "prepend_size") };
+    if fault::hit(Fault::NetBufferPrepend) {
+        return B_NO_MEMORY;
+    }
+    // SAFETY: the caller's place.
+    unsafe { answer(packet.prepend_room(size), place) }
+}
+
+unsafe extern "C" fn append_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
+    interrupts::check("net_buffer append_size()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "append_size") };
+    if fault::hit(Fault::NetBufferAppend) {
+        return B_NO_MEMORY;
+    }
+    // SAFETY: the caller's place.
+    unsafe { answer(packet.append_room(size), place) }
+}
+
+unsafe extern "C" fn direct_access(
+    buffer: *mut net_buffer,
+    offset: u32,
+    size: usize,
+    place: *mut *mut c_void,
+) -> status_t {
+    interrupts::check("net_buffer direct_access()");
+    // SAFETY: the caller's packet.
+    let packet = unsafe { packet(buffer, "direct_access") };
+    // SAFETY: the caller's place.
+    unsafe { answer(packet.piece(offset as usize, size).map(Some), place) }
+}
+
 unsafe extern "C" fn append(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer append()");
     // SAFETY: the caller's packet.
@@ -197,6 +247,19 @@ unsafe extern "C" fn write(buffer: *mut net_buffer, offset: usize, data: *const 
 
 const UNUSED: Unused = Some(unused);
 
+/// `prepend_size` and `append_size`.
+type MakeRoom = unsafe extern "C" fn(*mut net_buffer, usize, *mut *mut c_void) -> status_t;
+/// `direct_access`.
+type DirectAccess = unsafe extern "C" fn(*mut net_buffer, u32, usize, *mut *mut c_void) -> status_t;
+
+/// An entry as C types it, in a table that may not: function pointers are all alike in memory.
+const fn entry<F: Copy, T: Copy>(function: F) -> Option<T> {
+    assert!(size_of::<F>() == size_of::<Option<T>>());
+    // SAFETY: both are function pointers, or the option of one, which has no other size; whoever calls the entry
+    // calls it as C's header types it.
+    unsafe { core::mem::transmute_copy(&function) }
+}
+
 const TABLE: net_buffer_module_info = net_buffer_module_info {
     info: module_info {
         name: NET_BUFFER_MODULE_NAME.as_ptr(),
@@ -214,9 +277,9 @@ const TABLE: net_buffer_module_info = net_buffer_module_info {
     clone: Some(clone),
     split: UNUSED,
     merge: UNUSED,
-    prepend_size: UNUSED,
+    prepend_size: entry(prepend_size as MakeRoom),
     prepend: Some(prepend),
-    append_size: UNUSED,
+    append_size: entry(append_size as MakeRoom),
     append: Some(append),
     insert: None,
     remove: None,
@@ -232,7 +295,7 @@ const TABLE: net_buffer_module_info = net_buffer_module_info {
     stored_header_length: UNUSED,
     restore_header: UNUSED,
     append_restored_header: UNUSED,
-    direct_access: UNUSED,
+    direct_access: entry(direct_access as DirectAccess),
     read: Some(read),
     write: Some(write),
     checksum: UNUSED,

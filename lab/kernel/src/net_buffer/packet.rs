@@ -4,7 +4,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use haiku_sys::{B_BAD_ADDRESS, B_BAD_VALUE, B_NO_MEMORY, B_OK, net_buffer, sockaddr, sockaddr_storage, status_t};
+use haiku_sys::{
+    B_BAD_ADDRESS, B_BAD_VALUE, B_ERROR, B_NO_MEMORY, B_OK, net_buffer, sockaddr, sockaddr_storage, status_t,
+};
 
 use super::block::{BlockRef, NODE_OVERHEAD, capacity};
 use super::node::Node;
@@ -241,8 +243,11 @@ impl Packet {
         })
     }
 
-    /// Makes room in front; the room's address if it is in one piece.
-    fn prepend_room(&mut self, size: usize) -> Option<*mut u8> {
+    /// `prepend_size`: makes room in front; the room's address if it is in one piece.
+    pub(super) fn prepend_room(&mut self, size: usize) -> Result<Option<*mut u8>, status_t> {
+        if size.saturating_add(self.size()) > LIMIT {
+            return Err(B_NO_MEMORY);
+        }
         let Some(first) = self.nodes.front_mut() else { emptied("prepend") };
         if first.header_space() >= size {
             if size > 0 {
@@ -250,7 +255,7 @@ impl Packet {
             }
             let room = first.block.address(first.start);
             self.add_size(size);
-            return Some(room);
+            return Ok(Some(room));
         }
         let mut left = size;
         while left > 0 {
@@ -265,7 +270,7 @@ impl Packet {
             }
         }
         self.add_size(size);
-        None
+        Ok(None)
     }
 
     /// `prepend`. As on Haiku, a fault is only reported where the room is in one piece, and the packet keeps the
@@ -274,10 +279,7 @@ impl Packet {
     /// # Safety
     /// `from` must be fit to be read by `user_memcpy`.
     pub(super) unsafe fn prepend(&mut self, from: usize, size: usize) -> Result<(), status_t> {
-        if size.saturating_add(self.size()) > LIMIT {
-            return Err(B_NO_MEMORY);
-        }
-        match self.prepend_room(size) {
+        match self.prepend_room(size)? {
             // SAFETY: the room is inside a block, and `from` is the caller's.
             Some(room) => unsafe { copy(room as usize, from, size, from) },
             None => {
@@ -288,15 +290,18 @@ impl Packet {
         }
     }
 
-    /// Makes room at the end; the room's address if it is in one piece.
-    fn append_room(&mut self, size: usize) -> Option<*mut u8> {
+    /// `append_size`: makes room at the end; the room's address if it is in one piece.
+    pub(super) fn append_room(&mut self, size: usize) -> Result<Option<*mut u8>, status_t> {
+        if size.saturating_add(self.size()) > LIMIT {
+            return Err(B_NO_MEMORY);
+        }
         let Some(last) = self.nodes.back_mut() else { emptied("append") };
         let space = last.tail_space();
         if space >= size {
             let room = last.block.address(last.start + last.used);
             last.grow_back(size);
             self.add_size(size);
-            return Some(room);
+            return Ok(Some(room));
         }
         last.grow_back(space);
         let mut left = size - space;
@@ -308,7 +313,19 @@ impl Packet {
             self.nodes.push_back(node);
         }
         self.add_size(size);
-        None
+        Ok(None)
+    }
+
+    /// `direct_access`: the address of a range that is in one piece.
+    pub(super) fn piece(&self, offset: usize, size: usize) -> Result<*mut u8, status_t> {
+        if offset.wrapping_add(size) > self.size() {
+            return Err(B_BAD_VALUE);
+        }
+        let (index, skip) = self.find(offset).ok_or(B_BAD_VALUE)?;
+        match self.nodes.get(index) {
+            Some(node) if size <= node.used - skip => Ok(node.block.address(node.start + skip)),
+            _ => Err(B_ERROR),
+        }
     }
 
     /// `append`. As on Haiku, a fault is only reported where the room is in one piece, and the packet keeps the
@@ -317,11 +334,8 @@ impl Packet {
     /// # Safety
     /// `from` must be fit to be read by `user_memcpy`.
     pub(super) unsafe fn append(&mut self, from: usize, size: usize) -> Result<(), status_t> {
-        if size.saturating_add(self.size()) > LIMIT {
-            return Err(B_NO_MEMORY);
-        }
         let used = self.size();
-        match self.append_room(size) {
+        match self.append_room(size)? {
             // SAFETY: the room is inside a block, and `from` is the caller's.
             Some(room) => unsafe { copy(room as usize, from, size, from) },
             None => {
