@@ -1,6 +1,9 @@
 //! `cargo xtask addon`: from the workspace to the file that Haiku loads.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
@@ -63,8 +66,8 @@ fn compile(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_ADDON_DEBUG", "line-tables-only")
-        // Flags are kept apart by the unit separator, so that paths may contain blanks.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(project, toolchain)?.join("\x1f"));
+        .env("RUSTFLAGS", FLAGS);
+    wrap_compiler(&mut command, project, toolchain)?;
     process::run(&mut command).context("The add-on could not be compiled")?;
     let archive = target.join(TARGET).join("addon/libtuntap_net_addon.a");
     if !archive.is_file() {
@@ -75,20 +78,33 @@ fn compile(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
 
 /// The compiler's flags. The target itself brings soft floating point, position independence and no red zone; that
 /// these hold is checked in the result, by the audit.
-fn flags(project: &Project, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let mut flags = vec!["-Cforce-frame-pointers=yes".to_owned(), "-Cno-redzone=yes".to_owned()];
-    // The same bytes wherever the sources lie.
-    let home = cargo_home()?;
+const FLAGS: &str = "-Cforce-frame-pointers=yes -Cno-redzone=yes";
+
+/// Stands between Cargo and the compiler, and takes the places of the sources out of what is compiled.
+///
+/// As flags of Cargo's the same would change the names of all symbols, because Cargo mixes its flags into them; so two
+/// clones in two places would not give the same bytes.
+const COMPILER_WRAPPER: &str = r#"#!/bin/sh
+exec "$@" "--remap-path-prefix=$TUN_TAP_CARGO=/cargo" "--remap-path-prefix=$TUN_TAP_ROOT=/tun_tap" \
+	"--remap-path-prefix=$TUN_TAP_RUST=/rust" "--remap-path-prefix=$TUN_TAP_RUST_LINK=/rust"
+"#;
+
+/// Sets up the wrapper of the compiler.
+fn wrap_compiler(command: &mut Command, project: &Project, toolchain: &Toolchain) -> Result<()> {
+    let wrapper = project.haiku().join("rustc-wrapper.sh");
+    process::write(&wrapper, COMPILER_WRAPPER)?;
+    fs::set_permissions(&wrapper, Permissions::from_mode(0o755))
+        .with_context(|| format!("{} could not be made a program", wrapper.display()))?;
     let sources = toolchain.sysroot.join("lib/rustlib/src/rust");
-    let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    remap(&home, "/cargo");
-    remap(project.root(), "/tun_tap");
-    remap(&sources, "/rust");
     // Debian's sources are reached by a link; the compiler may see either name.
-    if let Ok(resolved) = sources.canonicalize() {
-        remap(&resolved, "/rust");
-    }
-    Ok(flags)
+    let resolved = sources.canonicalize().unwrap_or_else(|_| sources.clone());
+    command
+        .env("RUSTC_WRAPPER", &wrapper)
+        .env("TUN_TAP_CARGO", cargo_home()?)
+        .env("TUN_TAP_ROOT", project.root())
+        .env("TUN_TAP_RUST", resolved)
+        .env("TUN_TAP_RUST_LINK", sources);
+    Ok(())
 }
 
 /// Where Cargo keeps the sources of dependencies.

@@ -13,13 +13,14 @@ pub struct Project {
 }
 
 impl Project {
-    /// The workspace that this tool was built from.
+    /// The workspace that this tool belongs to.
     ///
     /// # Errors
     /// When it is no longer where it was.
     pub fn find() -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = here.parent().context("The xtask crate is not inside a workspace.")?;
+        // `cargo xtask` says where the crate is now; a program that was built elsewhere would not know.
+        let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&here).parent().context("The xtask crate is not inside a workspace.")?;
         if !root.join("Cargo.lock").is_file() {
             bail!("The workspace at {} is gone; run `cargo xtask` inside a clone of it.", root.display());
         }
