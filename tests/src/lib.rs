@@ -7,6 +7,7 @@ pub mod card;
 pub mod names;
 pub mod packet;
 pub mod program;
+pub mod rig;
 pub mod suite;
 pub mod wait;
 pub mod watchdog;

@@ -1,12 +1,14 @@
 //! Haiku with our driver as a kernel under test: the lab, with the test as its network stack.
 
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 
 use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
 use haiku_kernel::{creds, thread, user};
 use haiku_lab::{Lab, LabOptions, Mode};
 use haiku_sys::{self as sys, status_t};
 use tuntap_net_addon::ioctl::wire::{StatisticsRequest, TUNGETSTATISTICS, TUNSETIFF};
+
+use zerocopy::IntoBytes;
 
 use super::system::{
     Access, Argument, Blocked, Blocking, Errno, Events, Fd, Framing, InterfaceFlags, Numbers, Patience, System, Thread,
@@ -16,14 +18,9 @@ use super::{Case, Seen};
 use crate::card::Card;
 use crate::names::errno;
 use crate::packet::{BROADCAST, ETHER_TYPE_IP, ETHER_TYPE_IPV6, ETHERNET_HEADER, frame};
-use crate::program;
+use crate::program::{NO_PI, nowhere, preamble, zeroed};
 use crate::wait::{self, Place};
 use crate::watchdog::{self, Watchdog};
-
-/// `IFF_NO_PI`.
-const IFF_NO_PI: u16 = 0x1000;
-/// Room that nothing is behind.
-const NOWHERE: usize = 1 << 20;
 
 /// Runs a case on a kernel of its own, which must end with nothing left over.
 ///
@@ -61,12 +58,6 @@ fn named<T>(result: Result<T, status_t>) -> Result<T, Errno> {
     result.map_err(errno)
 }
 
-/// A user address where nothing is, nor ever will be.
-fn nowhere() -> usize {
-    static PAGE: OnceLock<usize> = OnceLock::new();
-    user::to_user(*PAGE.get_or_init(|| program::unmapped(NOWHERE)))
-}
-
 impl System for Haiku<'_> {
     fn mode(&self) -> Mode {
         self.mode
@@ -97,7 +88,7 @@ impl System for Haiku<'_> {
         if self.slot().is_none() {
             self.remake();
         }
-        let bare = if framing == Framing::Bare { IFF_NO_PI } else { 0 };
+        let bare = if framing == Framing::Bare { NO_PI } else { 0 };
         let mut request = [0; 40];
         request[..self.name().len()].copy_from_slice(self.name().as_bytes());
         request[16..18].copy_from_slice(&(flag(self.mode) | bare).to_ne_bytes());
@@ -230,11 +221,9 @@ impl System for Haiku<'_> {
     }
 
     fn statistics(&self, fd: Fd) -> (u64, u64) {
-        let mut request = [0; size_of::<StatisticsRequest>()];
-        request[..4].copy_from_slice(&1u32.to_ne_bytes());
-        request[4..8].copy_from_slice(&(size_of::<StatisticsRequest>() as u32).to_ne_bytes());
-        self.ioctl(fd, TUNGETSTATISTICS, Argument::Memory(&mut request)).expect("statistics");
-        let statistics: StatisticsRequest = zerocopy::transmute!(request);
+        let preamble = preamble::<StatisticsRequest>();
+        let mut statistics = StatisticsRequest { preamble, ..zeroed() };
+        self.ioctl(fd, TUNGETSTATISTICS, Argument::Memory(statistics.as_mut_bytes())).expect("statistics");
         (statistics.to_stack.delivered, statistics.to_user.delivered)
     }
 

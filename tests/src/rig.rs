@@ -1,0 +1,84 @@
+//! Labs to test in: booted in one line, ended with their ledgers looked at.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use haiku_lab::{Lab, LabOptions, Ledgers, Mode, ping, scenario, stack::Family};
+
+use crate::watchdog::Watchdog;
+
+/// How long a reply is waited for that is certain to come.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// A lab that must end with nothing left over, and must end.
+#[derive(Debug)]
+pub struct Rig {
+    lab: Lab,
+    _watchdog: Watchdog,
+}
+
+impl Deref for Rig {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+impl Rig {
+    /// A lab as it comes. It waits for that of another test to end.
+    #[must_use]
+    pub fn boot() -> Self {
+        Self::with(LabOptions::default())
+    }
+
+    /// A lab with these driver settings.
+    #[must_use]
+    pub fn with_settings(settings: &str) -> Self {
+        Self::with(LabOptions { settings: vec![("tun_tap".into(), settings.into())], ..LabOptions::default() })
+    }
+
+    /// A lab with these options.
+    ///
+    /// # Panics
+    /// If it does not boot.
+    #[must_use]
+    pub fn with(options: LabOptions) -> Self {
+        let lab = Lab::boot(options).expect("a lab");
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        Self { lab, _watchdog: Watchdog::over(name) }
+    }
+
+    /// What is alive at this moment.
+    #[must_use]
+    pub fn ledgers(&self) -> haiku_kernel::Ledgers {
+        self.lab.kernel().ledgers()
+    }
+
+    /// Ends the lab.
+    ///
+    /// # Panics
+    /// If something is left over.
+    pub fn end(self) {
+        let ledgers = self.lab.shutdown();
+        assert!(ledgers.is_zero(), "something is left over:\n{ledgers}");
+    }
+
+    /// Ends the lab, and says what is left over.
+    #[must_use]
+    pub fn shutdown(self) -> Ledgers {
+        self.lab.shutdown()
+    }
+
+    /// Pings the far side of a mode's first unit as fast as replies come, and fails unless all come.
+    ///
+    /// # Panics
+    /// If one does not, or is not what it should be.
+    pub fn ping(&self, mode: Mode, family: Family, count: u64, size: usize) {
+        let target = scenario::peer(mode, family);
+        let options = ping::Options { size, patience: PATIENCE, ..ping::Options::flood(target, count) };
+        let report = self.lab.ping(&options).expect("a way to the far side");
+        let seen = (report.received, report.corrupt, report.duplicates, report.refused);
+        assert_eq!(seen, (count, 0, 0, None), "{count} pings of {size} bytes to {target}");
+    }
+}

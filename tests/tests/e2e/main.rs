@@ -1,0 +1,6 @@
+//! End-to-end tests of the driver in the lab: one module per family of behaviour.
+//!
+//! They run with the driver that is linked in, and with the real file where `HAIKU_LAB_ADDON` names it. Every test ends
+//! with all ledgers at zero.
+
+mod nodes;

@@ -1,0 +1,254 @@
+//! Nodes and units: which exist, who may open them, and what is left when nobody has them.
+
+use haiku_kernel::{creds, devfs, syscalls};
+use haiku_lab::{Mode, stack::Family};
+use haiku_sys::{EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR};
+use tuntap_net_addon::ioctl::wire::{TUNSETGROUP, TUNSETOWNER};
+use tuntap_tests::card::Card;
+use tuntap_tests::program::Program;
+use tuntap_tests::rig::Rig;
+
+/// How many units of each mode there can be.
+const UNITS: usize = 256;
+
+/// The nodes of a mode.
+fn nodes(mode: Mode) -> Vec<String> {
+    let prefix = format!("{mode}/");
+    devfs::devices().into_iter().filter(|node| node.starts_with(&prefix)).collect()
+}
+
+#[test]
+fn one_unused_node_of_each_mode_is_there_before_anything_else() {
+    let rig = Rig::boot();
+    assert_eq!(nodes(Mode::Tun), ["tun/0"]);
+    assert_eq!(nodes(Mode::Tap), ["tap/0"]);
+    assert!(rig.stack().interfaces().iter().all(|interface| !interface.name.starts_with('t')));
+    rig.end();
+}
+
+#[test]
+fn opening_the_last_node_brings_the_next() {
+    let rig = Rig::boot();
+    for mode in Mode::ALL {
+        let first = Program::open(&mode.node(0)).expect("a free unit");
+        assert_eq!(nodes(mode), [mode.interface(0), mode.interface(1)]);
+        let second = Program::open(&mode.node(1)).expect("a free unit");
+        assert_eq!(nodes(mode), [mode.interface(0), mode.interface(1), mode.interface(2)]);
+        // A node that was used stays, and its next use brings no other.
+        first.close();
+        second.close();
+        Program::open(&mode.node(0)).expect("a free unit").close();
+        assert_eq!(nodes(mode).len(), 3);
+    }
+    rig.end();
+}
+
+#[test]
+fn an_interface_brings_the_next_node_too() {
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    assert_eq!(nodes(Mode::Tun), ["tun/0", "tun/1"]);
+    rig.ifconfig("--delete tun/0").unwrap();
+    assert_eq!(nodes(Mode::Tun), ["tun/0", "tun/1"]);
+    rig.end();
+}
+
+#[test]
+fn an_interface_far_up_has_its_own_node_and_the_lowest_unused_one_stays() {
+    let rig = Rig::boot();
+    rig.ifconfig("tap/77 up").unwrap();
+    assert_eq!(nodes(Mode::Tap), ["tap/0", "tap/77"]);
+    let program = Program::open("/dev/tap/77").expect("a free unit");
+    assert_eq!(program.interface(), "tap/77");
+    program.close();
+    rig.end();
+}
+
+#[test]
+fn there_are_256_units_of_each_mode_each_with_one_opener() {
+    let rig = Rig::boot();
+    syscalls::set_descriptor_limit(1024);
+    for mode in Mode::ALL {
+        let programs: Vec<_> = (0..UNITS).map(|unit| Program::open(&mode.node(unit)).expect("a free unit")).collect();
+        assert_eq!(nodes(mode).len(), UNITS);
+        assert_eq!(Program::open(&mode.node(UNITS)).map(drop), Err(ENOENT));
+        for unit in 0..UNITS {
+            assert_eq!(Program::open(&mode.node(unit)).map(drop), Err(EBUSY));
+        }
+        assert_eq!(programs.last().map(Program::interface), Some(mode.interface(UNITS - 1)));
+        programs.into_iter().for_each(Program::close);
+    }
+    rig.end();
+}
+
+#[test]
+fn a_name_that_is_no_unit_is_refused_by_open_and_by_ifconfig() {
+    let rig = Rig::boot();
+    let before = rig.ledgers();
+    for name in ["tun/256", "tun/00", "tun/01", "tun/-1", "tun/", "tun/0x1", "tun/4294967296", "tun/0/0"] {
+        assert!(Program::open(&format!("/dev/{name}")).is_err(), "{name} was opened");
+        assert!(rig.ifconfig(&format!("{name} up")).is_err(), "{name} became an interface");
+    }
+    for name in ["tun", "tap", "tunnel/0", "tap0"] {
+        assert!(rig.ifconfig(&format!("{name} up")).is_err(), "{name} became an interface");
+    }
+    assert_eq!(rig.ledgers(), before);
+    rig.end();
+}
+
+#[test]
+fn a_second_open_is_refused_until_the_first_is_closed_and_leaves_nothing_behind() {
+    let rig = Rig::boot();
+    for mode in Mode::ALL {
+        let first = Program::waiting(mode);
+        let before = rig.ledgers();
+        for flags in [O_RDWR, O_RDWR | O_NONBLOCK] {
+            assert_eq!(syscalls::open(&mode.node(0), flags), Err(EBUSY));
+        }
+        assert_eq!(rig.ledgers(), before);
+        first.close();
+        Program::waiting(mode).close();
+    }
+    rig.end();
+}
+
+#[test]
+fn duplicates_share_one_open_and_the_last_close_ends_it() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let first = Program::waiting(Mode::Tun);
+    let second = first.duplicate();
+    first.close();
+    assert!(card.has(IFF_LINK));
+    assert_eq!(Program::open("/dev/tun/0").map(drop), Err(EBUSY));
+    second.close();
+    assert!(!card.has(IFF_LINK));
+    Program::waiting(Mode::Tun).close();
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn a_unit_works_in_whichever_order_it_is_opened_and_gets_its_interface() {
+    for mode in Mode::ALL {
+        for open_first in [true, false] {
+            let rig = Rig::boot();
+            let far = open_first.then(|| rig.far(mode, haiku_lab::far::Waiting::Read).unwrap());
+            rig.configure(mode).unwrap();
+            let far = far.unwrap_or_else(|| rig.far(mode, haiku_lab::far::Waiting::Read).unwrap());
+            rig.ping(mode, Family::Inet, 3, 56);
+            rig.ping(mode, Family::Inet6, 3, 56);
+            far.stop().unwrap();
+            rig.end();
+        }
+    }
+}
+
+#[test]
+fn a_unit_outlives_its_interface_for_whoever_has_it_open() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    for _ in 0..3 {
+        rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+        assert!(rig.stack().interface("tun/0").unwrap().flags & (IFF_UP | IFF_LINK) == IFF_UP | IFF_LINK);
+        rig.ifconfig("--delete tun/0").unwrap();
+        assert_eq!(program.packet(), Err(ENXIO));
+    }
+    program.close();
+    rig.end();
+}
+
+#[test]
+fn an_interface_outlives_whoever_had_its_unit_open() {
+    let rig = Rig::boot();
+    rig.configure(Mode::Tun).unwrap();
+    for _ in 0..3 {
+        let far = rig.far(Mode::Tun, haiku_lab::far::Waiting::Poll).unwrap();
+        rig.ping(Mode::Tun, Family::Inet, 2, 56);
+        far.stop().unwrap();
+    }
+    let flags = rig.stack().interface("tun/0").unwrap().flags;
+    assert_eq!(flags & (IFF_UP | IFF_LINK), IFF_UP);
+    rig.end();
+}
+
+#[test]
+fn a_unit_that_nobody_has_is_forgotten_with_its_address() {
+    let rig = Rig::boot();
+    let address = |rig: &Rig| Card::new(rig, "tap/0").address();
+    let (first, second) = (address(&rig), address(&rig));
+    assert_ne!(first, second);
+    assert_eq!([first[0] & 3, second[0] & 3], [2, 2]);
+    let program = Program::new(Mode::Tap);
+    let kept = address(&rig);
+    assert_eq!(address(&rig), kept, "the unit was open all the time");
+    program.close();
+    rig.end();
+}
+
+#[test]
+fn clone_nodes_give_each_open_the_lowest_free_unit() {
+    let rig = Rig::with_settings("nodes clone\n");
+    assert_eq!(devfs::devices(), ["tap", "tun"]);
+    let open = || Program::open("/dev/tun").expect("a free unit");
+    let programs = [open(), open(), open()];
+    assert_eq!(programs.map(|program| program.interface()), ["tun/0", "tun/1", "tun/2"]);
+    programs[1].close();
+    let again = open();
+    assert_eq!(again.interface(), "tun/1");
+    assert_eq!(open().interface(), "tun/3");
+    assert_eq!(Program::open("/dev/tap").expect("a free unit").interface(), "tap/0");
+    assert_eq!(devfs::devices(), ["tap", "tun"], "no other node ever comes");
+    rig.end();
+}
+
+#[test]
+fn a_clone_takes_no_unit_that_an_interface_has_and_nobody_opened() {
+    let rig = Rig::with_settings("nodes clone\n");
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    let program = Program::open("/dev/tun").expect("a free unit");
+    assert_eq!(program.interface(), "tun/1");
+    rig.ifconfig("tun/1 10.9.1.1 255.255.255.0 up").unwrap();
+    assert!(rig.stack().interface("tun/1").unwrap().flags & IFF_LINK != 0);
+    assert!(rig.stack().interface("tun/0").unwrap().flags & IFF_LINK == 0);
+    rig.end();
+}
+
+#[test]
+fn the_257th_clone_is_refused() {
+    let rig = Rig::with_settings("nodes clone\n");
+    syscalls::set_descriptor_limit(1024);
+    let programs: Vec<_> = (0..UNITS).map(|_| Program::open("/dev/tun").expect("a free unit")).collect();
+    let before = rig.ledgers();
+    assert_eq!(Program::open("/dev/tun").map(drop), Err(EBUSY));
+    assert_eq!(rig.ledgers(), before);
+    programs[200].close();
+    assert_eq!(Program::open("/dev/tun").map(|program| program.interface()), Ok("tun/200".to_owned()));
+    rig.end();
+}
+
+#[test]
+fn a_unit_with_an_owner_is_his_and_roots() {
+    let rig = Rig::boot();
+    let _card = Card::new(&rig, "tun/0");
+    let program = Program::waiting(Mode::Tun);
+    program.control(TUNSETOWNER, 1000).unwrap();
+    program.control(TUNSETGROUP, 50).unwrap();
+    program.close();
+    let open_as = |user, group| {
+        creds::set_euid(user);
+        creds::set_egid(group);
+        let opened = Program::open("/dev/tun/0").map(Program::close);
+        creds::set_euid(0);
+        creds::set_egid(0);
+        opened
+    };
+    let before = rig.ledgers();
+    assert_eq!(open_as(1001, 50), Err(EPERM));
+    assert_eq!(open_as(1000, 51), Err(EPERM), "both must be his if both are set");
+    assert_eq!(rig.ledgers(), before);
+    assert_eq!(open_as(1000, 50), Ok(()));
+    assert_eq!(open_as(0, 0), Ok(()));
+    drop(_card);
+    rig.end();
+}
