@@ -248,15 +248,13 @@ fn a_fault_across_pieces_goes_unreported_as_on_haiku() {
     assert!(kernel.shutdown().is_zero());
 }
 
-/// `append_size` and `prepend_size`, as C types them.
+/// `append_size` and `prepend_size`.
 type MakeRoom = unsafe extern "C" fn(Buffer, usize, *mut *mut core::ffi::c_void) -> status_t;
 
-fn make_room(function: Unused, buffer: Buffer, size: usize) -> (status_t, bool) {
-    // SAFETY: the entry has this type in C.
-    let function = unsafe { core::mem::transmute::<Unused, MakeRoom>(function) };
+fn make_room(function: Option<MakeRoom>, buffer: Buffer, size: usize) -> (status_t, bool) {
     let mut place = core::ptr::without_provenance_mut(1);
     // SAFETY: a packet of the test's, and a place for the address.
-    let status = unsafe { function(buffer, size, &mut place) };
+    let status = unsafe { function.unwrap()(buffer, size, &mut place) };
     (status, !place.is_null())
 }
 

@@ -1,6 +1,5 @@
 //! Packets: the stack's `net_buffer`s, owned.
 
-use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
 
 use haiku_sys as sys;
@@ -35,17 +34,14 @@ impl NetBuffer {
         packet
     }
 
-    fn append(&mut self, data: *const c_void, length: usize) -> Result<(), Error> {
-        if length == 0 {
+    fn append(&mut self, data: &[u8]) -> Result<(), Error> {
+        if data.is_empty() {
             return Ok(());
         }
         let append = buffer().and_then(|module| module.append).ok_or(Error::NoMemory)?;
-        // SAFETY: the packet is ours; `data` is our memory, or user memory, which the module copies by `user_memcpy`.
-        match unsafe { append(self.0.as_ptr(), data, length) } {
-            sys::B_OK => Ok(()),
-            sys::B_BAD_ADDRESS => Err(Error::BadAddress),
-            _ => Err(Error::NoMemory),
-        }
+        // SAFETY: the packet is ours, and so is the memory.
+        let status = unsafe { append(self.0.as_ptr(), data.as_ptr().cast(), data.len()) };
+        if status == sys::B_OK { Ok(()) } else { Err(Error::NoMemory) }
     }
 }
 
@@ -57,13 +53,29 @@ impl Packet for NetBuffer {
         // SAFETY: a plain call; null means no memory.
         let mut packet = Self(NonNull::new(unsafe { create(HEADER_SPACE) }).ok_or(Error::NoMemory)?);
         for part in parts {
-            packet.append(part.as_ptr().cast(), part.len())?;
+            packet.append(part)?;
         }
         Ok(packet)
     }
 
     fn append_user(&mut self, user: &UserSlice, offset: usize, length: usize) -> Result<(), Error> {
-        self.append(user.part(offset, length)?, length)
+        if length == 0 {
+            return Ok(());
+        }
+        let from = user.part(offset, length)?;
+        let module = buffer().ok_or(Error::NoMemory)?;
+        let make_room = module.append_size.ok_or(Error::NoMemory)?;
+        let write = module.write.ok_or(Error::NoMemory)?;
+        // Not `append`, which says nothing of a fault once the packet is in several pieces: whatever the kernel's memory
+        // held before would then travel in it.
+        let end = self.len();
+        // SAFETY: the packet is ours.
+        if unsafe { make_room(self.0.as_ptr(), length, null_mut()) } != sys::B_OK {
+            return Err(Error::NoMemory);
+        }
+        // SAFETY: the packet is ours and has the room; `from` is user memory, which the module copies by `user_memcpy`.
+        let status = unsafe { write(self.0.as_ptr(), end, from, length) };
+        if status == sys::B_OK { Ok(()) } else { Err(Error::BadAddress) }
     }
 
     #[inline]

@@ -224,13 +224,16 @@ pub struct net_buffer_module_info {
     pub split: Unused,
     /// `merge`; not called from here.
     pub merge: Unused,
-    /// `prepend_size`; not called from here.
-    pub prepend_size: Unused,
+    /// Makes room in front, with nothing in it yet; `place` (or null) gets its address, if it is in one piece.
+    pub prepend_size:
+        Option<unsafe extern "C" fn(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t>,
     /// Puts bytes in front.
     pub prepend: Option<unsafe extern "C" fn(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t>,
-    /// `append_size`; not called from here.
-    pub append_size: Unused,
-    /// Puts bytes at the end; `data` may be a user pointer: it is copied by `user_memcpy`.
+    /// Makes room at the end, with nothing in it yet; `place` (or null) gets its address, if it is in one piece.
+    pub append_size:
+        Option<unsafe extern "C" fn(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t>,
+    /// Puts bytes at the end; `data` may be a user pointer, but then a fault goes unreported where the packet is in more
+    /// than one piece.
     pub append: Option<unsafe extern "C" fn(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t>,
     /// `insert`; not called from here.
     pub insert: Unused,

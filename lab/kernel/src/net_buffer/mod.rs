@@ -247,8 +247,6 @@ unsafe extern "C" fn write(buffer: *mut net_buffer, offset: usize, data: *const 
 
 const UNUSED: Unused = Some(unused);
 
-/// `prepend_size` and `append_size`.
-type MakeRoom = unsafe extern "C" fn(*mut net_buffer, usize, *mut *mut c_void) -> status_t;
 /// `direct_access`.
 type DirectAccess = unsafe extern "C" fn(*mut net_buffer, u32, usize, *mut *mut c_void) -> status_t;
 
@@ -277,9 +275,9 @@ const TABLE: net_buffer_module_info = net_buffer_module_info {
     clone: Some(clone),
     split: UNUSED,
     merge: UNUSED,
-    prepend_size: entry(prepend_size as MakeRoom),
+    prepend_size: Some(prepend_size),
     prepend: Some(prepend),
-    append_size: entry(append_size as MakeRoom),
+    append_size: Some(append_size),
     append: Some(append),
     insert: None,
     remove: None,
