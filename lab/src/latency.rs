@@ -40,6 +40,12 @@ impl Latencies {
         self.nanoseconds.push(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// All of them, in the order in which they came.
+    #[must_use]
+    pub fn nanoseconds(&self) -> &[u64] {
+        &self.nanoseconds
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

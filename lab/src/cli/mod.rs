@@ -7,6 +7,8 @@ pub mod main_job;
 pub mod ping;
 pub mod shell;
 mod signals;
+pub mod simulate;
+pub mod vpn;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -82,10 +84,14 @@ pub enum Command {
     Shell(shell::ShellArgs),
     /// Measure what the device costs, as ratios to a floor measured in the same run
     Bench(bench::BenchArgs),
+    /// Hold the device against a model of it through random programs, stacks and faults, reproducibly
+    Simulate(simulate::SimulateArgs),
     /// Let this machine's own kernel be the far side, through Linux's /dev/net/tun (needs root)
     Bridge(bridge::BridgeArgs),
     /// Run any program with an emulated Haiku in its process, behind /dev/net/tun, /dev/tun and /dev/tap
     Exec(exec::ExecArgs),
+    /// Run OpenVPN, tinc and the like over the driver's devices at both ends, and ping across
+    Vpn(vpn::VpnArgs),
     /// Speak to the Haiku inside another process
     Attach(exec::AttachArgs),
 }
@@ -99,7 +105,9 @@ pub fn main() -> ExitCode {
         Some(Command::Ping(arguments)) => ping::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
         Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
+        Some(Command::Simulate(arguments)) => simulate::run(arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
+        Some(Command::Vpn(arguments)) => vpn::run(arguments, &mut io::stdout().lock()),
         Some(Command::Exec(arguments)) => exec::run(arguments),
         Some(Command::Attach(arguments)) => {
             exec::attach(arguments, &mut io::stdin().lock(), &mut io::stdout().lock())

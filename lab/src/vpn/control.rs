@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::transfer;
 use crate::error::Error;
 use crate::lab::Lab;
-use crate::latency::Figures;
 use crate::ping;
 
 /// The environment variable that names the control socket.
@@ -29,36 +28,14 @@ pub const LOG: &str = "HAIKU_LAB_LOG";
 pub const LEDGERS: &str = "HAIKU_LAB_LEDGERS";
 
 /// What a measurement found, on Haiku or on Linux.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// Requests.
     pub sent: u64,
     /// Right replies.
     pub received: u64,
-    /// Wrong ones, and ones that came twice.
-    pub wrong: u64,
     /// The round trips.
-    #[serde(flatten)]
-    pub times: Times,
-}
-
-/// Round trips in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
-    /// The shortest.
-    pub min: Option<f64>,
-    /// The median.
-    pub p50: Option<f64>,
-    /// What 99 of 100 stay below.
-    pub p99: Option<f64>,
-    /// The longest.
-    pub max: Option<f64>,
-}
-
-impl From<Figures> for Times {
-    fn from(figures: Figures) -> Self {
-        Self { min: figures.min, p50: figures.p50, p99: figures.p99, max: figures.max }
-    }
+    pub nanoseconds: Vec<u64>,
 }
 
 /// Executes a line of a console or of ours.
@@ -91,8 +68,7 @@ fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<Stri
     let measured = Measured {
         sent: report.sent,
         received: report.received,
-        wrong: report.corrupt + report.duplicates,
-        times: report.times.figures().into(),
+        nanoseconds: report.times.nanoseconds().to_vec(),
     };
     serde_json::to_string(&measured).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
 }
@@ -217,8 +193,7 @@ mod tests {
 
     #[test]
     fn a_measurement_survives_its_json() {
-        let measured =
-            Measured { sent: 3, received: 2, wrong: 1, times: Times { p50: Some(81.5), ..Times::default() } };
+        let measured = Measured { sent: 3, received: 2, nanoseconds: vec![81_500, 90_000] };
         let text = serde_json::to_string(&measured).unwrap();
         assert_eq!(serde_json::from_str::<Measured>(&text).unwrap(), measured);
     }

@@ -1,4 +1,128 @@
 //! `haiku-lab vpn`: VPN programs that nobody here wrote, over the driver's devices.
+//!
+//! A [`tools::Tool`] knows one program. A [`session::Session`] is its two sides with a tunnel between them, each with a
+//! Haiku of its own inside, which [`control`] reaches; [`linux`] and [`namespaces`] are the same over Linux's own
+//! devices, to compare with.
 
 pub mod control;
+pub mod linux;
+pub mod namespaces;
+pub mod plan;
+pub mod process;
+pub mod report;
+pub mod session;
+pub mod tools;
 mod transfer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use self::namespaces::Namespaces;
+use self::plan::{Keys, Side, System};
+use self::report::Line;
+use self::session::{Session, Setup};
+use self::tools::Tool;
+use crate::error::Error;
+use crate::mode::Mode;
+
+/// In how many turns two systems are measured.
+const TURNS: u64 = 10;
+
+/// What a run is.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The program.
+    pub tool: &'static dyn Tool,
+    /// What the device carries.
+    pub mode: Mode,
+    /// How the sides know each other.
+    pub keys: Keys,
+    /// Requests in each direction and family.
+    pub count: u64,
+    /// Bytes of data in each.
+    pub size: usize,
+    /// The same over Linux's own devices, in turns.
+    pub against_linux: bool,
+    /// Ends the run early.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+/// The tools' programs that are not installed.
+#[must_use]
+pub fn missing(tool: &dyn Tool) -> Vec<&'static str> {
+    tool.programs().iter().copied().filter(|program| process::find(program).is_none()).collect()
+}
+
+/// Runs a tool and measures. Each line is handed to `on_line` when it is complete.
+///
+/// # Errors
+/// The tool is not there or cannot carry this; it failed, with its log; or something was not given back.
+pub fn run(options: &Options<'_>, on_line: &mut dyn FnMut(&Line) -> Result<(), Error>) -> Result<(), Error> {
+    let tool = options.tool;
+    tool.supports(options.mode).map_err(|why| Error::Failed(format!("{}: {why}", tool.name())))?;
+    let missing = missing(tool);
+    if !missing.is_empty() {
+        return Err(Error::Failed(format!(
+            "{} is not installed (no {}); on Debian: apt-get install {}",
+            tool.name(),
+            missing.join(", "),
+            tool.package()
+        )));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("haiku-vpn-")
+        .tempdir()
+        .map_err(|error| Error::io("making a folder for the tools' files", error))?;
+    let namespaces = if options.against_linux { Some(Namespaces::new()?) } else { None };
+    let systems: &[System] = if options.against_linux { &[System::Haiku, System::Linux] } else { &[System::Haiku] };
+    let mut sessions = Vec::new();
+    for &system in systems {
+        let folder = folder.path().join(system.name());
+        let (mode, keys, namespaces) = (options.mode, options.keys, namespaces.as_ref());
+        sessions.push(Session::start(&Setup { tool, mode, keys, system, namespaces, folder: &folder })?);
+    }
+    let measured = measure(options, &mut sessions, on_line);
+    let mut ended = Ok(());
+    for session in sessions {
+        ended = ended.and(session.end());
+    }
+    let lost = measured?;
+    ended?;
+    if lost > 0 {
+        return Err(Error::Failed(format!("{}: {lost} echo requests were not answered", tool.name())));
+    }
+    Ok(())
+}
+
+/// Measures every direction and family; returns how many replies of Haiku's did not come.
+fn measure(
+    options: &Options<'_>,
+    sessions: &mut [Session],
+    on_line: &mut dyn FnMut(&Line) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let mut lost = 0;
+    let turns = if sessions.len() > 1 { TURNS.min(options.count) } else { 1 };
+    for side in [Side::Client, Side::Server] {
+        for &family in options.tool.families(options.mode) {
+            let mut lines: Vec<Line> =
+                sessions.iter().map(|session| Line::new(options, session.plan().system, side, family)).collect();
+            for turn in 0..turns {
+                let count = options.count / turns + u64::from(turn < options.count % turns);
+                for (session, line) in sessions.iter_mut().zip(&mut lines) {
+                    if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                        return Err(Error::Failed("interrupted".to_owned()));
+                    }
+                    let measured = session.measure(side, family, count, options.size);
+                    line.add(&measured.map_err(|error| session.explain(&error))?);
+                }
+            }
+            for line in &mut lines {
+                line.finish();
+                if line.system == System::Haiku.name() {
+                    lost += line.lost;
+                }
+                on_line(line)?;
+            }
+        }
+    }
+    Ok(lost)
+}

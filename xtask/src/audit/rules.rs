@@ -133,7 +133,10 @@ fn needed(addon: &Addon) -> Finding {
     if versions.iter().any(|tag| addon.dynamic_value(*tag).is_some()) {
         faults.push("It has symbol versions: link against the stub of the kernel, which has none.".to_owned());
     }
-    if addon.dynamic_value(elf::DT_SYMBOLIC).is_none() {
+    // Some linkers bind the add-on's own symbols for good and then see no need for the mark.
+    let defined = |name: &String| addon.dynamic_symbols.iter().any(|symbol| symbol.defined && symbol.name == *name);
+    let by_name = addon.relocations.values().any(|relocation| relocation.symbol.as_ref().is_some_and(defined));
+    if by_name && addon.dynamic_value(elf::DT_SYMBOLIC).is_none() {
         faults.push("It is not symbolic: the kernel's symbols would come before its own. Link with -Bsymbolic.".into());
     }
     Finding::new("needs the kernel only", addon.needed.join(", "), faults)
@@ -186,14 +189,18 @@ fn exported(addon: &Addon) -> Finding {
 }
 
 fn constructors(addon: &Addon) -> Finding {
+    // An array that is announced but empty is a habit of some linkers.
     let tags = [
-        (elf::DT_INIT, "DT_INIT"),
-        (elf::DT_FINI, "DT_FINI"),
-        (elf::DT_INIT_ARRAY, "DT_INIT_ARRAY"),
-        (elf::DT_FINI_ARRAY, "DT_FINI_ARRAY"),
-        (elf::DT_PREINIT_ARRAY, "DT_PREINIT_ARRAY"),
+        (elf::DT_INIT, None, "DT_INIT"),
+        (elf::DT_FINI, None, "DT_FINI"),
+        (elf::DT_INIT_ARRAY, Some(elf::DT_INIT_ARRAYSZ), "DT_INIT_ARRAY"),
+        (elf::DT_FINI_ARRAY, Some(elf::DT_FINI_ARRAYSZ), "DT_FINI_ARRAY"),
+        (elf::DT_PREINIT_ARRAY, Some(elf::DT_PREINIT_ARRAYSZ), "DT_PREINIT_ARRAY"),
     ];
-    let present = tags.iter().filter(|(tag, _)| addon.dynamic_value(*tag).is_some()).map(|(_, name)| *name);
+    let counts = |tag, size: Option<_>| {
+        addon.dynamic_value(tag).is_some() && size.is_none_or(|size| addon.dynamic_value(size) != Some(0))
+    };
+    let present = tags.iter().filter(|(tag, size, _)| counts(*tag, *size)).map(|(_, _, name)| *name);
     let sections = [".init_array", ".fini_array", ".ctors", ".dtors", ".preinit_array"];
     let named = sections.into_iter().filter(|name| addon.sections.iter().any(|section| section == name));
     let faults: Vec<String> =

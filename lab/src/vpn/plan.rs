@@ -1,0 +1,229 @@
+//! What a run is to look like: two sides, their addresses, their files, and who configures what.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use crate::error::Error;
+use crate::mode::Mode;
+use crate::stack::Family;
+
+/// One end of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one that is called.
+    Server,
+    /// The one that calls.
+    Client,
+}
+
+impl Side {
+    /// Both, in the order in which they are started.
+    pub const ALL: [Side; 2] = [Side::Server, Side::Client];
+
+    /// `server` or `client`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Server => Self::Client,
+            Self::Client => Self::Server,
+        }
+    }
+
+    /// What a ping from this side is called.
+    #[must_use]
+    pub const fn direction(self) -> &'static str {
+        match self {
+            Self::Server => "server_to_client",
+            Self::Client => "client_to_server",
+        }
+    }
+
+    /// 1 or 2: the last part of addresses.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Server => 1,
+            Self::Client => 2,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whose device a tool opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The driver's, on a Haiku in the tool's process.
+    Haiku,
+    /// Linux's own.
+    Linux,
+}
+
+impl System {
+    /// `haiku` or `linux`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Haiku => "haiku",
+            Self::Linux => "linux",
+        }
+    }
+}
+
+/// How the two sides know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keys {
+    /// TLS with a certificate authority made on the spot.
+    Tls,
+    /// One key that both have.
+    Static,
+}
+
+/// One tool's run on one system.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the device carries.
+    pub mode: Mode,
+    /// Whose device it is.
+    pub system: System,
+    /// How the sides know each other.
+    pub keys: Keys,
+    /// Where everything is written.
+    pub folder: PathBuf,
+    /// This program, for scripts.
+    pub program: PathBuf,
+    /// The hosts that the tools reach each other at, by side.
+    pub hosts: [Ipv4Addr; 2],
+    /// Their ports, and one for a third.
+    pub ports: [u16; 3],
+}
+
+impl Plan {
+    /// The host of a side.
+    #[must_use]
+    pub fn host(&self, side: Side) -> Ipv4Addr {
+        let [server, client] = self.hosts;
+        if side == Side::Server { server } else { client }
+    }
+
+    /// The port of a side.
+    #[must_use]
+    pub fn port(&self, side: Side) -> u16 {
+        let [server, client, _] = self.ports;
+        if side == Side::Server { server } else { client }
+    }
+
+    /// A file of a side's.
+    #[must_use]
+    pub fn file(&self, side: Side, name: &str) -> PathBuf {
+        self.folder.join(format!("{side}-{name}"))
+    }
+
+    /// The second part of the IPv4 prefix, and of the IPv6 one, as the mode writes them: 9 or 10.
+    fn network(&self) -> (u8, u16) {
+        match self.mode {
+            Mode::Tun => (9, 0x9),
+            Mode::Tap => (10, 0x10),
+        }
+    }
+
+    /// A side's address inside the tunnel.
+    #[must_use]
+    pub fn address(&self, side: Side, family: Family) -> IpAddr {
+        let (v4, v6) = self.network();
+        match family {
+            Family::Inet => Ipv4Addr::new(10, v4, 0, side.number()).into(),
+            Family::Inet6 => Ipv6Addr::new(0xfd00, v6, 0, 0, 0, 0, 0, side.number().into()).into(),
+        }
+    }
+
+    /// The lines for Haiku's console that configure a side.
+    #[must_use]
+    pub fn console(&self, side: Side) -> Vec<String> {
+        let name = self.mode.interface(0);
+        let subnet = Ipv6Addr::new(0xfd00, self.network().1, 0, 0, 0, 0, 0, 0);
+        vec![
+            format!("ifconfig {name} {} 255.255.255.0 up", self.address(side, Family::Inet)),
+            format!("ifconfig {name} inet6 {} prefixlen 64", self.address(side, Family::Inet6)),
+            format!("route add {name} inet6 {subnet} prefixlen 64"),
+            format!("route add {name} inet6 ff00:: prefixlen 8"),
+        ]
+    }
+
+    /// The same in Linux's words.
+    #[must_use]
+    pub fn ip(&self, side: Side, interface: &str) -> Vec<String> {
+        vec![
+            format!("ip addr replace {}/24 dev {interface}", self.address(side, Family::Inet)),
+            format!("ip -6 addr replace {}/64 dev {interface} nodad", self.address(side, Family::Inet6)),
+            format!("ip link set {interface} up"),
+        ]
+    }
+
+    /// The control socket of a side's Haiku.
+    #[must_use]
+    pub fn socket(&self, side: Side) -> PathBuf {
+        self.file(side, "haiku.sock")
+    }
+
+    /// Writes a script that configures a side's interface; returns its path. The tool runs it when it has its device.
+    ///
+    /// # Errors
+    /// Linux's.
+    pub fn up_script(&self, side: Side, interface: &str) -> Result<PathBuf, Error> {
+        let body = match self.system {
+            System::Haiku => {
+                let lines = self.console(side).join("\n");
+                let (program, socket) = (quoted(&self.program), quoted(&self.socket(side)));
+                // The tool's own environment is none of the script's business.
+                format!("unset LD_PRELOAD\nexec {program} attach --socket {socket} <<'END'\n{lines}\nEND\n")
+            }
+            System::Linux => format!("set -e\n{}\n", self.ip(side, interface).join("\n")),
+        };
+        let path = self.file(side, "up");
+        write(&path, &format!("#!/bin/sh\n# Configures the interface of the {side}.\n{body}"))?;
+        set_mode(&path, 0o755)?;
+        Ok(path)
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display())
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// Linux's.
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(format!("making {}", folder.display()), error))?;
+    }
+    std::fs::write(path, text).map_err(|error| Error::io(format!("writing {}", path.display()), error))
+}
+
+/// Sets a file's permissions.
+///
+/// # Errors
+/// Linux's.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(|error| Error::io(format!("setting the permissions of {}", path.display()), error))
+}

@@ -1,0 +1,70 @@
+//! iodine: IP over DNS; packet information, `select`, `ifconfig` through `system`.
+
+use std::time::Duration;
+
+use super::{Configuration, Tool};
+use crate::error::Error;
+use crate::mode::Mode;
+use crate::stack::Family;
+use crate::vpn::plan::{Plan, Side};
+use crate::vpn::process::{self, Launch};
+
+pub(super) struct Iodine;
+
+/// The domain that is asked about.
+const DOMAIN: &str = "t.lab";
+
+impl Tool for Iodine {
+    fn name(&self) -> &'static str {
+        "iodine"
+    }
+
+    fn package(&self) -> &'static str {
+        "iodine"
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        &["iodine", "iodined"]
+    }
+
+    fn supports(&self, mode: Mode) -> Result<(), &'static str> {
+        match mode {
+            Mode::Tun => Ok(()),
+            Mode::Tap => Err("iodine carries IP packets only"),
+        }
+    }
+
+    fn families(&self, _: Mode) -> &'static [Family] {
+        // It finds a packet's receiver by its IPv4 address.
+        &[Family::Inet]
+    }
+
+    fn configuration(&self) -> Configuration {
+        Configuration::Outside
+    }
+
+    fn interface(&self, _: &Plan, _: Side) -> String {
+        "dns0".to_owned()
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn prepare(&self, _: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
+        let (host, port) = (plan.host(Side::Server), plan.port(Side::Server));
+        let line = match side {
+            Side::Server => {
+                format!("-f -c -P secret -l {host} -p {port} {}/24 {DOMAIN}", plan.address(Side::Server, Family::Inet))
+            }
+            Side::Client => format!("-f -r -P secret -p {port} {host} {DOMAIN}"),
+        };
+        let program = if side == Side::Server { "iodined" } else { "iodine" };
+        let program = process::find(program).unwrap_or_else(|| program.into());
+        Ok(Launch::new(program, line.split_whitespace()))
+    }
+}

@@ -1,0 +1,45 @@
+//! QuickTun: `poll`, descriptors that block, without packet information.
+
+use super::Tool;
+use crate::error::Error;
+use crate::mode::Mode;
+use crate::vpn::plan::{Plan, Side};
+use crate::vpn::process::{self, Launch};
+
+pub(super) struct QuickTun;
+
+impl Tool for QuickTun {
+    fn name(&self) -> &'static str {
+        "quicktun"
+    }
+
+    fn package(&self) -> &'static str {
+        "quicktun"
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        &["quicktun"]
+    }
+
+    fn supports(&self, _: Mode) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn prepare(&self, _: &Plan) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
+        let script = plan.up_script(side, &self.interface(plan, side))?;
+        let program = process::find("quicktun").unwrap_or_else(|| "quicktun".into());
+        Ok(Launch::new(program, [""; 0])
+            .with("PROTOCOL", "raw")
+            .with("INTERFACE", self.interface(plan, side))
+            .with("TUN_MODE", u8::from(plan.mode == Mode::Tun))
+            .with("LOCAL_ADDRESS", plan.host(side))
+            .with("LOCAL_PORT", plan.port(side))
+            .with("REMOTE_ADDRESS", plan.host(side.other()))
+            .with("REMOTE_PORT", plan.port(side.other()))
+            .with("TUN_UP_SCRIPT", script.display()))
+    }
+}
