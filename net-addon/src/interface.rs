@@ -9,12 +9,11 @@ use tuntap_driver::{Attachment, LinkFlags, Mode, SendError};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
-use crate::exports;
 use crate::kernel::NetBuffer;
 use crate::node::Node;
 use crate::status::{status, to_status};
 use crate::unit::{Unit, set_flag};
-use crate::units::{Kind, Lease, NewNode};
+use crate::units::{Kind, Lease};
 
 /// The hooks that the stack calls through, without the module's name around them.
 pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
@@ -171,18 +170,18 @@ impl AnyUnit {
 }
 
 /// The unit that an interface's name stands for.
-fn lease(name: &[u8]) -> Result<(AnyUnit, NewNode), status_t> {
-    fn of_kind<M: Kind>(name: &[u8]) -> Option<Result<(Lease<M>, NewNode), status_t>> {
+fn lease(name: &[u8]) -> Result<AnyUnit, status_t> {
+    fn of_kind<M: Kind>(name: &[u8]) -> Option<Result<Lease<M>, status_t>> {
         match Node::parse::<M>(name)? {
             Node::Unit(number) => Some(M::units().lease(number).map_err(to_status)),
             Node::Clone => None,
         }
     }
     if let Some(leased) = of_kind::<Tun>(name) {
-        return leased.map(|(lease, node)| (AnyUnit::Tun(lease), node));
+        return leased.map(AnyUnit::Tun);
     }
     if let Some(leased) = of_kind::<Tap>(name) {
-        return leased.map(|(lease, node)| (AnyUnit::Tap(lease), node));
+        return leased.map(AnyUnit::Tap);
     }
     Err(sys::B_BAD_VALUE)
 }
@@ -203,7 +202,7 @@ unsafe extern "C" fn init_device(name: *const c_char, device: *mut *mut net_devi
 /// Makes the interface of that name (zero-terminated), and attaches it to its unit.
 fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     let Some((_, bare)) = name.split_last() else { return Err(sys::B_BAD_VALUE) };
-    let (unit, new_node) = lease(bare)?;
+    let unit = lease(bare)?;
     unit.station().take_modules()?;
     // SAFETY: the size of an interface; the kernel returns null or that much memory, aligned for any type of C.
     let memory = unsafe { sys::malloc(size_of::<Interface>()) }.cast::<Interface>();
@@ -221,9 +220,6 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     let made = unsafe { interface.as_ref() };
     // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.
     unsafe { made.station().made(interface.as_ptr().cast()) };
-    if new_node == NewNode::Due {
-        exports::rescan();
-    }
     Ok(interface)
 }
 

@@ -11,10 +11,10 @@ use tuntap_driver::{Blocking, Descriptor, Error};
 
 use crate::ioctl;
 use crate::kernel::{SelectEntry, UserSlice};
+use crate::settings;
 use crate::shared::Shared;
 use crate::status::{status, to_status};
-use crate::units::{Kind, Lease, NewNode};
-use crate::{exports, settings};
+use crate::units::{Kind, Lease};
 
 /// One open of a unit: what a cookie stands for.
 pub(crate) struct Open<M: Kind> {
@@ -56,8 +56,7 @@ impl<M: Kind> Hooks<M> {
     unsafe extern "C" fn close(cookie: *mut c_void) -> status_t {
         // SAFETY: devfs hands back the cookie of `open`, and frees it later.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        open.lease.device.close();
-        open.lease.sync_link();
+        open.close();
         sys::B_OK
     }
 
@@ -134,28 +133,25 @@ impl<M: Kind> Open<M> {
     fn new(name: &[u8], flags: u32) -> Result<Shared<Self>, status_t> {
         let blocking = if flags & sys::O_NONBLOCK != 0 { Blocking::DontWait } else { Blocking::Wait };
         let node = Node::parse::<M>(name).ok_or(sys::ENOENT)?;
-        let (lease, descriptor, new_node) = match node {
+        let (lease, descriptor) = match node {
             Node::Unit(number) => Self::open_unit(number, blocking)?,
             Node::Clone => Self::open_lowest(blocking)?,
         };
         let open = Shared::new(Self { lease, descriptor }).map_err(to_status)?;
         open.lease.sync_link();
-        if new_node == NewNode::Due {
-            exports::rescan();
-        }
         ::log::debug!(target: M::NAME, "unit {} opened", open.lease.number);
         Ok(open)
     }
 
-    fn open_unit(number: usize, blocking: Blocking) -> Result<(Lease<M>, Descriptor, NewNode), status_t> {
-        let (lease, new_node) = M::units().lease(number).map_err(to_status)?;
+    fn open_unit(number: usize, blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
+        let lease = M::units().lease(number).map_err(to_status)?;
         lease.owner.check_open()?;
         let descriptor = lease.device.open(blocking).map_err(to_status)?;
-        Ok((lease, descriptor, new_node))
+        Ok((lease, descriptor))
     }
 
     /// Opens the lowest unit that nobody has. Somebody else may take it first; then the next is tried.
-    fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor, NewNode), status_t> {
+    fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
         loop {
             let number = M::units().lowest_free().ok_or(sys::EBUSY)?;
             match Self::open_unit(number, blocking) {
@@ -164,12 +160,18 @@ impl<M: Kind> Open<M> {
             }
         }
     }
+
+    /// Wakes everyone inside a call, and takes the link down.
+    fn close(&self) {
+        self.lease.device.close();
+        self.lease.sync_link();
+    }
 }
 
 impl<M: Kind> Drop for Open<M> {
     /// Ends the open, whether devfs freed it or it never came about.
     fn drop(&mut self) {
-        self.lease.device.close();
+        self.close();
         self.lease.device.free();
     }
 }

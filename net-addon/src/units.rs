@@ -6,6 +6,7 @@ use tuntap_driver::{Error, Lock, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
+use crate::exports;
 use crate::ioctl::TunFlags;
 use crate::kernel::SpinLock;
 use crate::shared::Shared;
@@ -71,29 +72,30 @@ impl<M: Kind> Units<M> {
         Self { slots: SpinLock::free([const { Slot { unit: None, leases: 0, used: false } }; UNITS]) }
     }
 
-    /// Leases a unit, which is made if need be. Also says whether a node has to be published for it.
+    /// Leases a unit, which is made if need be. Its first lease ever brings another node, whatever becomes of the lease.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] if there is no such number, [`Error::NoMemory`].
-    pub(crate) fn lease(&self, number: usize) -> Result<(Lease<M>, NewNode), Error> {
-        if let Some(leased) = self.lease_existing(number) {
-            return Ok(leased);
+    pub(crate) fn lease(&self, number: usize) -> Result<Lease<M>, Error> {
+        let (lease, new_node) = match self.lease_of(number, None) {
+            Some(leased) => leased,
+            None => {
+                // Made with the lock free, for that allocates. If somebody else was quicker, this one goes unused.
+                let fresh = Shared::new(Unit::new(number)?)?;
+                self.lease_of(number, Some(&fresh)).ok_or(Error::Invalid)?
+            }
+        };
+        if new_node == NewNode::Due {
+            exports::rescan();
         }
-        // Made with the lock free, for that allocates. If somebody else was quicker, this one goes unused.
-        let fresh = Shared::new(Unit::new(number)?)?;
-        self.slots
-            .with(|slots| {
-                let slot = slots.get_mut(number).ok_or(Error::Invalid)?;
-                Ok(slot.lease(Some(&fresh)))
-            })
-            .and_then(|leased: Option<(Shared<Unit<M>>, NewNode)>| leased.ok_or(Error::Invalid))
-            .map(|(unit, node)| (Lease { unit }, node))
+        Ok(lease)
     }
 
-    fn lease_existing(&self, number: usize) -> Option<(Lease<M>, NewNode)> {
-        let (unit, node) = self.slots.with(|slots| slots.get_mut(number)?.lease(None))?;
-        Some((Lease { unit }, node))
+    /// Leases the unit that is there, or else `fresh`.
+    fn lease_of(&self, number: usize, fresh: Option<&Shared<Unit<M>>>) -> Option<(Lease<M>, NewNode)> {
+        let (unit, new_node) = self.slots.with(|slots| slots.get_mut(number)?.lease(fresh))?;
+        Some((Lease { unit }, new_node))
     }
 
     /// The lowest number without a unit.
@@ -122,7 +124,7 @@ impl<M: Kind> Units<M> {
 
 /// Whether a lease was the first ever of its unit, so that another node is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NewNode {
+enum NewNode {
     Due,
     NotDue,
 }
