@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use haiku_lab::Mode;
+
 /// Length of an Ethernet header.
 pub const ETHERNET_HEADER: usize = 14;
 /// Everybody on an Ethernet link.
@@ -97,6 +99,31 @@ pub fn frame(to: [u8; 6], from: [u8; 6], ether_type: u16, packet: &[u8]) -> Vec<
     frame.extend(ether_type.to_be_bytes());
     frame.extend(packet);
     frame
+}
+
+/// A packet of `length` bytes as a mode's program reads or writes it: of IPv4, to everybody on a TAP's link.
+///
+/// # Panics
+/// If it has no room for its headers.
+#[must_use]
+pub fn program_packet(mode: Mode, way: Way, length: usize) -> Vec<u8> {
+    match mode {
+        Mode::Tun => ipv4(way, length),
+        Mode::Tap => {
+            let inner = ipv4(way, length.checked_sub(ETHERNET_HEADER).expect("room for an Ethernet header"));
+            frame(BROADCAST, STRANGER, ETHER_TYPE_IP, &inner)
+        }
+    }
+}
+
+/// A frame that the stack sends from an interface, and that a mode's program reads as `length` bytes.
+#[must_use]
+pub fn stack_frame(mode: Mode, from: [u8; 6], length: usize) -> Vec<u8> {
+    let packet = program_packet(mode, Way::ToUser, length);
+    match mode {
+        Mode::Tun => frame(BROADCAST, from, ETHER_TYPE_IP, &packet),
+        Mode::Tap => packet,
+    }
 }
 
 /// The Internet's checksum, not yet inverted.

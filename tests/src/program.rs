@@ -12,7 +12,7 @@ use tuntap_net_addon::ioctl::wire::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::suite::Fd;
+use crate::suite::{Blocking, Fd};
 
 /// `IFF_NO_PI`.
 pub const NO_PI: u16 = 0x1000;
@@ -72,6 +72,15 @@ impl Program {
     /// If it is not open.
     pub fn close(self) {
         syscalls::close(self.fd).expect("it was open");
+    }
+
+    /// Lets its calls wait, or not.
+    ///
+    /// # Panics
+    /// If it is not open.
+    pub fn set_blocking(&self, blocking: Blocking) {
+        let flags = if blocking == Blocking::DontWait { O_NONBLOCK } else { 0 };
+        syscalls::fcntl(self.fd, syscalls::F_SETFL, flags as usize).expect("it is open");
     }
 
     /// Reads into so much room.

@@ -1,14 +1,19 @@
 //! Labs to test in: booted in one line, ended with their ledgers looked at.
 
 use std::ops::Deref;
+use std::sync::mpsc;
 use std::time::Duration;
 
+use haiku_kernel::thread;
 use haiku_lab::{Lab, LabOptions, Ledgers, Mode, ping, scenario, stack::Family};
 
-use crate::watchdog::Watchdog;
+use haiku_sys::thread_id;
+
+use crate::wait::{Place, blocked};
+use crate::watchdog::{Watchdog, until};
 
 /// How long a reply is waited for that is certain to come.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(50);
 
 /// A lab that must end with nothing left over, and must end.
 #[derive(Debug)]
@@ -53,6 +58,39 @@ impl Rig {
     #[must_use]
     pub fn ledgers(&self) -> haiku_kernel::Ledgers {
         self.lab.kernel().ledgers()
+    }
+
+    /// Has another thread make a call that blocks, does something once it has, and returns what came of the call.
+    ///
+    /// # Panics
+    /// If the call does.
+    pub fn while_blocked<R: Send>(
+        &self,
+        place: Place,
+        call: impl FnOnce() -> R + Send,
+        act: impl FnOnce(thread_id),
+    ) -> R {
+        std::thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            let caller = scope.spawn(move || {
+                let _ = tell.send(thread::current());
+                call()
+            });
+            if let Ok(thread) = told.recv() {
+                self.until_blocked(place, 1);
+                act(thread);
+            }
+            caller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Returns once so many threads wait there, on all units together.
+    pub fn until_blocked(&self, place: Place, threads: usize) {
+        until(&format!("{threads} wait at {place:?}"), || match place {
+            // From here on the driver knows of the wait, and its notices are kept until the thread looks.
+            Place::Select => self.ledgers().selects >= threads as i64,
+            _ => blocked(place) == threads,
+        });
     }
 
     /// Ends the lab.

@@ -19,7 +19,7 @@ use crate::card::Card;
 use crate::names::errno;
 use crate::packet::{BROADCAST, ETHER_TYPE_IP, ETHER_TYPE_IPV6, ETHERNET_HEADER, frame};
 use crate::program::{NO_PI, nowhere, preamble, zeroed};
-use crate::wait::{self, Place};
+use crate::wait::{Place, blocked};
 use crate::watchdog::{self, Watchdog};
 
 /// Runs a case on a kernel of its own, which must end with nothing left over.
@@ -252,7 +252,7 @@ impl System for Haiku<'_> {
 
     fn await_blocked(&self, _: Thread, call: Blocked) {
         match call {
-            Blocked::Read => wait::until_blocked(Place::Read, 1),
+            Blocked::Read => watchdog::until("a thread reads", || blocked(Place::Read) == 1),
             // From here on the driver knows of the wait, and notices are kept until the thread looks.
             Blocked::Poll => watchdog::until("a thread polls", || self.lab.kernel().ledgers().selects > 0),
         }

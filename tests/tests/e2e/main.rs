@@ -3,4 +3,5 @@
 //! They run with the driver that is linked in, and with the real file where `HAIKU_LAB_ADDON` names it. Every test ends
 //! with all ledgers at zero.
 
+mod blocking;
 mod nodes;

@@ -15,7 +15,6 @@ use super::{
     System, TAP, TUN, flag, while_blocked,
 };
 use crate::packet::{self, Way};
-use haiku_lab::Mode;
 
 /// All of them.
 pub const GROUPS: &[Group] = &[
@@ -62,13 +61,7 @@ fn ready_to_wait(system: &dyn System) -> Fd {
 
 /// A packet of `length` bytes as the unit carries it.
 fn packet(system: &dyn System, way: Way, length: usize) -> Vec<u8> {
-    match system.mode() {
-        Mode::Tun => packet::ipv4(way, length),
-        Mode::Tap => {
-            let inner = packet::ipv4(way, length - packet::ETHERNET_HEADER);
-            packet::frame(packet::BROADCAST, packet::STRANGER, packet::ETHER_TYPE_IP, &inner)
-        }
-    }
+    packet::program_packet(system.mode(), way, length)
 }
 
 /// The stack sends packets of these lengths.
