@@ -109,9 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Vpn(arguments)) => vpn::run(arguments, &mut io::stdout().lock()),
         Some(Command::Exec(arguments)) => exec::run(arguments),
-        Some(Command::Attach(arguments)) => {
-            exec::attach(arguments, &mut io::stdin().lock(), &mut io::stdout().lock())
-        }
+        Some(Command::Attach(arguments)) => exec::attach(arguments, &mut io::stdin().lock(), &mut io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
