@@ -126,6 +126,17 @@ pub fn stack_frame(mode: Mode, from: [u8; 6], length: usize) -> Vec<u8> {
     }
 }
 
+/// The stack asks by ARP for the far side's link-layer address.
+#[must_use]
+pub fn arp_request(from: [u8; 6]) -> Vec<u8> {
+    let mut question = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    question.extend(from);
+    question.extend(NEAR.octets());
+    question.extend([0; 6]);
+    question.extend(FAR.octets());
+    frame(BROADCAST, from, ETHER_TYPE_ARP, &question)
+}
+
 /// The Internet's checksum, not yet inverted.
 fn checksum(bytes: &[u8]) -> u16 {
     let sum: u32 = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();

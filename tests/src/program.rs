@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use haiku_kernel::syscalls::{self, FdSet, PollFd};
 use haiku_kernel::user;
 use haiku_lab::Mode;
-use haiku_sys::{O_NONBLOCK, O_RDWR, status_t};
+use haiku_sys::{FIONREAD, O_NONBLOCK, O_RDWR, status_t};
+use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{
     DirectionStatistics, LimitsRequest, LinuxRequest, Preamble, StatisticsRequest, TUNGETIFF, TUNGETLIMITS,
     TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
@@ -108,6 +109,30 @@ impl Program {
     /// The driver's.
     pub fn write(&self, packet: &[u8]) -> Result<usize, status_t> {
         syscalls::write(self.fd, packet)
+    }
+
+    /// Reads to any user address.
+    ///
+    /// # Errors
+    /// The driver's, or the kernel's.
+    pub fn read_at(&self, address: usize, length: usize) -> Result<usize, status_t> {
+        syscalls::read_raw(self.fd, address, length)
+    }
+
+    /// Writes from any user address.
+    ///
+    /// # Errors
+    /// The driver's, or the kernel's.
+    pub fn write_at(&self, address: usize, length: usize) -> Result<usize, status_t> {
+        syscalls::write_raw(self.fd, address, length)
+    }
+
+    /// `FIONREAD`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn readable(&self) -> Result<i32, status_t> {
+        self.exchange(FIONREAD, -1i32)
     }
 
     /// Events that hold now, of these, errors and hang-ups.
@@ -251,6 +276,12 @@ pub fn preamble<T>() -> Preamble {
 #[must_use]
 pub fn accounted(direction: &DirectionStatistics) -> u64 {
     direction.delivered + direction.answered + direction.purged + dropped(direction) + direction.queued
+}
+
+/// How many packets of a direction were dropped for this reason.
+#[must_use]
+pub fn dropped_for(direction: &DirectionStatistics, reason: DropReason) -> u64 {
+    direction.dropped[reason as usize]
 }
 
 /// How many packets of a direction were dropped for any reason.

@@ -5,3 +5,6 @@
 
 mod blocking;
 mod nodes;
+mod queues;
+mod reading;
+mod writing;

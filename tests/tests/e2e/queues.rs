@@ -1,0 +1,273 @@
+//! Queues and their limits: what fits, who is told what when no more does, and what is left for the next.
+
+use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLIN, POLLOUT};
+use haiku_lab::Mode;
+use haiku_sys::{B_WOULD_BLOCK, EINVAL, ENETDOWN, ENOBUFS};
+use tuntap_driver::DropReason;
+use tuntap_net_addon::ioctl::wire::{TUNGETSNDBUF, TUNSETSNDBUF};
+use tuntap_tests::card::Card;
+use tuntap_tests::packet::{Way, program_packet, stack_frame};
+use tuntap_tests::program::{Program, dropped_for};
+use tuntap_tests::rig::Rig;
+
+const MIB: u32 = 1 << 20;
+
+#[test]
+fn limits_are_512_packets_and_a_mebibyte_unless_set() {
+    let rig = Rig::boot();
+    for mode in Mode::ALL {
+        let program = Program::new(mode);
+        assert_eq!(program.limits(), [512, MIB, 512, MIB]);
+        program.set_limits([1, 2, 3, 4]).unwrap();
+        assert_eq!(program.limits(), [1, 2, 3, 4]);
+        program.set_limits([65536, 64 * MIB, 65536, 64 * MIB]).unwrap();
+        for bad in [0, 65537] {
+            assert_eq!(program.set_limits([bad, 1, 1, 1]), Err(EINVAL));
+            assert_eq!(program.set_limits([1, 1, bad, 1]), Err(EINVAL));
+        }
+        for bad in [0, 64 * MIB + 1] {
+            assert_eq!(program.set_limits([1, bad, 1, 1]), Err(EINVAL));
+            assert_eq!(program.set_limits([1, 1, 1, bad]), Err(EINVAL));
+        }
+        assert_eq!(program.limits(), [65536, 64 * MIB, 65536, 64 * MIB], "all or nothing");
+    }
+    rig.end();
+}
+
+#[test]
+fn the_send_buffer_of_linux_is_the_queue_to_the_stack() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    assert_eq!(program.exchange(TUNGETSNDBUF, 0i32), Ok(1 << 20));
+    program.exchange(TUNSETSNDBUF, 5000i32).unwrap();
+    assert_eq!(program.limits(), [512, MIB, 512, 5000]);
+    program.exchange(TUNSETSNDBUF, i32::MAX).unwrap();
+    assert_eq!(program.limits(), [512, MIB, 512, 64 * MIB], "Linux's default is more than anybody means");
+    for bad in [0, -1, i32::MIN] {
+        assert_eq!(program.exchange(TUNSETSNDBUF, bad), Err(EINVAL));
+    }
+    rig.end();
+}
+
+#[test]
+fn a_full_queue_to_the_program_is_told_to_the_stack_and_counted() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        let frame = stack_frame(mode, card.address(), 100);
+        for _ in 0..512 {
+            assert_eq!(card.send(&frame), Ok(()));
+        }
+        let before = rig.ledgers();
+        for _ in 0..10 {
+            assert_eq!(card.send(&frame), Err(ENOBUFS));
+        }
+        assert_eq!(rig.ledgers(), before, "what is refused is the stack's again");
+        let statistics = program.statistics().to_user;
+        assert_eq!((statistics.accepted, statistics.queued, statistics.refused_full), (512, 512, 10));
+        assert_eq!(statistics.queued_bytes, 512 * frame.len() as u64);
+        program.packet().unwrap();
+        assert_eq!(card.send(&frame), Ok(()));
+        assert_eq!(card.send(&frame), Err(ENOBUFS));
+        program.check_accounts();
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn a_full_queue_to_the_stack_is_told_to_the_program_before_and_after() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        let packet = program_packet(mode, Way::ToStack, 100);
+        for count in 0..512 {
+            assert_eq!(program.ready(POLLOUT), POLLOUT, "{count}");
+            assert_eq!(program.write(&packet), Ok(100));
+        }
+        assert_eq!(program.ready(POLLOUT), 0);
+        assert_eq!(program.write(&packet), Err(B_WOULD_BLOCK));
+        card.receive().unwrap();
+        assert_eq!(program.ready(POLLOUT), POLLOUT);
+        assert_eq!(program.write(&packet), Ok(100));
+        assert_eq!(program.write(&packet), Err(B_WOULD_BLOCK));
+        program.check_accounts();
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn writable_means_room_for_the_longest_packet_there_can_be() {
+    for (mode, longest) in [(Mode::Tun, 1500), (Mode::Tap, 1518)] {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        program.set_limits([512, MIB, 512, 10_000]).unwrap();
+        // Short packets and long ones in turn, until poll says that there is no room; no write before may fail.
+        let mut lengths = [60, longest, 333, longest, longest].into_iter().cycle();
+        let mut written = 0;
+        while program.ready(POLLOUT) == POLLOUT {
+            let length = lengths.next().unwrap();
+            assert_eq!(program.write(&program_packet(mode, Way::ToStack, length)), Ok(length), "after {written}");
+            written += 1;
+        }
+        assert!(written > 5, "{written} packets");
+        assert_eq!(program.write(&program_packet(mode, Way::ToStack, 60)), Err(B_WOULD_BLOCK), "what poll said holds");
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn one_packet_of_the_largest_mtu_fits_whatever_the_limits() {
+    for (mode, longest) in [(Mode::Tun, 65535), (Mode::Tap, 65535 + 14)] {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        card.set_mtu(65535).unwrap();
+        let program = Program::new(mode);
+        program.set_limits([1, 1, 1, 1]).unwrap();
+        assert_eq!(program.ready(POLLOUT), POLLOUT);
+        for _ in 0..3 {
+            let packet = program_packet(mode, Way::ToStack, longest);
+            assert_eq!(program.write(&packet), Ok(longest));
+            assert_eq!(program.write(&program_packet(mode, Way::ToStack, 60)), Err(B_WOULD_BLOCK));
+            assert_eq!(card.receive().map(|frame| frame.ends_with(&packet)), Ok(true));
+            let frame = stack_frame(mode, card.address(), longest);
+            assert_eq!(card.send(&frame), Ok(()));
+            assert_eq!(card.send(&stack_frame(mode, card.address(), 60)), Err(ENOBUFS));
+            assert_eq!(program.packet(), Ok(frame[frame.len() - longest..].to_vec()));
+        }
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn limits_in_bytes_hold_too() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tap/0");
+    let program = Program::new(Mode::Tap);
+    program.set_limits([512, 1000, 512, 1000]).unwrap();
+    let frame = stack_frame(Mode::Tap, card.address(), 300);
+    for _ in 0..3 {
+        card.send(&frame).unwrap();
+    }
+    assert_eq!(card.send(&frame), Err(ENOBUFS));
+    // The stack's next may be shorter, and fit.
+    card.send(&stack_frame(Mode::Tap, card.address(), 100)).unwrap();
+    assert_eq!(program.statistics().to_user.queued_bytes, 1000);
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn a_limit_below_what_is_queued_drops_nothing() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let program = Program::new(Mode::Tun);
+    let frame = stack_frame(Mode::Tun, card.address(), 100);
+    for _ in 0..20 {
+        card.send(&frame).unwrap();
+    }
+    program.set_limits([5, MIB, 5, MIB]).unwrap();
+    assert_eq!(card.send(&frame), Err(ENOBUFS));
+    for _ in 0..15 {
+        program.packet().unwrap();
+    }
+    assert_eq!(card.send(&frame), Err(ENOBUFS));
+    program.packet().unwrap();
+    assert_eq!(card.send(&frame), Ok(()));
+    assert_eq!(program.statistics().to_user.queued, 5);
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn nothing_stale_is_left_for_the_next_opener() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        program.set_interface(if mode == Mode::Tun { 1 } else { 2 }).unwrap();
+        for _ in 0..7 {
+            card.send(&stack_frame(mode, card.address(), 100)).unwrap();
+        }
+        program.close();
+        assert_eq!(card.send(&stack_frame(mode, card.address(), 100)), Err(ENETDOWN));
+        let next = Program::new(mode);
+        assert_eq!(next.packet(), Err(B_WOULD_BLOCK));
+        assert_eq!(next.ready(POLLIN), 0);
+        let statistics = next.statistics().to_user;
+        assert_eq!((statistics.purged, statistics.refused_down), (7, 1));
+        card.send(&stack_frame(mode, card.address(), 80)).unwrap();
+        assert_eq!(next.packet().map(|packet| packet.len()), Ok(80), "framing was the other open's");
+        next.check_accounts();
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn down_throws_away_what_the_stack_has_not_fetched_and_keeps_what_the_program_has_not_read() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let program = Program::new(Mode::Tun);
+    for length in [100, 101, 102] {
+        program.write(&program_packet(Mode::Tun, Way::ToStack, length)).unwrap();
+        card.send(&stack_frame(Mode::Tun, card.address(), length)).unwrap();
+    }
+    card.down();
+    let statistics = program.statistics();
+    assert_eq!((statistics.to_stack.purged, statistics.to_stack.queued), (3, 0));
+    assert_eq!((statistics.to_user.purged, statistics.to_user.queued), (0, 3));
+    assert_eq!(program.packet().map(|packet| packet.len()), Ok(100));
+    card.up();
+    program.write(&program_packet(Mode::Tun, Way::ToStack, 64)).unwrap();
+    assert_eq!(card.receive().map(|frame| frame.len()), Ok(64 + 14), "nothing of before");
+    assert_eq!(program.packet().map(|packet| packet.len()), Ok(101));
+    program.check_accounts();
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn removal_throws_everything_away_and_a_new_interface_starts_afresh() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let program = Program::new(Mode::Tun);
+    for _ in 0..3 {
+        program.write(&program_packet(Mode::Tun, Way::ToStack, 100)).unwrap();
+        card.send(&stack_frame(Mode::Tun, card.address(), 100)).unwrap();
+    }
+    drop(card);
+    assert_eq!(program.ready(POLLIN | POLLOUT) & (POLLERR | POLLHUP), POLLERR | POLLHUP);
+    let statistics = program.statistics();
+    assert_eq!((statistics.to_user.purged, statistics.to_stack.purged), (3, 3));
+    program.check_accounts();
+    let card = Card::ready(&rig, "tun/0");
+    assert_eq!(program.ready(POLLIN | POLLOUT), POLLOUT, "no hang-up while there is an interface again");
+    assert_eq!(program.packet(), Err(B_WOULD_BLOCK));
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn an_answer_that_finds_no_room_is_counted() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let program = Program::new(Mode::Tun);
+    let question = tuntap_tests::packet::arp_request(card.address());
+    card.send(&question).unwrap();
+    assert_eq!(card.receive().map(|answer| answer[20..22].to_vec()), Ok(vec![0, 2]), "a reply");
+    program.set_limits([512, MIB, 1, MIB]).unwrap();
+    program.write(&program_packet(Mode::Tun, Way::ToStack, 100)).unwrap();
+    assert_eq!(card.send(&question), Ok(()), "the sender never waits, and is not told");
+    let statistics = program.statistics().to_user;
+    assert_eq!((statistics.answered, dropped_for(&statistics, DropReason::AnswerRefused)), (1, 1));
+    program.check_accounts();
+    drop(card);
+    rig.end();
+}
