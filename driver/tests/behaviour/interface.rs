@@ -209,6 +209,15 @@ fn hearing_everything_and_the_address_do_not_disturb_each_other() {
 }
 
 #[test]
+fn an_interface_begins_by_hearing_only_what_is_for_it() {
+    let rig = Rig::<ToyTap>::new();
+    rig.device.attach();
+    rig.device.set_promiscuous(true);
+    rig.device.attach();
+    assert!(!rig.device.link().promiscuous);
+}
+
+#[test]
 fn the_mtu_is_from_68_to_65535_and_bounds_what_is_written() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     for refused in [0, 67, 65536, usize::MAX, (1 << 32) + 1500] {

@@ -112,6 +112,7 @@ impl<M: Mode> Model<M> {
 
     pub(crate) fn attach(&mut self, number: usize) {
         (self.attached, self.up, self.gone) = (Some(number), false, false);
+        self.link.promiscuous = false;
         self.forget();
     }
 
