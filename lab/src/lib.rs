@@ -18,6 +18,7 @@ pub mod pcap;
 mod phy;
 pub mod ping;
 pub mod scenario;
+pub mod simulate;
 pub mod stack;
 pub mod statistics;
 #[cfg(test)]

@@ -1,0 +1,391 @@
+//! The device as programs and the stack see it, in the plainest code there is: no lock, no wake, no waiting.
+//!
+//! Written from what is promised (the header for programs, Haiku's own rules), not from how the driver does it.
+
+use std::collections::VecDeque;
+
+use haiku_sys::{
+    B_BAD_ADDRESS, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK,
+    status_t,
+};
+use tuntap_driver::DropReason;
+
+/// What a buffer holds where nobody wrote.
+pub(super) const UNTOUCHED: u8 = 0xee;
+
+/// What became of the packets of one direction, as the statistics say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Books {
+    pub(super) accepted: u64,
+    pub(super) accepted_bytes: u64,
+    pub(super) delivered: u64,
+    pub(super) delivered_bytes: u64,
+    pub(super) answered: u64,
+    pub(super) purged: u64,
+    pub(super) refused_full: u64,
+    pub(super) refused_down: u64,
+    pub(super) truncated: u64,
+    pub(super) queued: u64,
+    pub(super) queued_bytes: u64,
+    pub(super) dropped: [u64; 32],
+}
+
+/// One direction.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) queue: VecDeque<Vec<u8>>,
+    pub(super) packets: u32,
+    pub(super) bytes: u32,
+    pub(super) books: Books,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { queue: VecDeque::new(), packets: 512, bytes: 1 << 20, books: Books::default() }
+    }
+
+    fn fits(&self, length: usize) -> bool {
+        let bytes = self.books.queued_bytes as usize + length;
+        self.queue.is_empty() || (self.queue.len() < self.packets as usize && bytes <= self.bytes as usize)
+    }
+
+    fn accept(&mut self, length: usize) {
+        self.books.accepted += 1;
+        self.books.accepted_bytes += length as u64;
+    }
+
+    fn drop(&mut self, reason: DropReason) {
+        self.books.dropped[reason as usize] += 1;
+    }
+
+    fn put(&mut self, frame: Vec<u8>) {
+        self.books.queued += 1;
+        self.books.queued_bytes += frame.len() as u64;
+        self.accept(frame.len());
+        self.queue.push_back(frame);
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let frame = self.queue.pop_front()?;
+        self.books.queued -= 1;
+        self.books.queued_bytes -= frame.len() as u64;
+        self.books.delivered += 1;
+        self.books.delivered_bytes += frame.len() as u64;
+        Some(frame)
+    }
+
+    fn purge(&mut self) {
+        self.books.purged += self.queue.len() as u64;
+        (self.books.queued, self.books.queued_bytes) = (0, 0);
+        self.queue.clear();
+    }
+}
+
+/// What stands in front of every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Bare,
+    PacketInformation,
+    AddressFamily,
+}
+
+/// What a kernel call that failed meant to a call of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Nothing failed.
+    None,
+    /// There was no memory.
+    Memory,
+    /// The program's memory was not where it said.
+    Address,
+    /// The beginning of a packet could not be looked at.
+    Blind,
+}
+
+/// What becomes of a frame from the stack.
+enum Verdict {
+    Deliver,
+    Answer(Vec<u8>),
+    Drop(DropReason),
+}
+
+/// One unit. Opening, closing and freeing are one step each here, for nobody is ever inside a call.
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    pub(super) tun: bool,
+    pub(super) address: [u8; 6],
+    pub(super) mtu: usize,
+    pub(super) promiscuous: bool,
+    pub(super) open: bool,
+    pub(super) flags: u32,
+    pub(super) framing: Framing,
+    pub(super) carrier: bool,
+    pub(super) up: bool,
+    attached: Option<u64>,
+    gone: bool,
+    pub(super) to_user: Line,
+    pub(super) to_stack: Line,
+}
+
+impl Device {
+    pub(super) fn new(tun: bool) -> Self {
+        Self {
+            tun,
+            address: [0; 6],
+            mtu: 1500,
+            promiscuous: false,
+            open: false,
+            flags: 0,
+            framing: Framing::Bare,
+            carrier: true,
+            up: false,
+            attached: None,
+            gone: false,
+            to_user: Line::new(),
+            to_stack: Line::new(),
+        }
+    }
+
+    pub(super) fn open(&mut self, flags: u32) {
+        (self.open, self.gone, self.carrier, self.framing, self.flags) = (true, false, true, Framing::Bare, flags);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = false;
+        self.to_user.purge();
+    }
+
+    pub(super) fn attach(&mut self, interface: u64) {
+        (self.attached, self.up, self.gone) = (Some(interface), false, false);
+        self.to_user.purge();
+        self.to_stack.purge();
+    }
+
+    pub(super) fn detach(&mut self, interface: u64) {
+        if self.attached == Some(interface) {
+            (self.attached, self.up, self.gone) = (None, false, self.open);
+            self.to_user.purge();
+            self.to_stack.purge();
+        }
+    }
+
+    pub(super) fn up(&mut self) {
+        self.up = self.attached.is_some();
+    }
+
+    pub(super) fn down(&mut self) {
+        self.up = false;
+        self.to_stack.purge();
+    }
+
+    /// Bytes of link header that the program does not see.
+    fn hidden(&self) -> usize {
+        if self.tun { 14 } else { 0 }
+    }
+
+    /// How long a program's packet may be: a frame has its header and maybe a VLAN tag.
+    fn longest(&self) -> usize {
+        if self.tun { self.mtu } else { self.mtu + 18 }
+    }
+
+    pub(super) fn in_front(&self) -> usize {
+        if self.framing == Framing::Bare { 0 } else { 4 }
+    }
+
+    fn has_room(&self) -> bool {
+        self.to_stack.fits(self.longest() + self.hidden())
+    }
+
+    /// Whether a poll finds it readable, writable, in trouble.
+    pub(super) fn readiness(&self) -> [bool; 3] {
+        [self.gone || !self.to_user.queue.is_empty(), !self.gone && self.up && self.has_room(), self.gone]
+    }
+
+    /// Bytes that the next read returns.
+    pub(super) fn readable(&self) -> i32 {
+        self.to_user.queue.front().map_or(0, |frame| (frame.len() - self.hidden() + self.in_front()) as i32)
+    }
+
+    /// A call that would wait: it does not, or a signal, which is always there, ends it.
+    fn wait<T>(&self) -> Result<T, status_t> {
+        Err(if self.flags & O_NONBLOCK != 0 { B_WOULD_BLOCK } else { B_INTERRUPTED })
+    }
+
+    /// The far side's address: the same but for one bit, and administered locally.
+    fn peer(&self) -> [u8; 6] {
+        let [a, b, c, d, e, f] = self.address;
+        [(a | 2) & !1, b, c, d ^ 0x80, e, f]
+    }
+
+    fn judge(&self, frame: &[u8]) -> Verdict {
+        if frame.len() < 14 {
+            return Verdict::Drop(DropReason::Malformed);
+        }
+        let (header, payload) = frame.split_at(14);
+        match (self.tun, &header[12..]) {
+            (false, _) => Verdict::Deliver,
+            (_, [8, 0]) if payload.len() >= 20 && payload[0] >> 4 == 4 => Verdict::Deliver,
+            (_, [0x86, 0xdd]) if payload.len() >= 40 && payload[0] >> 4 == 6 => Verdict::Deliver,
+            (_, [8, 0] | [0x86, 0xdd]) => Verdict::Drop(DropReason::Malformed),
+            (_, [8, 6]) if payload.len() < 28 => Verdict::Drop(DropReason::ArpMalformed),
+            (_, [8, 6]) => match (payload[7], &payload[14..18], &payload[24..28]) {
+                (1, [0, 0, 0, 0], _) => Verdict::Drop(DropReason::ArpProbe),
+                (_, sender, target) if sender == target => Verdict::Drop(DropReason::ArpAnnouncement),
+                (1, sender, target) => {
+                    let (asker, peer) = (&payload[8..14], self.peer());
+                    let head = [asker, &peer[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2][..]].concat();
+                    Verdict::Answer([&head[..], &peer[..], target, asker, sender].concat())
+                }
+                _ => Verdict::Drop(DropReason::ArpReply),
+            },
+            _ => Verdict::Drop(DropReason::NotIp),
+        }
+    }
+
+    pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) -> Result<(), status_t> {
+        if !(self.up && self.open) {
+            self.to_user.books.refused_down += 1;
+            return Err(ENETDOWN);
+        }
+        let verdict = if trouble == Trouble::Blind { self.judge(&[]) } else { self.judge(frame) };
+        if matches!(verdict, Verdict::Deliver) {
+            if !self.to_user.fits(frame.len()) {
+                self.to_user.books.refused_full += 1;
+                return Err(ENOBUFS);
+            }
+            self.to_user.put(frame.to_vec());
+            return Ok(());
+        }
+        self.to_user.accept(frame.len());
+        match verdict {
+            Verdict::Answer(reply) if trouble == Trouble::None && self.has_room() => {
+                self.to_user.books.answered += 1;
+                self.to_stack.put(reply);
+            }
+            Verdict::Answer(_) => self.to_user.drop(DropReason::AnswerRefused),
+            Verdict::Drop(reason) => self.to_user.drop(reason),
+            Verdict::Deliver => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, room: usize, trouble: Trouble) -> Result<Vec<u8>, status_t> {
+        if room < self.in_front() {
+            return Err(EINVAL);
+        }
+        if self.gone {
+            return Err(ENXIO);
+        }
+        let Some(frame) = self.to_user.take() else { return self.wait() };
+        if trouble == Trouble::Address {
+            self.to_user.books.delivered -= 1;
+            self.to_user.books.delivered_bytes -= frame.len() as u64;
+            self.to_user.drop(DropReason::BadAddress);
+            return Err(B_BAD_ADDRESS);
+        }
+        let packet = &frame[self.hidden()..];
+        let copied = packet.len().min(room - self.in_front());
+        let stripped = u8::from(copied < packet.len());
+        self.to_user.books.truncated += u64::from(stripped);
+        let kind = if trouble == Trouble::Blind { &[0, 0] } else { &frame[12..14] };
+        let in_front = match self.framing {
+            Framing::Bare => vec![],
+            Framing::PacketInformation => vec![stripped, 0, kind[0], kind[1]],
+            Framing::AddressFamily => vec![0, 0, 0, if kind == [0x86, 0xdd] { 5 } else { 1 }],
+        };
+        Ok([&in_front[..], &packet[..copied]].concat())
+    }
+
+    /// How many packets, and their records.
+    pub(super) fn read_batch(&mut self, room: usize, most: u32) -> Result<(u32, Vec<u8>), status_t> {
+        let (mut packets, mut records) = (0, Vec::new());
+        while packets < most {
+            let next = self.readable() as usize;
+            let packet = match () {
+                () if !self.gone && next > 0 && records.len() + 4 + next > room => Err(EINVAL),
+                () => self.read(room, Trouble::None),
+            };
+            match packet {
+                Ok(packet) => {
+                    records.extend_from_slice(&(packet.len() as u32).to_ne_bytes());
+                    records.extend_from_slice(&packet);
+                    records.resize(records.len().next_multiple_of(4).min(room), UNTOUCHED);
+                    packets += 1;
+                }
+                Err(error) if packets == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok((packets, records))
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], trouble: Trouble) -> Result<(), status_t> {
+        let packet = bytes.get(self.in_front()..).ok_or(EINVAL)?;
+        if packet.len() < if self.tun { 1 } else { 14 } {
+            return Err(EINVAL);
+        }
+        if packet.len() > self.longest() {
+            return Err(EMSGSIZE);
+        }
+        match trouble {
+            Trouble::Address => return Err(B_BAD_ADDRESS),
+            Trouble::Memory => return Err(B_NO_MEMORY),
+            Trouble::None | Trouble::Blind => {}
+        }
+        let for_us = packet[0] & 1 == 1 || self.promiscuous || packet.starts_with(&self.address);
+        let header = match packet[0] >> 4 {
+            _ if !self.tun => vec![],
+            4 if packet.len() >= 20 => self.header(&packet[16..20], [8, 0]),
+            6 if packet.len() >= 40 => self.header(&packet[24..40], [0x86, 0xdd]),
+            _ => return Err(EINVAL),
+        };
+        if self.gone || !self.up {
+            self.to_stack.books.refused_down += 1;
+            return Err(if self.gone { ENXIO } else { ENETDOWN });
+        }
+        if !self.tun && !for_us {
+            self.to_stack.accept(packet.len());
+            self.to_stack.drop(DropReason::NotForUs);
+            return Ok(());
+        }
+        if !self.has_room() {
+            return self.wait();
+        }
+        self.to_stack.put([&header[..], packet].concat());
+        Ok(())
+    }
+
+    /// How many packets, and how far into the records.
+    pub(super) fn write_batch(&mut self, records: &[u8], most: u32) -> Result<(u32, usize), status_t> {
+        let (mut packets, mut at) = (0, 0);
+        while packets < most && at < records.len() {
+            let packet = records.get(at..at + 4).and_then(|word| {
+                let length = u32::from_ne_bytes(word.try_into().ok()?) as usize;
+                records.get(at + 4..at + 4 + length)
+            });
+            match packet.ok_or(EINVAL).and_then(|packet| self.write(packet, Trouble::None).map(|()| packet.len())) {
+                Ok(length) => at = (at + 4 + length).next_multiple_of(4).min(records.len()),
+                Err(error) if packets == 0 => return Err(error),
+                Err(_) => break,
+            }
+            packets += 1;
+        }
+        Ok((packets, at))
+    }
+
+    /// The link header of a program's packet: from the far side to the interface, or to the group that it is for.
+    fn header(&self, destination: &[u8], kind: [u8; 2]) -> Vec<u8> {
+        let to = match *destination {
+            [224..=239, b, c, d] => [1, 0, 0x5e, b & 0x7f, c, d],
+            [255, 255, 255, 255] => [0xff; 6],
+            [0xff, .., a, b, c, d] if destination.len() == 16 => [0x33, 0x33, a, b, c, d],
+            _ => self.address,
+        };
+        [&to[..], &self.peer(), &kind].concat()
+    }
+
+    /// `None` if the stack's reader would wait.
+    pub(super) fn receive(&mut self) -> Option<Result<Vec<u8>, status_t>> {
+        if self.up { self.to_stack.take().map(Ok) } else { Some(Err(ENETDOWN)) }
+    }
+}
