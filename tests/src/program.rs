@@ -52,6 +52,12 @@ impl Program {
         Self { fd }
     }
 
+    /// A descriptor that somebody else opened, and closes.
+    #[must_use]
+    pub const fn borrow(fd: Fd) -> Self {
+        Self { fd }
+    }
+
     /// The descriptor.
     #[must_use]
     pub fn fd(&self) -> Fd {
@@ -340,6 +346,18 @@ impl Cliff {
         let start = Self::PAGE - bytes.len();
         page[start..].copy_from_slice(bytes);
         user::to_user(self.page + start)
+    }
+}
+
+impl Cliff {
+    /// Makes the memory fit to be read only.
+    ///
+    /// # Panics
+    /// If Linux refuses.
+    pub fn protect(&mut self) {
+        // SAFETY: the page is ours until `self` goes, and nobody writes to it but `edge`, which comes first.
+        let status = unsafe { libc::mprotect(self.page as *mut libc::c_void, Self::PAGE, libc::PROT_READ) };
+        assert_eq!(status, 0, "a page");
     }
 }
 

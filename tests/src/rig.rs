@@ -108,6 +108,15 @@ impl Rig {
         self.lab.shutdown()
     }
 
+    /// Pings, and says what came of it.
+    ///
+    /// # Panics
+    /// Without a way to the target.
+    #[must_use]
+    pub fn ping_report(&self, options: &ping::Options) -> ping::Report {
+        self.lab.ping(options).expect("a way to the target")
+    }
+
     /// Pings the far side of a mode's first unit as fast as replies come, and fails unless all come.
     ///
     /// # Panics

@@ -4,6 +4,9 @@
 //! with all ledgers at zero.
 
 mod blocking;
+mod controls;
+mod interface;
+mod link;
 mod nodes;
 mod queues;
 mod reading;
