@@ -39,6 +39,12 @@ struct Control {
     carrier: bool,
 }
 
+impl Control {
+    /// Nobody has the unit open and no interface is attached to it.
+    const FRESH: Self =
+        Self { taken: false, open: false, attached: None, next: 0, up: false, gone: false, carrier: true };
+}
+
 /// One unit: `tun/0`, say. See the [crate] for a packet's way through it.
 pub struct Device<M: Mode, K: Kernel> {
     control: K::Mutex<Control>,
@@ -63,21 +69,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
         let longest = M::LINK.longest(mtu);
         let device = Self {
-            control: K::Mutex::new(Control {
-                taken: false,
-                open: false,
-                attached: None,
-                next: 0,
-                up: false,
-                gone: false,
-                carrier: true,
-            }),
+            control: K::Mutex::new(Control::FRESH),
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             to_user: Channel::to_user(c"tun_tap to user", longest, M::state(address))?,
             to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", longest, ())?,
             mode: PhantomData,
         };
-        device.control.with(|control| device.apply(control));
+        // Not under the mutex: the device has yet to move to its place, and a mutex that was locked once must not.
+        device.apply(&Control::FRESH);
         Ok(device)
     }
 
@@ -127,6 +126,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.attached = Some(attachment);
             control.gone = false;
             control.up = false;
+            self.link.set_promiscuous(false);
             // In this order: what came between would be the old interface's, and left for the new one.
             self.apply(control);
             (attachment, self.forget())
