@@ -1,5 +1,6 @@
 //! The module role's interfaces: what the stack calls when `ifconfig` names one.
 
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
@@ -37,7 +38,8 @@ pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
 /// An interface: the stack's part first, so that the stack's pointer is ours.
 #[repr(C)]
 struct Interface {
-    device: net_device,
+    /// The stack writes into it as it likes.
+    device: UnsafeCell<net_device>,
     attachment: Attachment,
     unit: AnyUnit,
 }
@@ -109,18 +111,13 @@ impl<M: Mode> Station for Unit<M> {
     }
 
     /// How the interface presents itself: always as Ethernet, for that is the only link that Haiku's stack carries both
-    /// IPv4 and IPv6 over.
+    /// IPv4 and IPv6 over. What can change later is shown to it when it is made.
     fn describe(&self, device: &mut net_device) {
-        let link = self.device.link();
         device.flags = flags(M::LINK.flags);
         device.r#type = sys::IFT_ETHER;
-        device.mtu = link.mtu;
         device.media = sys::IFM_ACTIVE;
         device.header_length = M::LINK.header_length;
-        device.address.length = 6;
-        if let Some(bytes) = device.address.data.first_chunk_mut() {
-            *bytes = link.address;
-        }
+        device.address.length = sys::ETHER_ADDRESS_LENGTH as u8;
     }
 
     unsafe fn made(&self, device: *mut net_device) {
@@ -215,7 +212,7 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     unit.station().describe(&mut device);
     let attachment = unit.station().attach();
     // SAFETY: fresh memory of that size, which nobody else knows.
-    unsafe { interface.write(Interface { device, attachment, unit }) };
+    unsafe { interface.write(Interface { device: UnsafeCell::new(device), attachment, unit }) };
     // SAFETY: written just now.
     let made = unsafe { interface.as_ref() };
     // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.

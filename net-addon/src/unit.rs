@@ -1,5 +1,6 @@
 //! A unit: a device of the core's, and the interface that the stack may have made for it.
 
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use haiku_sys as sys;
@@ -67,7 +68,10 @@ impl<M: Mode> Unit<M> {
     /// # Safety
     /// `interface` stays alive until [`Self::interface_gone`] has returned.
     pub(crate) unsafe fn interface_made(&self, interface: *mut sys::net_device) {
-        self.interface.with(|current| current.device = interface);
+        self.interface.with(|current| {
+            current.device = interface;
+            self.show_settings(current);
+        });
         self.sync_link();
     }
 
@@ -97,38 +101,38 @@ impl<M: Mode> Unit<M> {
 
     /// The name by which the stack knows the interface, if there is one.
     pub(crate) fn interface_name(&self) -> Option<routes::Name> {
-        // SAFETY: null, or an interface that is alive while it is noted here.
-        self.interface.with(|interface| unsafe { interface.device.as_ref() }.map(|device| device.name))
+        self.interface.with(|interface| {
+            let device = NonNull::new(interface.device)?.as_ptr();
+            // SAFETY: the interface is alive while it is noted here, and keeps its name.
+            Some(unsafe { (*device).name })
+        })
     }
 
     /// Sets the MTU, in bytes of IP, and shows it to the interface.
     pub(crate) fn set_mtu(&self, mtu: usize) -> Result<(), Error> {
         self.device.set_mtu(mtu)?;
-        self.interface.with(|interface| {
-            if !interface.device.is_null() {
-                // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does
-                // that of any device.
-                unsafe { (*interface.device).mtu = mtu };
-            }
-        });
+        self.interface.with(|interface| self.show_settings(interface));
         Ok(())
     }
 
-    /// Shows the interface its address, which a program has set.
-    pub(crate) fn sync_address(&self) {
-        let [a, b, c, d, e, f] = self.device.link().address;
-        self.interface.with(|interface| {
-            if interface.device.is_null() {
-                return;
-            }
-            // SAFETY: the interface is alive while it is noted here; the stack reads the bytes unlocked, as it does
-            // those of any device.
-            let address = unsafe { &mut (*interface.device).address };
-            address.length = 6;
-            if let Some(bytes) = address.data.first_chunk_mut() {
-                *bytes = [a, b, c, d, e, f];
-            }
-        });
+    /// Sets the address, and shows it to the interface.
+    pub(crate) fn set_address(&self, address: LinkAddress) -> Result<(), Error> {
+        self.device.set_address(address)?;
+        self.interface.with(|interface| self.show_settings(interface));
+        Ok(())
+    }
+
+    /// Shows the interface the device's MTU and address: those of now, for whoever set others since has yet to come here.
+    fn show_settings(&self, interface: &Interface) {
+        let Some(device) = NonNull::new(interface.device) else { return };
+        let (device, link) = (device.as_ptr(), self.device.link());
+        // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does that of any
+        // device.
+        unsafe { (*device).mtu = link.mtu };
+        // SAFETY: as above.
+        let address = unsafe { &raw mut (*device).address.data };
+        // SAFETY: as above, and there is room for the six bytes.
+        unsafe { address.cast::<LinkAddress>().write(link.address) };
     }
 }
 
@@ -149,7 +153,8 @@ impl<M: Mode> Drop for Unit<M> {
 pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bool) -> bool {
     // SAFETY: the caller's promise.
     let flags = unsafe { &raw mut (*interface).flags };
-    // SAFETY: the word is aligned and alive; the stack's own accesses are plain ones of a single instruction each.
+    // SAFETY: the word is aligned and alive. The stack's own accesses are not atomic: one at the same time may undo ours,
+    // but ours none of its; the next `sync_link` puts that right.
     let flags = unsafe { AtomicU32::from_ptr(flags) };
     let before = if on { flags.fetch_or(flag, Ordering::Relaxed) } else { flags.fetch_and(!flag, Ordering::Relaxed) };
     (before & flag != 0) != on

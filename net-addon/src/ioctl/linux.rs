@@ -118,13 +118,11 @@ pub(super) fn set_address<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
     if request.flags != ARPHRD_ETHER {
         return Err(sys::EINVAL);
     }
-    open.lease.device.set_address(request.address).map_err(|error| match error {
+    open.lease.set_address(request.address).map_err(|error| match error {
         // Linux's word for an address that no station can have.
         Error::Invalid => sys::EADDRNOTAVAIL,
         other => to_status(other),
-    })?;
-    open.lease.sync_address();
-    Ok(())
+    })
 }
 
 /// The interface's name, zero-padded: `tun/0`.

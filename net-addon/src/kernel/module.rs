@@ -9,7 +9,7 @@ use haiku_sys as sys;
 static BUFFER: AtomicPtr<sys::net_buffer_module_info> = AtomicPtr::new(null_mut());
 static STACK: AtomicPtr<sys::net_stack_module_info> = AtomicPtr::new(null_mut());
 
-/// Takes a reference to each of the stack's modules. While a role has one, packets can be made and the stack can be told
+/// Takes a reference to each of the stack's modules. While anybody has one, packets can be made and the stack can be told
 /// things.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ fn take<T>(name: &CStr, place: &AtomicPtr<T>) -> Result<(), sys::status_t> {
     if status != sys::B_OK {
         return Err(status);
     }
-    // Each role takes its own references, and all find the same table.
+    // Each unit takes its own references, and all find the same table.
     place.store(module.cast(), Ordering::Release);
     Ok(())
 }
@@ -43,11 +43,11 @@ fn put(name: &CStr) {
     unsafe { sys::put_module(name.as_ptr()) };
 }
 
-/// The module that owns packets. `None` only before any role has started.
+/// The module that owns packets. `None` only before any unit had an interface.
 #[inline]
 pub(super) fn buffer() -> Option<&'static sys::net_buffer_module_info> {
-    // SAFETY: null, or the kernel's table, which stays while a role has its reference; and whoever has a packet, a
-    // descriptor or an interface keeps a role.
+    // SAFETY: null, or the kernel's table, which stays while a unit has its reference; and packets are made and freed only
+    // for a unit that has had an interface, which keeps its reference as long as it lives.
     unsafe { BUFFER.load(Ordering::Acquire).as_ref() }
 }
 
