@@ -96,7 +96,9 @@ fn batch(argument: Argument, transfer: impl FnOnce(&UserSlice, u32) -> Result<Ba
         return Err(sys::EINVAL);
     }
     let records = argument.memory(size)?.skip(header);
-    let done = transfer(&records, request.packets).map_err(to_status)?;
+    // A batch that nobody's queue bounds, of frames for somebody else, would keep even a killed thread for long.
+    let most = request.packets.min(Limits::MOST.packets);
+    let done = transfer(&records, most).map_err(to_status)?;
     let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);
     argument.store(&BatchRequest { packets: done.packets, bytes, ..request })
 }
