@@ -229,6 +229,11 @@ impl<'lab> Card<'lab> {
         hook!(self, down);
     }
 
+    /// The stack takes it for down without having said so to the driver.
+    pub fn forget_up(&self) {
+        self.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
+    }
+
     /// The stack sends a frame.
     ///
     /// # Errors

@@ -350,6 +350,18 @@ impl Cliff {
 }
 
 impl Cliff {
+    /// The last bytes before the edge.
+    ///
+    /// # Panics
+    /// If they are more than a page.
+    #[must_use]
+    pub fn read(&self, length: usize) -> Vec<u8> {
+        let page = self.page as *const u8;
+        // SAFETY: the page is ours, and readable, until `self` goes.
+        let page = unsafe { std::slice::from_raw_parts(page, Self::PAGE) };
+        page[Self::PAGE - length..].to_vec()
+    }
+
     /// Makes the memory fit to be read only.
     ///
     /// # Panics

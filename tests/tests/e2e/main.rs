@@ -3,8 +3,10 @@
 //! They run with the driver that is linked in, and with the real file where `HAIKU_LAB_ADDON` names it. Every test ends
 //! with all ledgers at zero.
 
+mod batches;
 mod blocking;
 mod controls;
+mod hooks;
 mod interface;
 mod link;
 mod nodes;
