@@ -188,21 +188,21 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        if !self.device.is_null() {
-            if let (Some(down), Some(uninit)) = (self.module().down, self.module().uninit_device) {
-                // SAFETY: the device is alive.
-                unsafe { down(self.device) };
-                // SAFETY: nobody uses the device any more.
-                unsafe { uninit(self.device) };
-            }
+        if !self.device.is_null()
+            && let (Some(down), Some(uninit)) = (self.module().down, self.module().uninit_device)
+        {
+            // SAFETY: the device is alive.
+            unsafe { down(self.device) };
+            // SAFETY: nobody uses the device any more.
+            unsafe { uninit(self.device) };
         }
-        if !self.cookie.is_null() {
-            if let (Some(close), Some(free)) = (self.hooks().close, self.hooks().free) {
-                // SAFETY: the cookie of `open`.
-                unsafe { close(self.cookie) };
-                // SAFETY: nobody uses the cookie any more.
-                unsafe { free(self.cookie) };
-            }
+        if !self.cookie.is_null()
+            && let (Some(close), Some(free)) = (self.hooks().close, self.hooks().free)
+        {
+            // SAFETY: the cookie of `open`.
+            unsafe { close(self.cookie) };
+            // SAFETY: nobody uses the cookie any more.
+            unsafe { free(self.cookie) };
         }
     }
 }
