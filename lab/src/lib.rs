@@ -19,6 +19,7 @@ mod phy;
 pub mod ping;
 pub mod scenario;
 pub mod simulate;
+pub mod soak;
 pub mod stack;
 pub mod statistics;
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod ping;
 pub mod shell;
 mod signals;
 pub mod simulate;
+pub mod soak;
 pub mod vpn;
 
 use std::io::{self, Write};
@@ -86,6 +87,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Hold the device against a model of it through random programs, stacks and faults, reproducibly
     Simulate(simulate::SimulateArgs),
+    /// Traffic over many units while programs are killed and interfaces come and go; nothing may be lost or leak
+    Soak(soak::SoakArgs),
     /// Let this machine's own kernel be the far side, through Linux's /dev/net/tun (needs root)
     Bridge(bridge::BridgeArgs),
     /// Run any program with an emulated Haiku in its process, behind /dev/net/tun, /dev/tun and /dev/tap
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
         Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Simulate(arguments)) => simulate::run(arguments, &mut io::stdout().lock()),
+        Some(Command::Soak(arguments)) => soak::run(arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Vpn(arguments)) => vpn::run(arguments, &mut io::stdout().lock()),
         Some(Command::Exec(arguments)) => exec::run(arguments),

@@ -9,6 +9,7 @@
 //! A failing run is shrunk: steps are left out for as long as it still fails. Each step follows from the seed and its
 //! number, so a seed and the numbers that are left replay it.
 
+mod calls;
 mod control;
 mod frame;
 mod model;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use step::Planned;
+pub(crate) use step::Random;
 use world::World;
 
 /// How often a failing run is tried again to make it shorter.
@@ -115,11 +117,15 @@ fn reduce(mut numbers: Vec<u64>, mut fails: impl FnMut(&[u64]) -> Option<u64>) -
     numbers
 }
 
-/// What is left of a failing run, and how that fails.
+/// What is left of a failing run, and how that fails: with the same complaint, if in other figures.
 fn shrink(seed: u64, numbers: Vec<u64>, what: String) -> (Vec<u64>, String) {
+    let complaint = what.split(':').next().unwrap_or_default().to_owned();
     let mut then = what;
     let needed = reduce(numbers, |fewer| {
         let (at, what) = run_once(seed, fewer.iter().copied()).err()?;
+        if !what.starts_with(&complaint) {
+            return None;
+        }
         then = what;
         Some(at)
     });

@@ -156,7 +156,7 @@ impl Device {
     }
 
     pub(super) fn attach(&mut self, interface: u64) {
-        (self.attached, self.up, self.gone) = (Some(interface), false, false);
+        (self.attached, self.up, self.gone, self.promiscuous) = (Some(interface), false, false, false);
         self.to_user.purge();
         self.to_stack.purge();
     }
@@ -302,7 +302,10 @@ impl Device {
         while packets < most {
             let next = self.readable() as usize;
             let packet = match () {
-                () if !self.gone && next > 0 && records.len() + 4 + next > room => Err(EINVAL),
+                // Whether there would be room is asked once there is a packet.
+                () if self.gone => Err(ENXIO),
+                () if next == 0 => self.wait(),
+                () if records.len() + 4 + next > room => Err(EINVAL),
                 () => self.read(room, Trouble::None),
             };
             match packet {
