@@ -86,6 +86,8 @@ pub(crate) struct State<K: Kernel, S> {
     /// The longest frame that can come: there is room only if it would fit.
     longest: usize,
     end: ProgramEnd,
+    /// The interface is up, whoever listens.
+    pub(crate) up: bool,
     /// What whoever puts packets in is told.
     pub(crate) accepting: Result<(), Error>,
     /// What whoever takes packets out is told.
@@ -207,6 +209,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             limits: Limits::DEFAULT,
             longest,
             end,
+            up: false,
             accepting: Err(Error::NetworkDown),
             serving: Ok(()),
             waiting_consumers: 0,
@@ -295,6 +298,21 @@ impl<K: Kernel, S: Send> Channel<K, S> {
                 state.put(packet);
             }
         })
+    }
+
+    /// Puts in a packet of the device's own. Unlike a program's it goes whenever somebody takes packets out.
+    pub(crate) fn offer(&self, packet: K::Packet) -> Result<(), Error> {
+        let mut packet = Some(packet);
+        self.with(|state| {
+            state.serving?;
+            match packet.take() {
+                Some(fitting) if state.fits(fitting.len()) => state.put(fitting),
+                unfitting => packet = unfitting,
+            }
+            Ok(())
+        })?;
+        // Dropped with the lock free, for that calls out.
+        if packet.is_some() { Err(Error::QueueFull) } else { Ok(()) }
     }
 
     /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.

@@ -198,6 +198,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let down = if control.up { Ok(()) } else { Err(Error::NetworkDown) };
         let nobody = if control.open { Ok(()) } else { Err(Error::NetworkDown) };
         self.to_user.with(|state| {
+            state.up = control.up;
             state.accepting = nobody.and(down);
             state.serving = closed.and(lost);
         });

@@ -31,12 +31,19 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut reply = M::Reply::default();
         let mut frame = Some(packet);
         let verdict = self.to_user.with(|state| {
-            state.admit()?;
+            if !state.up {
+                state.admit()?;
+            }
             let verdict = match M::to_user(&mut state.mode, head, length, &mut reply) {
                 // A read must not return 0: that is the end of the file.
                 Verdict::Deliver if length <= M::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
                 verdict => verdict,
             };
+            // Questions are answered though nobody listens: the stack keeps every packet that waits for an answer, and
+            // its timer for one still looks at the interface after that was deleted.
+            if verdict != Verdict::Answer {
+                state.admit()?;
+            }
             match verdict {
                 Verdict::Deliver if !state.fits(length) => {
                     state.counters.refuse(Refusal::Full);
@@ -67,7 +74,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     /// Hands the stack the device's own answer, and says what became of the question.
     fn answer(&self, reply: &[u8]) {
-        let sent = K::Packet::from_parts(&[reply]).and_then(|packet| self.to_stack.push(packet, Wait::No));
+        let sent = K::Packet::from_parts(&[reply]).and_then(|packet| self.to_stack.offer(packet));
         self.to_user.with(|state| match sent {
             Ok(()) => state.counters.answered += 1,
             Err(_) => state.counters.drop(DropReason::AnswerRefused),

@@ -171,13 +171,16 @@ impl<M: Mode> Model<M> {
     }
 
     pub(crate) fn send(&mut self, frame: &[u8], memory: bool) -> Result<(), Error> {
-        if !(self.up && self.open) {
+        let mut reply = M::Reply::default();
+        let head = &frame[..frame.len().min(M::HEAD_TO_USER)];
+        let verdict =
+            if self.up { M::to_user(&mut self.mode, head, frame.len(), &mut reply) } else { Verdict::Deliver };
+        // Questions are answered though nobody listens.
+        if !self.up || !(self.open || verdict == Verdict::Answer) {
             self.to_user.books.refused_down += 1;
             return Err(Error::NetworkDown);
         }
-        let mut reply = M::Reply::default();
-        let head = &frame[..frame.len().min(M::HEAD_TO_USER)];
-        match M::to_user(&mut self.mode, head, frame.len(), &mut reply) {
+        match verdict {
             Verdict::Deliver if frame.len() > M::LINK.hidden_header => {
                 if !self.to_user.fits(frame.len()) {
                     self.to_user.books.refused_full += 1;
@@ -185,7 +188,7 @@ impl<M: Mode> Model<M> {
                 }
                 self.to_user.put(frame.to_vec());
             }
-            Verdict::Answer if memory && self.has_room() => {
+            Verdict::Answer if memory && self.to_stack.fits(reply.as_ref().len()) => {
                 self.to_user.accept(frame.len());
                 self.to_user.books.answered += 1;
                 self.to_stack.put(reply.as_ref().to_vec());
