@@ -44,7 +44,11 @@ impl World {
             Ok(()) => self.device(fd).and_then(|device| {
                 let first = plan == FaultPlan::Nth(Fault::NetBufferRead, 1);
                 let trouble = match fired {
-                    Some(Fault::NetBufferRead) if first && place == Place::Mapped && device.framing != Framing::Bare => Trouble::Blind,
+                    Some(Fault::NetBufferRead)
+                        if first && place == Place::Mapped && device.framing != Framing::Bare =>
+                    {
+                        Trouble::Blind
+                    }
                     Some(_) => Trouble::Address,
                     None if place == Place::Hole => Trouble::Address,
                     None => Trouble::None,

@@ -243,11 +243,12 @@ impl Device {
     }
 
     pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) -> Result<(), status_t> {
-        if !(self.up && self.open) {
+        let verdict = if trouble == Trouble::Blind { self.judge(&[]) } else { self.judge(frame) };
+        // Questions are answered though nobody listens.
+        if !self.up || !(self.open || matches!(verdict, Verdict::Answer(_))) {
             self.to_user.books.refused_down += 1;
             return Err(ENETDOWN);
         }
-        let verdict = if trouble == Trouble::Blind { self.judge(&[]) } else { self.judge(frame) };
         if matches!(verdict, Verdict::Deliver) {
             if !self.to_user.fits(frame.len()) {
                 self.to_user.books.refused_full += 1;
@@ -258,7 +259,7 @@ impl Device {
         }
         self.to_user.accept(frame.len());
         match verdict {
-            Verdict::Answer(reply) if trouble == Trouble::None && self.has_room() => {
+            Verdict::Answer(reply) if trouble == Trouble::None && self.to_stack.fits(reply.len()) => {
                 self.to_user.books.answered += 1;
                 self.to_stack.put(reply);
             }
