@@ -3,13 +3,16 @@
 //! They run with the driver that is linked in, and with the real file where `HAIKU_LAB_ADDON` names it. Every test ends
 //! with all ledgers at zero.
 
+mod accounts;
 mod batches;
 mod blocking;
 mod controls;
+mod crossing;
 mod hooks;
 mod interface;
 mod link;
 mod nodes;
 mod queues;
+mod readiness;
 mod reading;
 mod writing;
