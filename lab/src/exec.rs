@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 
@@ -11,6 +12,23 @@ use crate::error::Error;
 pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
 
 const FILE: &str = "libhaiku_preload.so";
+
+/// This command line's own program, for scripts that tools run: a test is not it, and lies one folder below.
+///
+/// # Errors
+/// Linux's.
+pub fn program() -> Result<PathBuf, Error> {
+    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+    match this.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent) {
+        Some(folder) => {
+            if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
+                build("haiku-lab", &cargo, &manifest, folder)?;
+            }
+            Ok(folder.join("haiku-lab"))
+        }
+        None => Ok(this),
+    }
+}
 
 /// The library to preload: the one that is named, or that lies beside this program. Under cargo it is built first, for
 /// nothing else does that.
@@ -28,7 +46,7 @@ pub fn library() -> Result<PathBuf, Error> {
     let Some(folder) = folder else { return Err(missing(Path::new(FILE))) };
     let path = folder.join(FILE);
     if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
-        build(&cargo, &manifest, folder)?;
+        build("haiku-preload", &cargo, &manifest, folder)?;
     }
     if path.exists() { Ok(path) } else { Err(missing(&path)) }
 }
@@ -40,22 +58,28 @@ fn missing(path: &Path) -> Error {
     ))
 }
 
-/// Has cargo build the library in the same profile as this program.
-fn build(cargo: &OsStr, manifest: &OsStr, folder: &Path) -> Result<(), Error> {
+/// Has cargo build a package in the same profile as this program, once in a process.
+fn build(package: &'static str, cargo: &OsStr, manifest: &OsStr, folder: &Path) -> Result<(), Error> {
+    static BUILT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.contains(&package) {
+        return Ok(());
+    }
     let profile = match folder.file_name().and_then(OsStr::to_str) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "haiku-preload", "--profile", profile]).current_dir(manifest);
+    command.args(["build", "--quiet", "--package", package, "--profile", profile]).current_dir(manifest);
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);
     }
-    let status = command.status().map_err(|error| Error::io("running cargo to build the library", error))?;
+    let status = command.status().map_err(|error| Error::io(format!("running cargo to build {package}"), error))?;
     if status.success() {
+        built.push(package);
         return Ok(());
     }
-    Err(Error::Failed(format!("cargo could not build the library ({status})")))
+    Err(Error::Failed(format!("cargo could not build {package} ({status})")))
 }
 
 /// Adds the library to a command's environment, in front of what is preloaded already.

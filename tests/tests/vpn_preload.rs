@@ -5,12 +5,19 @@
 
 use std::ffi::CString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use haiku_lab::exec;
 use haiku_lab::vpn::control::{self, Remote};
+
+/// The library; built once, if need be.
+fn library() -> &'static Path {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| exec::library().unwrap_or_else(|error| panic!("{error}")));
+    &LIBRARY
+}
 
 /// Runs a test of this file with the library in front; its folder is gone afterwards.
 fn inside(name: &str, expect: impl FnOnce(&PathBuf)) {
@@ -18,7 +25,7 @@ fn inside(name: &str, expect: impl FnOnce(&PathBuf)) {
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
-    exec::preload(&mut command, &exec::library().unwrap());
+    exec::preload(&mut command, library());
     command.env(control::SOCKET, folder.join("haiku.sock")).env("PRELOAD_TEST_RESULT", folder.join("result"));
     let output = command.output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -238,8 +245,13 @@ fn duplicates() {
     assert_eq!(unsafe { libc::ioctl(fd, 0x4004_54ca, request.as_mut_ptr()) }, 0);
     assert_eq!(&request[..5], b"vpn0\0");
     set_nonblocking(fd);
-    // SAFETY: calls without pointers.
-    let copies = unsafe { [libc::dup(fd), libc::dup2(fd, 200), libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 210)] };
+    // SAFETY: a call without pointers.
+    let first = unsafe { libc::dup(fd) };
+    // SAFETY: as above.
+    let second = unsafe { libc::dup2(fd, 200) };
+    // SAFETY: as above.
+    let third = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 210) };
+    let copies = [first, second, third];
     assert_eq!((copies[1], copies[2]), (200, 210));
     assert_eq!(close(fd), 0);
     haiku(CONFIGURE);
@@ -317,7 +329,7 @@ fn other_files() {
 
 #[test]
 fn nothing_but_libcs_names_is_visible() {
-    let Ok(output) = Command::new("nm").args(["-D", "--defined-only"]).arg(exec::library().unwrap()).output() else {
+    let Ok(output) = Command::new("nm").args(["-D", "--defined-only"]).arg(library()).output() else {
         eprintln!("passed over: there is no nm");
         return;
     };

@@ -48,8 +48,10 @@ pub(crate) fn from_status(status: status_t) -> i32 {
 
 /// Sets `errno`.
 pub(crate) fn set(errno: i32) {
+    // SAFETY: a call without arguments.
+    let place = unsafe { libc::__errno_location() };
     // SAFETY: libc gives each thread a place for it.
-    unsafe { *libc::__errno_location() = errno };
+    unsafe { *place = errno };
 }
 
 /// What libc's calls return when they fail: -1, with the reason in `errno`.
@@ -60,8 +62,10 @@ pub(crate) fn fail(errno: i32) -> isize {
 
 /// The value of `errno`.
 pub(crate) fn get() -> i32 {
+    // SAFETY: a call without arguments.
+    let place = unsafe { libc::__errno_location() };
     // SAFETY: libc gives each thread a place for it.
-    unsafe { *libc::__errno_location() }
+    unsafe { *place }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use haiku_lab::vpn::control;
@@ -19,6 +20,8 @@ static LAB: Mutex<Option<Arc<Lab>>> = Mutex::new(None);
 static CLONES: AtomicBool = AtomicBool::new(false);
 /// The control socket.
 static LISTENER: AtomicI32 = AtomicI32::new(-1);
+/// The connections to it, and who serves them.
+static CONNECTIONS: Mutex<Vec<(RawFd, JoinHandle<()>)>> = Mutex::new(Vec::new());
 /// What was configured, to be done again by another Haiku in this one's place.
 static HISTORY: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -105,7 +108,11 @@ fn listen() {
             let Ok(stream) = stream else { return };
             let hidden = table::hide(stream.as_raw_fd());
             drop(stream);
-            let _ = std::thread::Builder::new().name("haiku control".to_owned()).spawn(move || connection(hidden));
+            let name = "haiku control".to_owned();
+            let Ok(thread) = std::thread::Builder::new().name(name).spawn(move || connection(hidden)) else { continue };
+            let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+            connections.retain(|(_, thread)| !thread.is_finished());
+            connections.push((hidden, thread));
         }
     };
     let _ = std::thread::Builder::new().name("haiku control".to_owned()).spawn(serve);
@@ -136,6 +143,19 @@ pub(crate) fn execute(line: &str) -> Result<String, haiku_lab::Error> {
         HISTORY.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
     }
     Ok(text)
+}
+
+/// Ends every connection to the control socket, and waits for whoever serves it: a fork must not come upon a thread
+/// that holds something.
+pub(crate) fn hang_up() {
+    let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
+    for (fd, thread) in connections {
+        if !thread.is_finished() {
+            // SAFETY: if the thread has just closed it, the number is nobody's, or a socket's of this library.
+            unsafe { libc::shutdown(fd, libc::SHUT_RD) };
+        }
+        let _ = thread.join();
+    }
 }
 
 /// Ends Haiku with everything that the program has open there. Returns whether it could: nobody may be using it.

@@ -53,6 +53,7 @@ pub(crate) fn daemon(stay: c_int, quiet: c_int) -> c_int {
     let ran = !is_orphan() && haiku::running().is_some();
     if ran {
         let _blocked = Blocked::new();
+        haiku::hang_up();
         haiku::end();
     }
     // SAFETY: libc's own; the parent does not return from it.

@@ -34,6 +34,8 @@ pub struct Measured {
     pub sent: u64,
     /// Right replies.
     pub received: u64,
+    /// Wrong ones, and ones that came twice.
+    pub wrong: u64,
     /// The round trips.
     pub nanoseconds: Vec<u64>,
 }
@@ -68,6 +70,7 @@ fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<Stri
     let measured = Measured {
         sent: report.sent,
         received: report.received,
+        wrong: report.corrupt + report.duplicates,
         nanoseconds: report.times.nanoseconds().to_vec(),
     };
     serde_json::to_string(&measured).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_measurement_survives_its_json() {
-        let measured = Measured { sent: 3, received: 2, nanoseconds: vec![81_500, 90_000] };
+        let measured = Measured { sent: 3, received: 2, wrong: 1, nanoseconds: vec![81_500, 90_000] };
         let text = serde_json::to_string(&measured).unwrap();
         assert_eq!(serde_json::from_str::<Measured>(&text).unwrap(), measured);
     }

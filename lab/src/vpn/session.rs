@@ -63,7 +63,7 @@ impl Session {
     /// # Errors
     /// A side that could not be started or has ended, or no packet in time.
     pub fn start(setup: &Setup<'_>) -> Result<Self, Error> {
-        let program = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+        let program = crate::exec::program()?;
         let hosts = if setup.namespaces.is_some() { super::namespaces::HOSTS } else { [Ipv4Addr::LOCALHOST; 2] };
         let plan = Plan {
             mode: setup.mode,

@@ -140,8 +140,12 @@ impl Sets {
     /// # Safety
     /// Each is null or points to a set.
     unsafe fn new(sets: [*mut libc::fd_set; 3]) -> Self {
-        // SAFETY: a set is plain data, and the empty one is all zeros; the caller vouches for the others.
-        Self(sets.map(|set| (set, unsafe { set.as_ref().copied().unwrap_or_else(|| std::mem::zeroed()) })))
+        Self(sets.map(|set| {
+            // SAFETY: the caller's promise.
+            let given = unsafe { set.as_ref() }.copied();
+            // SAFETY: a set is plain data, and the empty one is all zeros.
+            (set, given.unwrap_or_else(|| unsafe { std::mem::zeroed() }))
+        }))
     }
 
     /// Gives the program its own sets again.

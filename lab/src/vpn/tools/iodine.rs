@@ -1,5 +1,6 @@
 //! iodine: IP over DNS; packet information, `select`, `ifconfig` through `system`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{Configuration, Tool};
@@ -56,12 +57,14 @@ impl Tool for Iodine {
     }
 
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
-        let (host, port) = (plan.host(Side::Server), plan.port(Side::Server));
+        // The client asks at port 53, whatever one says; on the loopback interface nobody else has this address.
+        let host = plan.host(Side::Server);
+        let host = if host.is_loopback() { Ipv4Addr::new(127, 53, 53, 53) } else { host };
         let line = match side {
             Side::Server => {
-                format!("-f -c -P secret -l {host} -p {port} {}/24 {DOMAIN}", plan.address(Side::Server, Family::Inet))
+                format!("-f -c -P secret -l {host} {}/24 {DOMAIN}", plan.address(Side::Server, Family::Inet))
             }
-            Side::Client => format!("-f -r -P secret -p {port} {host} {DOMAIN}"),
+            Side::Client => format!("-f -r -P secret {host} {DOMAIN}"),
         };
         let program = if side == Side::Server { "iodined" } else { "iodine" };
         let program = process::find(program).unwrap_or_else(|| program.into());

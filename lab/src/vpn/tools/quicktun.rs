@@ -1,4 +1,6 @@
 //! QuickTun: `poll`, descriptors that block, without packet information.
+//!
+//! Debian's takes its settings from the variables that `ifupdown` makes of `/etc/network/interfaces`.
 
 use super::Tool;
 use crate::error::Error;
@@ -33,13 +35,13 @@ impl Tool for QuickTun {
         let script = plan.up_script(side, &self.interface(plan, side))?;
         let program = process::find("quicktun").unwrap_or_else(|| "quicktun".into());
         Ok(Launch::new(program, [""; 0])
-            .with("PROTOCOL", "raw")
-            .with("INTERFACE", self.interface(plan, side))
-            .with("TUN_MODE", u8::from(plan.mode == Mode::Tun))
-            .with("LOCAL_ADDRESS", plan.host(side))
-            .with("LOCAL_PORT", plan.port(side))
-            .with("REMOTE_ADDRESS", plan.host(side.other()))
-            .with("REMOTE_PORT", plan.port(side.other()))
-            .with("TUN_UP_SCRIPT", script.display()))
+            .with("IF_QT_PROTOCOL", "raw")
+            .with("IF_QT_INTERFACE", self.interface(plan, side))
+            .with("IF_QT_TUN_MODE", u8::from(plan.mode == Mode::Tun))
+            .with("IF_QT_LOCAL_ADDRESS", plan.host(side))
+            .with("IF_QT_LOCAL_PORT", plan.port(side))
+            .with("IF_QT_REMOTE_ADDRESS", plan.host(side.other()))
+            .with("IF_QT_REMOTE_PORT", plan.port(side.other()))
+            .with("IF_QT_TUN_UP_SCRIPT", script.display()))
     }
 }
