@@ -13,7 +13,7 @@ use tuntap_driver::{Attachment, Blocking, Descriptor, Error, Event, Limits};
 use crate::fake::{ARP, IPV4, Rig, Shared, Task, ToyTun, User, World, frame, read, send};
 use crate::flow::{fetch_quickly, records, select};
 use crate::ledger::{Ledger, Seen};
-use crate::sync::thread::JoinHandle;
+use crate::sync::thread::{self, JoinHandle};
 use crate::{once_in, pick};
 
 /// What all threads share.
@@ -82,7 +82,7 @@ fn check(town: &Town) {
 
 /// Opens the unit if it can, calls it from two threads, closes it under them, and frees it when both have come back.
 fn program(town: &Arc<Town>, sender: u8) {
-    for round in 0..pick(1..3) as u8 {
+    for round in 0..pick(2..5) as u8 {
         // What was sent before this is not for this opener.
         let era = town.to_user.new_era();
         let blocking = if once_in(3) { Blocking::DontWait } else { Blocking::Wait };
@@ -97,18 +97,20 @@ fn program(town: &Arc<Town>, sender: u8) {
         let town_too = Arc::clone(town);
         let (helper, task) = town.world.spawn(move || {
             let mut seen = Seen::default();
-            for _ in 0..pick(1..10) {
-                if call(&town_too, &own, sender * 20 + round * 2, &mut seen, era) == Err(Error::Closed) {
+            for _ in 0..pick(1..20) {
+                if call(&town_too, &own, sender * 10 + round * 2, &mut seen, era) == Err(Error::Closed) {
                     break;
                 }
             }
         });
         town.tasks.lock().unwrap().push(task);
         let mut seen = Seen::default();
-        for _ in 0..pick(0..4) {
+        for _ in 0..pick(0..25) {
             // This thread must come to the close, so it makes no call that could wait for ever.
-            if descriptor.blocking() == Blocking::DontWait {
-                let _ = quick_call(town, &descriptor, sender * 20 + round * 2 + 1, &mut seen, era);
+            if blocking == Blocking::Wait {
+                thread::yield_now();
+            } else {
+                let _ = quick_call(town, &descriptor, sender * 10 + round * 2 + 1, &mut seen, era);
             }
         }
         town.device.close();
