@@ -40,10 +40,18 @@ impl<'lab> Module<'lab> {
     /// # Panics
     /// If the kernel does not find it.
     #[must_use]
-    pub fn get(_: &'lab Lab) -> Self {
-        let module = modules::get(MODULE).expect("the driver's module");
+    pub fn get(lab: &'lab Lab) -> Self {
+        Self::try_get(lab).expect("the driver's module")
+    }
+
+    /// The same where a test has the kernel fail.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn try_get(_: &'lab Lab) -> Result<Self, status_t> {
+        let module = modules::get(MODULE)?;
         // SAFETY: the module is of this type, and stays until the reference is given back.
-        Self { table: unsafe { &*module.cast() } }
+        Ok(Self { table: unsafe { &*module.cast() } })
     }
 
     /// The hooks.
@@ -94,16 +102,18 @@ impl Packet {
 
     /// All of its bytes.
     ///
+    /// # Errors
+    /// The kernel's, where a test has it fail.
+    ///
     /// # Panics
-    /// If the kernel does not give them.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
+    /// Never: the module has all functions.
+    pub fn bytes(&self) -> Result<Vec<u8>, status_t> {
         // SAFETY: the packet is alive.
         let mut bytes = vec![0; unsafe { (*self.0).size } as usize];
         let read = net_buffer::module().read.expect("a function");
         // SAFETY: the packet is ours, and there is room for what is asked for.
-        check(unsafe { read(self.0, 0, bytes.as_mut_ptr().cast(), bytes.len()) }).expect("its own bytes");
-        bytes
+        check(unsafe { read(self.0, 0, bytes.as_mut_ptr().cast(), bytes.len()) })?;
+        Ok(bytes)
     }
 }
 
@@ -162,7 +172,7 @@ impl<'lab> Card<'lab> {
     /// # Panics
     /// If the name has a zero in it.
     pub fn make(lab: &'lab Lab, name: &str) -> Result<Self, status_t> {
-        let module = Module::get(lab);
+        let module = Module::try_get(lab)?;
         let name = CString::new(name).expect("a name");
         let mut device = std::ptr::null_mut();
         let init = module.table.init_device.expect("a hook");
@@ -252,7 +262,7 @@ impl<'lab> Card<'lab> {
     pub fn receive(&self) -> Result<Vec<u8>, status_t> {
         let mut buffer = std::ptr::null_mut();
         check(hook!(self, receive_data, &mut buffer))?;
-        Ok(Packet(buffer).bytes())
+        Packet(buffer).bytes()
     }
 
     /// `ifconfig mtu`.

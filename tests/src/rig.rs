@@ -54,6 +54,12 @@ impl Rig {
         Self { lab, _watchdog: Watchdog::over(name) }
     }
 
+    /// The lab itself.
+    #[must_use]
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
     /// What is alive at this moment.
     #[must_use]
     pub fn ledgers(&self) -> haiku_kernel::Ledgers {

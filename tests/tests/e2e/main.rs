@@ -8,6 +8,7 @@ mod batches;
 mod blocking;
 mod controls;
 mod crossing;
+mod faults;
 mod hooks;
 mod interface;
 mod link;
