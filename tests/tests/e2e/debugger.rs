@@ -1,0 +1,62 @@
+//! The kernel debugger's command `tun_tap`.
+
+use haiku_kernel::debugger;
+use haiku_lab::Mode;
+use tuntap_tests::card::Card;
+use tuntap_tests::packet::{STRANGER, Way, arp_request, frame, program_packet, stack_frame};
+use tuntap_tests::program::Program;
+use tuntap_tests::rig::Rig;
+
+fn kdl() -> String {
+    debugger::run("tun_tap", &[]).expect("the command")
+}
+
+#[test]
+fn the_command_is_there_while_the_driver_is() {
+    let rig = Rig::boot();
+    let commands: Vec<_> = debugger::commands().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(commands, ["tun_tap"]);
+    assert_eq!(kdl(), "", "nobody has a unit");
+    // That it goes with the driver, the ledgers say.
+    assert_eq!(rig.ledgers().debugger_commands, 1);
+    rig.end();
+}
+
+#[test]
+fn it_tells_of_each_unit_its_state_and_what_became_of_its_packets() {
+    let rig = Rig::boot();
+    let tun = Card::ready(&rig, "tun/0");
+    let program = Program::new(Mode::Tun);
+    tun.send(&stack_frame(Mode::Tun, tun.address(), 100)).unwrap();
+    tun.send(&arp_request(tun.address())).unwrap();
+    program.read(10).unwrap();
+    program.write(&program_packet(Mode::Tun, Way::ToStack, 100)).unwrap();
+    let tap = Card::new(&rig, "tap/7");
+    let [a, b, c, d, e, f] = tun.address();
+    let expected = format!(
+        "tun/0: up, open, mtu 1500, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n  \
+         to user: accepted 2, delivered 1, answered 1, purged 0, queued 0, refused 0 full 0 down\n    \
+         truncated: 1\n  \
+         to stack: accepted 2, delivered 0, answered 0, purged 0, queued 2, refused 0 full 0 down\n"
+    );
+    let said = kdl();
+    assert!(said.starts_with(&expected), "{said}\ninstead of\n{expected}");
+    assert!(said[expected.len()..].starts_with("tap/7: down, mtu 1500, "), "{said}");
+    drop((tun, tap));
+    rig.end();
+}
+
+#[test]
+fn it_names_the_reasons_for_which_packets_were_dropped() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tap/0");
+    let program = Program::new(Mode::Tap);
+    program.write(&frame(STRANGER, STRANGER, 0x0800, &[0x45; 46])).unwrap();
+    card.send(&[0; 5]).unwrap();
+    let said = kdl();
+    assert!(said.contains("    dropped, not-for-us: 1\n") && said.contains("    dropped, malformed: 1\n"), "{said}");
+    program.close();
+    assert!(kdl().starts_with("tap/0: up, mtu"), "{}", kdl());
+    drop(card);
+    rig.end();
+}

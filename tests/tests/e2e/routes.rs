@@ -1,0 +1,118 @@
+//! `TUNSETPEER`: the routes that Haiku's stack does not add by itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use haiku_lab::Mode;
+use haiku_lab::far::{FarSide, Options, Waiting};
+use haiku_lab::ping;
+use haiku_lab::stack::Family;
+use haiku_sys::{EADDRNOTAVAIL, EINVAL, ENETDOWN, ENXIO, EPERM, status_t};
+use tuntap_net_addon::ioctl::wire::{PeerRequest, TUNSETOWNER, TUNSETPEER};
+use tuntap_tests::program::{Program, preamble};
+use tuntap_tests::rig::Rig;
+
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0x12, 0x3456);
+
+fn set_peer(program: Program, peer: IpAddr) -> Result<(), status_t> {
+    let mut address = [0; 16];
+    let ip_version = match peer {
+        IpAddr::V4(peer) => {
+            address[..4].copy_from_slice(&peer.octets());
+            4
+        }
+        IpAddr::V6(peer) => {
+            address = peer.octets();
+            6
+        }
+    };
+    program.exchange(TUNSETPEER, PeerRequest { preamble: preamble::<PeerRequest>(), ip_version, address }).map(drop)
+}
+
+/// The interface that packets to an address would take.
+fn way(rig: &Rig, to: IpAddr) -> Option<String> {
+    rig.stack().route_for(to).map(|route| route.interface)
+}
+
+#[test]
+fn a_peer_has_its_routes_while_the_interface_is_up() {
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 10.99.0.1 255.255.255.255 up").unwrap();
+    rig.ifconfig("tun/0 inet6 fd00:99::1 prefixlen 128").unwrap();
+    let program = Program::new(Mode::Tun);
+    for peer in [PEER.into(), PEER6.into()] {
+        assert_eq!(way(&rig, peer), None);
+        for _ in 0..2 {
+            assert_eq!(set_peer(program, peer), Ok(()), "setting it again changes nothing");
+            assert_eq!(way(&rig, peer), Some("tun/0".to_owned()));
+        }
+    }
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff12, 0x3456);
+    assert_eq!(way(&rig, group.into()), Some("tun/0".to_owned()), "where neighbour solicitations for the peer go");
+    rig.ifconfig("tun/0 down").unwrap();
+    assert_eq!([PEER.into(), PEER6.into()].map(|peer| way(&rig, peer)), [None, None]);
+    rig.end();
+}
+
+#[test]
+fn a_peer_answers_without_any_route_of_the_users() {
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 10.99.0.1 255.255.255.255 up").unwrap();
+    rig.ifconfig("tun/0 inet6 fd00:99::1 prefixlen 128").unwrap();
+    let addresses = vec![(PEER.into(), 32), (PEER6.into(), 128)];
+    let far =
+        FarSide::start(Options { mode: Mode::Tun, unit: 0, addresses, waiting: Waiting::Read, watcher: None }).unwrap();
+    far.with(|state| {
+        let routes = state.interface.routes_mut();
+        routes.add_default_ipv4_route(PEER).unwrap();
+        routes.add_default_ipv6_route(PEER6).unwrap();
+    })
+    .unwrap();
+    let patience = std::time::Duration::from_secs(50);
+    for peer in [IpAddr::V4(PEER), IpAddr::V6(PEER6)] {
+        set_peer(Program::borrow(far.fd()), peer).unwrap();
+        let report = rig.ping_report(&ping::Options { patience, ..ping::Options::flood(peer, 10) });
+        assert_eq!((report.received, report.refused), (10, None), "{peer}");
+    }
+    far.stop().unwrap();
+    rig.end();
+}
+
+#[test]
+fn a_peer_that_cannot_be_is_refused_and_nothing_is_left_over() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    assert_eq!(set_peer(program, PEER.into()), Err(ENXIO), "there is no interface");
+    rig.ifconfig("tun/0 10.99.0.1 255.255.255.255").unwrap();
+    rig.ifconfig("tun/0 down").unwrap();
+    assert_eq!(set_peer(program, PEER.into()), Err(ENETDOWN));
+    rig.ifconfig("tun/0 up").unwrap();
+    let before = rig.ledgers().module_references;
+    assert_eq!(set_peer(program, PEER6.into()), Err(EADDRNOTAVAIL), "there is no address of the family");
+    for ip_version in [0, 5, 7, u32::MAX] {
+        let request = PeerRequest { preamble: preamble::<PeerRequest>(), ip_version, address: [10; 16] };
+        assert_eq!(program.exchange(TUNSETPEER, request).map(drop), Err(EINVAL));
+    }
+    assert_eq!(rig.ledgers().module_references, before);
+    program.control(TUNSETOWNER, 1000).unwrap();
+    haiku_kernel::creds::set_euid(1001);
+    assert_eq!(set_peer(program, PEER.into()), Err(EPERM));
+    haiku_kernel::creds::set_euid(0);
+    assert!(rig.stack().routes(Family::Inet).iter().all(|route| route.destination != IpAddr::V4(PEER)));
+    rig.ifconfig("--delete tun/0").unwrap();
+    rig.end();
+}
+
+#[test]
+fn an_interface_with_a_peer_can_be_deleted_and_made_again() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tap);
+    for _ in 0..3 {
+        rig.ifconfig("tap/0 10.99.0.1 255.255.255.255 up").unwrap();
+        set_peer(program, PEER.into()).unwrap();
+        assert_eq!(way(&rig, PEER.into()), Some("tap/0".to_owned()));
+        rig.ifconfig("--delete tap/0").unwrap();
+        assert_eq!(way(&rig, PEER.into()), None);
+    }
+    rig.end();
+}
