@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::linker::{DebugLines, Inputs, Linker};
+use crate::linker::{Inputs, Linker, Symbols};
 use crate::process;
 use crate::project::Project;
 use crate::toolchain::{self, TARGET, Toolchain};
@@ -36,15 +36,17 @@ pub fn build(project: &Project) -> Result<PathBuf> {
 /// When the build, the link or the audit fails. No add-on is left then, only what was refused beside it.
 pub fn build_with(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
     let (addon, refused) = (project.addon(), project.haiku().join("tun_tap.refused"));
-    for stale in [&addon, &refused] {
+    let twin = project.haiku().join("tun_tap.debug");
+    for stale in [&addon, &refused, &twin] {
         if stale.exists() {
             fs::remove_file(stale).with_context(|| format!("{} could not be removed", stale.display()))?;
         }
     }
     let archive = compile(project, toolchain)?;
     // It gets its name once it has passed the audit, so that nothing refused can be taken for an add-on.
-    link(project, &[&archive], DebugLines::Drop, &refused)?;
-    link(project, &[&archive], DebugLines::Keep, &project.haiku().join("tun_tap.debug"))?;
+    link(project, &[&archive], Symbols::Strip, &refused)?;
+    // The same with names and lines: for the audit, and for whoever has to make sense of an address.
+    link(project, &[&archive], Symbols::Keep, &twin)?;
     let report = audit::file(project, &refused)?;
     print!("{report}");
     if !report.passed() {
@@ -122,11 +124,11 @@ fn cargo_home() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When there is no linker or it finds fault.
-pub fn link(project: &Project, objects: &[&Path], lines: DebugLines, output: &Path) -> Result<()> {
+pub fn link(project: &Project, objects: &[&Path], symbols: Symbols, output: &Path) -> Result<()> {
     let scratch = project.haiku().join("link");
     let stub_path = scratch.join("kernel-stub.so");
     process::write(&stub_path, stub::shared_object(&names::read(&project.kernel_symbols())?)?)?;
     let script = project.root().join("net-addon/link/addon.ld");
     let inputs = Inputs { objects, stub: &stub_path, script: &script, scratch: &scratch };
-    Linker::find()?.link(inputs, lines, output)
+    Linker::find()?.link(inputs, symbols, output)
 }

@@ -13,13 +13,13 @@ pub const EXPORTED_FUNCTIONS: [&str; 5] =
 /// The exported variables.
 pub const EXPORTED_VARIABLES: [&str; 3] = ["api_version", "module_dependencies", "modules"];
 
-/// What becomes of the lines of the source that the compiler wrote along.
+/// What becomes of the names of functions and the lines of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DebugLines {
-    /// They stay in the file, for tools that turn an address into a line.
+pub enum Symbols {
+    /// They stay in the file: for the audit, and for tools that turn an address into a line.
     Keep,
-    /// They are left out. Names of functions stay.
-    Drop,
+    /// They are left out; what the kernel loads is the same.
+    Strip,
 }
 
 /// What to link.
@@ -74,7 +74,7 @@ impl Linker {
     ///
     /// # Errors
     /// When the linker finds fault; its own messages are shown.
-    pub fn link(&self, inputs: Inputs<'_>, lines: DebugLines, output: &Path) -> Result<()> {
+    pub fn link(&self, inputs: Inputs<'_>, symbols: Symbols, output: &Path) -> Result<()> {
         let versions = inputs.scratch.join("exports.map");
         process::write(&versions, version_script())?;
         let mut command = Command::new(&self.program);
@@ -93,8 +93,8 @@ impl Linker {
             "-ztext",
             "-zdefs",
         ]);
-        if lines == DebugLines::Drop {
-            command.arg("--strip-debug");
+        if symbols == Symbols::Strip {
+            command.arg("--strip-all");
         }
         for name in exports() {
             command.arg(format!("--undefined={name}"));

@@ -18,7 +18,8 @@ pub fn find(name: &str) -> Option<PathBuf> {
 /// The command as one would type it.
 #[must_use]
 pub fn describe(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or_default()).chain(command.get_args());
     let mut line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     if line.len() > 300 {
         let cut = (0..=300).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0);

@@ -24,8 +24,6 @@ pub struct Function {
 pub struct Code {
     /// All functions, by address.
     pub functions: Vec<Function>,
-    /// Whether the file names its functions.
-    pub has_symbols: bool,
 }
 
 impl Code {
@@ -35,7 +33,6 @@ impl Code {
         let mut named: Vec<_> =
             addon.symbols.iter().filter(|symbol| symbol.kind == STT_FUNC.0 && symbol.defined).collect();
         named.sort_by_key(|symbol| (symbol.address, symbol.size));
-        let has_symbols = !named.is_empty();
         let mut functions = Vec::new();
         for (start, bytes) in &addon.code {
             let end = start + bytes.len() as u64;
@@ -53,7 +50,7 @@ impl Code {
             }
             push_unnamed(&mut functions, at..end, *start, bytes);
         }
-        Self { functions, has_symbols }
+        Self { functions }
     }
 
     /// The function that holds `address`, by its place in the list.

@@ -49,6 +49,9 @@ pub struct Relocation {
     pub addend: u64,
 }
 
+/// Bytes and the address at which they lie.
+type Piece = (u64, Vec<u8>);
+
 /// A linked add-on.
 #[derive(Debug)]
 pub struct Addon {
@@ -69,9 +72,9 @@ pub struct Addon {
     /// The names of all sections.
     pub sections: Vec<String>,
     /// The executable sections.
-    pub code: Vec<(u64, Vec<u8>)>,
+    pub code: Vec<Piece>,
     /// What is loaded: address and bytes.
-    loaded: Vec<(u64, Vec<u8>)>,
+    loaded: Vec<Piece>,
 }
 
 impl Addon {
@@ -211,6 +214,17 @@ impl Addon {
         let bytes = self.bytes_at(address)?;
         let length = bytes.iter().position(|&byte| byte == 0)?;
         std::str::from_utf8(&bytes[..length]).ok().map(str::to_owned)
+    }
+
+    /// Whether the kernel would load the same from both files. The file header, which also counts sections, is left out.
+    #[must_use]
+    pub fn loads_the_same(&self, other: &Self) -> bool {
+        const HEADER: usize = size_of::<FileHeader64<LittleEndian>>();
+        let same = |(one, other): (&Piece, &Piece)| {
+            let from = if one.0 == 0 { HEADER } else { 0 };
+            one.0 == other.0 && one.1.get(from..) == other.1.get(from..)
+        };
+        self.loaded.len() == other.loaded.len() && self.loaded.iter().zip(&other.loaded).all(same)
     }
 
     /// The loadable segments.

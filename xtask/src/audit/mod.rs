@@ -94,15 +94,34 @@ fn row(finding: &Finding) -> Vec<String> {
 pub fn file(project: &Project, path: &Path) -> Result<Report> {
     let bytes = process::read(path)?;
     let allowed = names::read(&project.kernel_symbols())?;
-    let addon = elf::Addon::parse(&bytes).with_context(|| {
+    let mut addon = elf::Addon::parse(&bytes).with_context(|| {
         format!("{} is not a linked 64-bit ELF file; `cargo xtask addon` makes one", path.display())
     })?;
+    let names = if addon.symbols.is_empty() { borrow_names(&mut addon, path) } else { Ok(()) };
     let code = code::Code::disassemble(&addon);
     let mut findings = rules::check(&addon, &allowed);
     findings.extend(code.check_registers());
     let lines = lines::Lines::of(path);
-    findings.push(panics::check(&addon, &code, &lines));
+    findings.push(match names {
+        Ok(()) => panics::check(&addon, &code, &lines),
+        Err(why) => Finding::new(panics::RULE, "no symbols", vec![why]),
+    });
     findings.push(traps::check(&code, &lines));
     findings.push(rules::size(bytes.len()));
     Ok(Report { file: project.short(path).to_string(), findings })
+}
+
+/// Takes the symbols of a stripped add-on from the file beside it that has them, if that is the same code.
+fn borrow_names(addon: &mut elf::Addon, path: &Path) -> Result<(), String> {
+    let twin_path = path.with_extension("debug");
+    let twin = process::read(&twin_path).ok().and_then(|bytes| elf::Addon::parse(&bytes).ok());
+    let Some(twin) = twin else {
+        let expected = twin_path.display();
+        return Err(format!("It is stripped and there is no file with its symbols beside it ({expected})."));
+    };
+    if !addon.loads_the_same(&twin) {
+        return Err(format!("{} is not the same code as this file; build both anew.", twin_path.display()));
+    }
+    addon.symbols = twin.symbols;
+    Ok(())
 }

@@ -20,10 +20,6 @@ pub const RULE: &str = "no reachable panic";
 /// Looks for what panics.
 #[must_use]
 pub fn check(addon: &Addon, code: &Code, lines: &Lines) -> Finding {
-    if !code.has_symbols {
-        let fault = "The symbol table was stripped, so nothing can be said; audit the file that was linked.";
-        return Finding::new(RULE, "no symbols", vec![fault.to_owned()]);
-    }
     let graph = Graph::new(addon, code);
     let mut machinery: Vec<Node> = Vec::new();
     for (index, function) in code.functions.iter().enumerate() {

@@ -8,7 +8,7 @@ use object::elf::{self, DynamicTag};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use tempfile::TempDir;
 use xtask::audit::{self, Report};
-use xtask::linker::DebugLines;
+use xtask::linker::Symbols;
 use xtask::project::Project;
 use xtask::{addon, process};
 
@@ -52,7 +52,7 @@ impl Made {
     pub(crate) fn link(directory: TempDir, object: &Path) -> Self {
         let output = directory.path().join("tun_tap");
         let project = Project::find().expect("tests run in the workspace").with_target(directory.path().join("target"));
-        addon::link(&project, &[object], DebugLines::Keep, &output).expect("it links");
+        addon::link(&project, &[object], Symbols::Keep, &output).expect("it links");
         let bytes = std::fs::read(&output).expect("it was linked");
         Self { directory, bytes }
     }
@@ -69,6 +69,12 @@ impl Made {
         let path = self.directory.path().join("tun_tap");
         process::run(Command::new("strip").arg(&path)).expect("strip comes with the linker");
         self.bytes = std::fs::read(&path).expect("it is still there");
+        self
+    }
+
+    /// Puts another add-on beside it, as the one with its names.
+    pub(crate) fn with_twin(self, twin: &Self) -> Self {
+        std::fs::write(self.directory.path().join("tun_tap.debug"), &twin.bytes).expect("writable");
         self
     }
 

@@ -26,10 +26,23 @@ fn the_kernels_own_panic_may_not_be_imported() {
 }
 
 #[test]
-fn a_stripped_file_is_refused_because_nothing_can_be_said() {
-    let made = Made::good();
-    let stripped = made.strip();
-    breaks(&stripped, RULE, "The symbol table was stripped");
+fn a_stripped_file_alone_is_refused_because_nothing_can_be_said() {
+    breaks(&Made::good().strip(), RULE, "there is no file with its symbols beside it");
+}
+
+#[test]
+fn a_stripped_file_is_judged_by_its_twin() {
+    let report = Made::good().strip().with_twin(&Made::good()).audit();
+    assert!(report.passed(), "{report}");
+
+    let panics = || Made::from_source(Source { body: "call *panic@GOTPCREL(%rip)", ..Source::default() });
+    breaks(&panics().strip().with_twin(&panics()), RULE, "init_hardware calls the kernel's panic");
+}
+
+#[test]
+fn somebody_elses_twin_is_not_believed() {
+    let other = Made::from_source(Source { body: "nop", ..Source::default() });
+    breaks(&Made::good().strip().with_twin(&other), RULE, "is not the same code");
 }
 
 #[test]
