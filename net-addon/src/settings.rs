@@ -66,6 +66,8 @@ pub(crate) fn current() -> Settings {
 /// Reads the file again, if there is one.
 pub(crate) fn load() {
     let mut settings = Settings::DEFAULT;
+    // In an image that was just loaded nothing is logged yet; complaints about the file are to be.
+    ::log::set_max_level(settings.log);
     // SAFETY: a C string; null means no file.
     let handle = unsafe { sys::load_driver_settings(c"tun_tap".as_ptr()) };
     if !handle.is_null() {
