@@ -1,7 +1,7 @@
 //! The control socket: the console of a Haiku inside another process, and the measurements that `vpn` takes there.
 //!
 //! A line of text in; back comes `ok` or `failed` with the number of bytes that follow, and the bytes. What can be asked
-//! is what the console knows, and `measure`, which is `ping` for a program to read, and `transfer`.
+//! is what the console knows, and `measure`, which is `ping` for a program to read.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::transfer;
 use crate::error::Error;
 use crate::lab::Lab;
 use crate::ping;
@@ -48,7 +47,6 @@ pub fn execute(lab: &Lab, line: &str) -> Result<String, Error> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match *words.as_slice() {
         ["measure", target, count, size, interval] => measure(lab, [target, count, size, interval]),
-        ["transfer", ref rest @ ..] => transfer::execute(lab, rest),
         _ => lab.console().execute(line),
     }
 }

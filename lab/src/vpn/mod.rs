@@ -12,7 +12,6 @@ pub mod process;
 pub mod report;
 pub mod session;
 pub mod tools;
-mod transfer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
