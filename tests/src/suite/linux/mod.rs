@@ -43,6 +43,20 @@ pub fn unavailable() -> Option<&'static str> {
     }
 }
 
+/// Runs something in a network namespace of its own, threads and processes that it starts included.
+///
+/// # Panics
+/// If it panics, or there is no such namespace to be had.
+pub fn in_own_network<R: Send>(run: impl FnOnce() -> R + Send) -> R {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            calls::own_network().expect("a network namespace");
+            run()
+        });
+        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Linux's release: what was observed of it holds for this one.
 #[must_use]
 pub fn release() -> String {
@@ -58,14 +72,12 @@ pub fn release() -> String {
 pub fn run(case: &Case, mode: Mode) -> Seen {
     let _watchdog = Watchdog::over(format!("\"{}\" on Linux's {}", case.name, mode.name()));
     let run = case.run;
-    let inside = move || {
-        calls::own_network().expect("a network namespace");
+    in_own_network(move || {
         calls::own_descriptors().expect("a table of descriptors");
         // Without IPv6 the interface stays silent. A kernel without the file has no IPv6.
         let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         run(&Linux::new(mode))
-    };
-    std::thread::spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Linux with one unit.
