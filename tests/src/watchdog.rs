@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 /// How long anything may take. Nothing here takes a hundredth of it; a loaded machine may need its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends the process if it is not dropped in time: a call that nobody wakes cannot be ended in any other way.
 #[derive(Debug)]

@@ -93,6 +93,14 @@ fn a_signal_ends_every_call() {
 }
 
 #[test]
+fn a_killing_signal_ends_every_call() {
+    for_all(|mode, call| {
+        let result = ended_by(mode, call, |_, _, thread| thread::kill(thread).unwrap());
+        assert_eq!(result, Err(B_INTERRUPTED), "{mode} {call:?}");
+    });
+}
+
+#[test]
 fn close_ends_every_call() {
     for_all(|mode, call| {
         let expected = match call {

@@ -13,9 +13,9 @@ use tuntap_tests::rig::Rig;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A control that takes a pointer, with an argument that it accepts from a TUN that is down.
-struct Pointer {
-    name: &'static str,
-    op: u32,
+pub(crate) struct Pointer {
+    pub(crate) name: &'static str,
+    pub(crate) op: u32,
     argument: Vec<u8>,
     /// Whether it writes to what it points to.
     answers: bool,
@@ -30,7 +30,7 @@ fn int(value: i32) -> Vec<u8> {
 }
 
 /// All controls that take a pointer, but for batches and peers.
-fn pointers() -> Vec<Pointer> {
+pub(crate) fn pointers() -> Vec<Pointer> {
     let request = |flags, address| bytes(&LinuxRequest { flags, address, ..zeroed() });
     let limits = LimitsRequest {
         preamble: preamble::<LimitsRequest>(),

@@ -9,6 +9,7 @@ mod blocking;
 mod controls;
 mod crossing;
 mod debugger;
+mod exports;
 mod faults;
 mod hooks;
 mod interface;
