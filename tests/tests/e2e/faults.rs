@@ -19,7 +19,7 @@ use tuntap_tests::rig::Rig;
 use tuntap_tests::watchdog::Watchdog;
 use zerocopy::IntoBytes;
 
-/// What is alive while a lab is idle differs by what was used before; so each run is measured from its own start.
+/// Whether anything is made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Run {
     Clean,
@@ -171,38 +171,42 @@ fn each_call_of_loading_the_driver_may_fail_and_nothing_is_left_over() {
     }
 }
 
+/// A whole session in ifconfig's words and with the far side's program, whose threads make their calls in no certain
+/// order. Returns how many pings were answered.
+fn session(rig: &Rig, mode: Mode, patience: Duration) -> u64 {
+    for command in scenario::commands(mode) {
+        let _ = rig.console().execute(&command);
+    }
+    let far = rig.far(mode, Waiting::Poll);
+    let mut received = 0;
+    for family in Family::ALL {
+        let options = ping::Options { patience, ..ping::Options::flood(scenario::peer(mode, family), 1) };
+        received += rig.lab().ping(&options).map_or(0, |report| report.received);
+    }
+    drop(far);
+    let _ = rig.ifconfig(&format!("{mode}/0 down"));
+    let _ = rig.ifconfig(&format!("--delete {mode}/0"));
+    received
+}
+
 #[test]
 fn each_call_of_a_whole_session_may_fail_and_nothing_is_left_over() {
-    // In ifconfig's words and with the far side's program, whose threads make their calls in no certain order.
-    let session = |rig: &Rig, patience| {
-        let mode = Mode::Tun;
-        for command in scenario::commands(mode) {
-            let _ = rig.console().execute(&command);
-        }
-        let far = rig.far(mode, Waiting::Poll);
-        let mut received = 0;
-        for family in Family::ALL {
-            let options = ping::Options { patience, ..ping::Options::flood(scenario::peer(mode, family), 1) };
-            received += rig.lab().ping(&options).map_or(0, |report| report.received);
-        }
-        drop(far);
-        let _ = rig.ifconfig("tun/0 down");
-        let _ = rig.ifconfig("--delete tun/0");
-        received
-    };
-    let rig = Rig::boot();
-    fault::arm(FaultPlan::Count);
-    assert_eq!(session(&rig, Duration::from_secs(20)), 2);
-    let calls = fault::counts().total();
-    rig.end();
-    for n in 1..=calls {
+    for mode in Mode::ALL {
         let rig = Rig::boot();
-        fault::arm(FaultPlan::NthOfAny(n));
-        session(&rig, Duration::from_millis(5));
-        let fired = fault::fired();
+        fault::arm(FaultPlan::Count);
+        assert_eq!(session(&rig, mode, Duration::from_secs(20)), 2);
+        let calls = fault::counts().total();
         fault::arm(FaultPlan::Off);
-        let ledgers = rig.shutdown();
-        assert!(ledgers.is_zero(), "call {n} of {calls} failed ({fired:?}) and left over:\n{ledgers}");
+        rig.end();
+        for n in 1..=calls {
+            let rig = Rig::boot();
+            fault::arm(FaultPlan::NthOfAny(n));
+            session(&rig, mode, Duration::from_millis(5));
+            let fired = fault::fired();
+            fault::arm(FaultPlan::Off);
+            let ledgers = rig.shutdown();
+            assert!(ledgers.is_zero(), "{mode}: call {n} of {calls} failed ({fired:?}) and left over:\n{ledgers}");
+        }
     }
 }
 

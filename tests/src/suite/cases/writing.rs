@@ -3,7 +3,7 @@
 use super::*;
 
 const CHECKED: &str = "checked before anything is allocated; the stack could only drop it";
-const MTU: &str = "an interface's MTU holds for both directions, as on FreeBSD and OpenBSD";
+const MTU: &str = "an interface's MTU holds for both directions, as on OpenBSD";
 
 pub(super) const CASES: &[Case] = &[
     Case::new("a packet of IPv4", TUN, |system| through(system, &packet::ipv4(Way::ToStack, 100))),
