@@ -2,6 +2,8 @@
 
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/threads.rs"]
+mod sync;
 
 mod answers;
 mod batches;
@@ -14,16 +16,11 @@ mod reading;
 mod signals;
 mod writing;
 
-/// The scheduler: this machine's.
-mod sync {
-    pub(crate) use std::sync::{Condvar, Mutex};
-    pub(crate) use std::{thread, thread_local};
-}
-
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, atomic::Ordering};
 
-use fake::{LOST, Rig, Task, World};
+use fake::{Rig, Task, World};
+use sync::LOST;
 use tuntap_driver::{Error, Mode};
 
 /// A call that another thread is in.

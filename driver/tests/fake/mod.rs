@@ -25,7 +25,7 @@ pub(crate) use {
     rig::{Rig, Shared, read, send},
     toy::{ARP, IPV4, IPV6, OWN, ToyTap, ToyTun, frame, packet4, packet6},
     wait::WaitPoint,
-    world::{LOST, Task, World},
+    world::{Task, World},
 };
 
 /// The kernel. Everything it knows is in the [`World`] of the thread that calls.

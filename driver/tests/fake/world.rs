@@ -13,8 +13,8 @@ use tuntap_driver::Error;
 use crate::fake::wait::Semaphore;
 use crate::sync::thread::{self, JoinHandle};
 
-/// After this long a thread that has not come is taken for lost, so that a lost wake fails and does not hang.
-pub(crate) const LOST: Duration = Duration::from_secs(60);
+/// How long a thread may take to come to where it should wait.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A kernel's memory and its threads.
 #[derive(Debug, Default)]
@@ -120,7 +120,6 @@ impl World {
     }
 
     /// Returns once `count` threads sleep at wait points. Only for a scheduler that needs no telling: real threads.
-    #[track_caller]
     pub(crate) fn until_asleep(&self, count: usize) {
         self.until(|waiting| waiting.asleep == count);
     }
@@ -131,17 +130,17 @@ impl World {
     }
 
     /// Returns once `count` threads are held so.
-    #[track_caller]
     pub(crate) fn until_held(&self, count: usize) {
         self.until(|waiting| waiting.held == count);
     }
 
-    #[track_caller]
     fn until(&self, so: impl Fn(&Waiting) -> bool) {
-        let waiting = self.waiting.lock().unwrap();
-        let (waiting, end) = self.changed.wait_timeout_while(waiting, LOST, |waiting| !so(waiting)).unwrap();
-        drop(waiting);
-        assert!(!end.timed_out(), "a thread does not come to where it should wait");
+        let mut waiting = self.waiting.lock().unwrap();
+        while !so(&waiting) {
+            let (changed, end) = self.changed.wait_timeout(waiting, PATIENCE).unwrap();
+            assert!(!end.timed_out(), "a thread does not come to where it should wait");
+            waiting = changed;
+        }
     }
 
     /// Lets them go on.

@@ -6,12 +6,8 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 mod model;
-
-/// The scheduler: this machine's, though there is but one thread.
-mod sync {
-    pub(crate) use std::sync::{Condvar, Mutex};
-    pub(crate) use std::{thread, thread_local};
-}
+#[path = "../fake/threads.rs"]
+mod sync;
 
 use std::fmt;
 
