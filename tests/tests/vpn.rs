@@ -64,6 +64,15 @@ impl Tunnel {
         }
     }
 
+    /// Waits until packets flow, and then misses none.
+    fn flows_again(&mut self) {
+        let session = self.session();
+        if let Err(error) = session.await_packets() {
+            panic!("{}", session.explain(&error));
+        }
+        self.all_come_back(&Family::ALL, 100);
+    }
+
     fn end(mut self) {
         let session = self.session.take().expect("the tunnel runs");
         session.end().unwrap_or_else(|error| panic!("{error}"));
@@ -134,8 +143,7 @@ fn survives(what: impl FnOnce(&mut Session)) {
     what(session);
     let text = traffic.join().expect("the pings").expect("the server's Haiku lives");
     assert!(text.contains("\"wrong\":0"), "something stale or wrong came back: {}", &text[..text.len().min(80)]);
-    tunnel.session().await_packets().unwrap_or_else(|error| panic!("{error}"));
-    tunnel.all_come_back(&Family::ALL, 100);
+    tunnel.flows_again();
     tunnel.end();
 }
 
@@ -168,8 +176,7 @@ fn a_server_that_was_killed_comes_back_under_the_client() {
     let session = tunnel.session();
     session.process(Side::Server).expect("the server").kill();
     session.start_side(Side::Server).expect("the server starts");
-    session.await_packets().unwrap_or_else(|error| panic!("{error}"));
-    tunnel.all_come_back(&Family::ALL, 100);
+    tunnel.flows_again();
     tunnel.end();
 }
 

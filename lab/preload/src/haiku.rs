@@ -54,6 +54,7 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
         settings: vec![(haiku_lab::addon::NAME.to_owned(), settings)],
         pcap: std::env::var_os(control::PCAP).map(PathBuf::from),
         log: log(),
+        seed: std::env::var(control::SEED).ok().and_then(|seed| seed.parse().ok()),
         ..LabOptions::default()
     };
     let booted = Lab::boot(options).map_err(|error| {

@@ -30,6 +30,14 @@ extern "C" fn at_exit() {
         return;
     }
     let _blocked = Blocked::new();
+    // By now the calling thread's local variables are gone, and the emulated kernel needs some.
+    if let Ok(thread) = std::thread::Builder::new().name("haiku shutdown".to_owned()).spawn(shut_down) {
+        let _ = thread.join();
+    }
+}
+
+/// Ends Haiku, and says what was not given back.
+fn shut_down() {
     let ledgers = haiku::end();
     if let (Some(path), Some(ledgers)) = (std::env::var_os(control::LEDGERS), ledgers) {
         let text = if ledgers.is_zero() { "zero\n".to_owned() } else { format!("{ledgers}\n") };

@@ -26,6 +26,10 @@ pub const LOG: &str = "HAIKU_LAB_LOG";
 /// The environment variable that names a file in which the process, as it ends, says what was not given back.
 pub const LEDGERS: &str = "HAIKU_LAB_LEDGERS";
 
+/// The environment variable that holds the seed of the kernel's random numbers, and so of the interfaces' addresses: a
+/// program that is started again finds the same Haiku.
+pub const SEED: &str = "HAIKU_LAB_SEED";
+
 /// What a measurement found, on Haiku or on Linux.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {

@@ -190,10 +190,10 @@ impl Plan {
     pub fn up_script(&self, side: Side, interface: &str) -> Result<PathBuf, Error> {
         let body = match self.system {
             System::Haiku => {
-                let lines = self.console(side).join("\n");
                 let (program, socket) = (quoted(&self.program), quoted(&self.socket(side)));
+                let lines: String = self.console(side).iter().map(|line| scripted(line)).collect();
                 // The tool's own environment is none of the script's business.
-                format!("unset LD_PRELOAD\nexec {program} attach --socket {socket} <<'END'\n{lines}\nEND\n")
+                format!("set -e\nunset LD_PRELOAD\nhaiku() {{ {program} attach --socket {socket} \"$@\"; }}\n{lines}")
             }
             System::Linux => format!("set -e\n{}\n", self.ip(side, interface).join("\n")),
         };
@@ -202,6 +202,15 @@ impl Plan {
         set_mode(&path, 0o755)?;
         Ok(path)
     }
+}
+
+/// A line for Haiku's console in a script. A tool that restarts runs its script again, and finds its routes there.
+fn scripted(line: &str) -> String {
+    let before = match line.strip_prefix("route add ") {
+        Some(route) => format!("haiku route delete {route} 2>/dev/null || true\n"),
+        None => String::new(),
+    };
+    format!("{before}haiku {line}\n")
 }
 
 fn quoted(path: &Path) -> String {

@@ -97,7 +97,7 @@ impl Process {
             let path = plan.file(side, "ledgers");
             let _ = std::fs::remove_file(&path);
             exec::preload(&mut command, &exec::library()?);
-            command.env(control::SOCKET, plan.socket(side));
+            command.env(control::SOCKET, plan.socket(side)).env(control::SEED, side.number().to_string());
             command.env(control::LOG, plan.file(side, "haiku-log")).env(control::LEDGERS, &path);
             ledgers = Some(path);
         }
