@@ -252,6 +252,18 @@ fn an_answer_and_a_write_compete_for_the_last_place() {
     });
 }
 
+#[test]
+fn an_answer_that_comes_too_late_for_its_interface_is_not_left_for_the_next() {
+    explore(|| {
+        let stage = Stage::new();
+        let asker = stage.thread(|device, _| send(device, &frame(ARP, &[0; 28])));
+        stage.rig.device.down();
+        let asked = join(asker);
+        assert!(asked == Ok(()) || asked == Err(Error::NetworkDown));
+        assert_eq!(stage.rig.device.statistics().to_stack_queued.packets, 0);
+    });
+}
+
 /// A signal for one of two readers, and a packet. Whoever can have the packet gets it.
 fn signalled_reader(wins: bool) {
     explore(move || {

@@ -78,6 +78,7 @@ fn check(town: &Town) {
     assert_eq!(statistics.to_stack.accepted, written + statistics.to_user.answered);
     assert_eq!(statistics.to_stack.delivered, received + town.answers.load(SeqCst));
     assert_eq!(statistics.to_user_queued.packets, 0, "nobody has it open");
+    assert_eq!(statistics.to_stack_queued.packets, 0, "no interface is up");
 }
 
 /// Opens the unit if it can, calls it from two threads, closes it under them, and frees it when both have come back.
