@@ -32,6 +32,7 @@ fn with_far_side(test: impl FnOnce(&Lab, &FarSide)) {
     .expect("a far side");
     test(&lab, &far);
     far.stop().expect("a far side that ends");
+    lab.ifconfig("--delete tun/0").expect("no route holds the interface");
     let ledgers = lab.shutdown();
     assert!(ledgers.is_zero(), "{ledgers}");
 }
@@ -102,7 +103,6 @@ fn tunsetpeer_adds_those_routes() {
         assert_eq!(answered(lab, PEER6), 20);
         // What is there already is left alone.
         set_peer(far.fd(), FAR_PEER).expect("no other route");
-        lab.ifconfig("--delete tun/0").expect("no route holds the interface");
     });
 }
 
