@@ -1,5 +1,5 @@
-//! Everything at once: two programs that open, call and close, a stack that makes interfaces and takes them away, and
-//! somebody who changes limits, sends signals and lets allocations fail.
+//! Everything at once: two programs that open, call and close, a stack that makes interfaces, sends, and takes them
+//! away, and somebody who changes limits, sends signals and lets allocations fail.
 //!
 //! Nothing is promised here of which packet arrives. What must hold: every call returns, with a result that is possible
 //! at that time; nothing comes twice, out of order, changed, or to somebody it was not for; the books balance; and at
@@ -49,6 +49,7 @@ pub(crate) fn run() {
         spawn(&town, |town| program(town, 1)),
         spawn(&town, |town| program(town, 2)),
         spawn(&town, stack),
+        spawn(&town, |town| traffic(town, 4, pick(0..20))),
         spawn(&town, meddler),
     ];
     for thread in threads {
@@ -183,8 +184,9 @@ fn stack(town: &Arc<Town>) {
         if once_in(2) {
             late.inspect(|&late| town.device.detach(late));
         }
+        let mut current = Some(attachment);
         for _ in 0..pick(1..3) {
-            up_and_down(town);
+            current = up_and_down(town, current);
         }
         late.inspect(|&late| town.device.detach(late));
         if once_in(3) {
@@ -198,7 +200,10 @@ fn stack(town: &Arc<Town>) {
 }
 
 /// The time from `ifconfig up` to `ifconfig down`, with the stack's reader in it.
-fn up_and_down(town: &Arc<Town>) {
+///
+/// Returns the interface that is attached then. Without one there is nothing to bring up, as on Haiku.
+fn up_and_down(town: &Arc<Town>, attached: Option<Attachment>) -> Option<Attachment> {
+    let attachment = attached?;
     let era = town.to_stack.new_era();
     town.device.up();
     let reader = spawn(town, move |town| {
@@ -213,27 +218,42 @@ fn up_and_down(town: &Arc<Town>) {
             }
         }
     });
-    for _ in 0..pick(0..6) {
+    traffic(town, 3, pick(0..6));
+    // A down, or what makes it one. The reader returns, though the stack has nothing else to wake it.
+    town.to_stack.new_era();
+    match pick(0..4) {
+        0 => {
+            let successor = town.device.attach();
+            reader.join().unwrap();
+            if once_in(2) {
+                town.device.detach(successor);
+                return None;
+            }
+            Some(successor)
+        }
+        1 => {
+            town.device.detach(attachment);
+            reader.join().unwrap();
+            None
+        }
+        _ => {
+            town.device.down();
+            reader.join().unwrap();
+            attached
+        }
+    }
+}
+
+/// The stack sends: from where it brings the interface up and down, and from where it knows nothing of that.
+fn traffic(town: &Arc<Town>, sender: u8, frames: u32) {
+    for _ in 0..frames {
         let ether_type = [IPV4, IPV4, IPV4, ARP, 0x88cc][pick(0..5) as usize];
-        let packet = town.to_user.make(0);
+        let packet = town.to_user.make(sender);
         match send(&town.device, &frame(ether_type, &packet)) {
             Ok(()) if ether_type == IPV4 => town.to_user.accepted(&packet),
             Ok(()) => drop(town.others.fetch_add(1, SeqCst)),
             Err(error) => assert!(error == Error::QueueFull || error == Error::NetworkDown),
         }
-    }
-    // A down, or a successor that makes it one.
-    town.to_stack.new_era();
-    if once_in(4) {
-        let successor = town.device.attach();
-        reader.join().unwrap();
-        if once_in(2) {
-            town.device.detach(successor);
-        }
-    } else {
-        town.device.down();
-        // It returns though the stack waits for its reader with nothing else to wake it.
-        reader.join().unwrap();
     }
 }
 
