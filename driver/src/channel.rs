@@ -290,10 +290,10 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         }
     }
 
-    /// Puts a packet in, waiting for room if need be.
-    pub(crate) fn push(&self, packet: K::Packet, wait: Wait) -> Result<(), Error> {
+    /// Puts a packet in, if there is room.
+    pub(crate) fn push(&self, packet: K::Packet) -> Result<(), Error> {
         let mut packet = Some(packet);
-        self.when_room(wait, |state| {
+        self.when_room(Wait::No, |state| {
             if let Some(packet) = packet.take() {
                 state.put(packet);
             }

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::channel::Channel;
 use crate::link::LinkCell;
-use crate::{Blocking, Descriptor, Error, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
+use crate::{Blocking, Descriptor, Error, Groups, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
 
 /// Proof that an interface is attached: given back on removal, and recognised when it comes too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ impl Control {
 pub struct Device<M: Mode, K: Kernel> {
     control: K::Mutex<Control>,
     pub(crate) link: LinkCell,
+    pub(crate) groups: Groups,
     pub(crate) to_user: Channel<K, M::State>,
     pub(crate) to_stack: Channel<K, ()>,
     mode: PhantomData<fn() -> M>,
@@ -71,6 +72,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let device = Self {
             control: K::Mutex::new(Control::FRESH),
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
+            groups: Groups::new(),
             to_user: Channel::to_user(c"tun_tap to user", longest, M::state(address))?,
             to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", longest, ())?,
             mode: PhantomData,
@@ -127,6 +129,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.gone = false;
             control.up = false;
             self.link.set_promiscuous(false);
+            self.groups.clear();
             // In this order: what came between would be the old interface's, and left for the new one.
             self.apply(control);
             (attachment, self.forget())
@@ -244,6 +247,24 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Whether frames to other stations are wanted too.
     pub fn set_promiscuous(&self, promiscuous: bool) {
         self.control.with(|_| self.link.set_promiscuous(promiscuous));
+    }
+
+    /// That interface joins a group. One that was replaced since has nothing to say.
+    pub fn join(&self, attachment: Attachment, group: LinkAddress) {
+        self.control.with(|control| {
+            if control.attached == Some(attachment) {
+                self.groups.join(group);
+            }
+        });
+    }
+
+    /// That interface leaves a group that it joined.
+    pub fn leave(&self, attachment: Attachment, group: LinkAddress) {
+        self.control.with(|control| {
+            if control.attached == Some(attachment) {
+                self.groups.leave(group);
+            }
+        });
     }
 
     /// Sets the MTU, in bytes of IP.

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::{DropReason, Error, Link, LinkAddress};
+use crate::{DropReason, Error, Groups, Link, LinkAddress};
 
 bitflags! {
     /// What kind of link an interface says it is.
@@ -67,12 +67,13 @@ pub trait Mode: Send + Sync + 'static {
     /// Judges a frame of `length` bytes that the stack sends. `head` is its beginning.
     fn to_user(state: &mut Self::State, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict;
 
-    /// Judges a packet of `length` bytes that a program wrote. `head` is its beginning.
+    /// Judges a packet of `length` bytes that a program wrote. `head` is its beginning; `groups` are those that the
+    /// interface has joined.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] if it is none that could travel.
-    fn to_stack(link: &Link, head: &[u8], length: usize) -> Result<ToStack, Error>;
+    fn to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error>;
 }
 
 /// The longest head that a mode may ask for.

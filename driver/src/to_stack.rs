@@ -19,8 +19,20 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         Ok(user.len())
     }
 
-    /// Copies the packet that lies from `start` to `end` in the program's memory, once.
+    /// Copies the packet that lies from `start` to `end` in the program's memory, waiting for room if need be.
     pub(crate) fn copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
+        loop {
+            match self.try_copy_in(user, start, end, wait) {
+                // Somebody else was quicker. What was copied is given up and not held while waiting: a program with many
+                // writers must not make the kernel keep more than its queue may.
+                Err(Error::WouldBlock) if wait != Wait::No => {}
+                copied => return copied,
+            }
+        }
+    }
+
+    /// Does it, if there is still room once it is copied.
+    fn try_copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         let link = self.link.get();
         if length < M::LINK.shortest {
@@ -32,7 +44,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut buffer = [0; HEAD_MAX];
         let head = buffer.get_mut(..length.min(M::HEAD_TO_STACK)).unwrap_or_default();
         user.read(start, head)?;
-        let header = match M::to_stack(&link, head, length)? {
+        let header = match M::to_stack(&link, &self.groups, head, length)? {
             ToStack::Deliver(header) => header,
             ToStack::Drop(reason) => {
                 return self.to_stack.with(|state| {
@@ -47,7 +59,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut packet = K::Packet::from_parts(&[header.bytes(), head])?;
         // Every byte is fetched once: the head that was judged is the head that travels.
         packet.append_user(user, start + head.len(), length - head.len())?;
-        self.to_stack.push(packet, wait)
+        self.to_stack.push(packet)
     }
 
     /// The stack's reader takes the next frame, waiting for it.

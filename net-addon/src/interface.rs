@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
 use haiku_sys as sys;
-use sys::{net_buffer, net_device, net_device_module_info, sockaddr, status_t};
-use tuntap_driver::{Attachment, LinkFlags, Mode, SendError};
+use sys::{net_buffer, net_device, net_device_module_info, sockaddr, sockaddr_dl, status_t};
+use tuntap_driver::{Attachment, LinkAddress, LinkFlags, Mode, SendError};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -61,6 +61,8 @@ trait Station {
     fn set_promiscuous(&self, promiscuous: bool);
     fn attach(&self) -> Attachment;
     fn detach(&self, attachment: Attachment);
+    fn join(&self, attachment: Attachment, group: LinkAddress);
+    fn leave(&self, attachment: Attachment, group: LinkAddress);
     fn describe(&self, device: &mut net_device);
     /// # Safety
     /// As [`Unit::interface_made`].
@@ -108,6 +110,14 @@ impl<M: Mode> Station for Unit<M> {
 
     fn detach(&self, attachment: Attachment) {
         self.device.detach(attachment);
+    }
+
+    fn join(&self, attachment: Attachment, group: LinkAddress) {
+        self.device.join(attachment, group);
+    }
+
+    fn leave(&self, attachment: Attachment, group: LinkAddress) {
+        self.device.leave(attachment, group);
     }
 
     /// How the interface presents itself: always as Ethernet, for that is the only link that Haiku's stack carries both
@@ -294,11 +304,38 @@ unsafe extern "C" fn set_media(_: *mut net_device, _: u32) -> status_t {
     status(Err(sys::B_NOT_SUPPORTED))
 }
 
-// All groups pass: what a program writes for a group is for whoever on this machine joined it, which the stack knows.
-unsafe extern "C" fn add_multicast(_: *mut net_device, _: *const sockaddr) -> status_t {
-    sys::B_OK
+unsafe extern "C" fn add_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    let interface = unsafe { Interface::of(device) };
+    // SAFETY: the stack gives an address.
+    let group = unsafe { group(address) };
+    status(group.map(|group| interface.station().join(interface.attachment, group)))
 }
 
-unsafe extern "C" fn remove_multicast(_: *mut net_device, _: *const sockaddr) -> status_t {
-    sys::B_OK
+unsafe extern "C" fn remove_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
+    // SAFETY: the stack calls hooks only for devices it has.
+    let interface = unsafe { Interface::of(device) };
+    // SAFETY: the stack gives an address.
+    let group = unsafe { group(address) };
+    status(group.map(|group| interface.station().leave(interface.attachment, group)))
+}
+
+/// The group that an address of the stack's is.
+///
+/// # Safety
+/// `address` is a whole address of its family.
+unsafe fn group(address: *const sockaddr) -> Result<LinkAddress, status_t> {
+    // SAFETY: the caller's promise. The stack has it on its own stack, as bytes for all it is concerned.
+    let family = unsafe { (*address).sa_family };
+    if family != sys::AF_LINK as u8 {
+        return Err(sys::B_BAD_VALUE);
+    }
+    // SAFETY: so it is one of these.
+    let address = unsafe { address.cast::<sockaddr_dl>().read_unaligned() };
+    if address.sdl_type != sys::IFT_ETHER as u8 {
+        return Err(sys::B_BAD_VALUE);
+    }
+    let data = address.sdl_data.get(usize::from(address.sdl_nlen)..).unwrap_or_default();
+    let group: &LinkAddress = data.first_chunk().ok_or(sys::B_BAD_VALUE)?;
+    if group.first().is_some_and(|first| first & 1 != 0) { Ok(*group) } else { Err(sys::B_BAD_VALUE) }
 }

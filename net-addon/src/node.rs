@@ -14,12 +14,15 @@ use crate::kernel::{SelectEntry, UserSlice};
 use crate::settings;
 use crate::shared::Shared;
 use crate::status::{status, to_status};
-use crate::units::{Kind, Lease};
+use crate::units::{Kind, Lease, UNITS};
 
 /// One open of a unit: what a cookie stands for.
 pub(crate) struct Open<M: Kind> {
     pub(crate) lease: Lease<M>,
     pub(crate) descriptor: Descriptor,
+    /// How it was opened: `O_RDONLY`, `O_WRONLY` or `O_RDWR`. The kernel checks it for reads and writes, and leaves
+    /// controls to us.
+    access: u32,
 }
 
 /// The hooks of a mode's nodes.
@@ -137,7 +140,7 @@ impl<M: Kind> Open<M> {
             Node::Unit(number) => Self::open_unit(number, blocking)?,
             Node::Clone => Self::open_lowest(blocking)?,
         };
-        let open = Shared::new(Self { lease, descriptor }).map_err(to_status)?;
+        let open = Shared::new(Self { lease, descriptor, access: flags & sys::O_RWMASK }).map_err(to_status)?;
         open.lease.sync_link();
         ::log::debug!(target: M::NAME, "unit {} opened", open.lease.number);
         Ok(open)
@@ -150,15 +153,26 @@ impl<M: Kind> Open<M> {
         Ok((lease, descriptor))
     }
 
-    /// Opens the lowest unit that nobody has. Somebody else may take it first; then the next is tried.
+    /// Opens the lowest unit that nobody has open and the caller may. It may have an interface: one that was configured
+    /// before its program was started, or outlived it, is what the program looks for.
     fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
-        loop {
-            let number = M::units().lowest_free().ok_or(sys::EBUSY)?;
+        for number in 0..UNITS {
             match Self::open_unit(number, blocking) {
-                Err(sys::EBUSY) => {}
+                Err(sys::EBUSY | sys::EPERM) => {}
                 opened => return opened,
             }
         }
+        Err(sys::EBUSY)
+    }
+
+    /// Whether packets may be read, or not if it was opened with `O_WRONLY`.
+    pub(crate) fn check_read(&self) -> Result<(), status_t> {
+        if self.access == sys::O_WRONLY { Err(sys::EBADF) } else { Ok(()) }
+    }
+
+    /// Whether packets may be written, or not if it was opened with `O_RDONLY`.
+    pub(crate) fn check_write(&self) -> Result<(), status_t> {
+        if self.access == sys::O_RDONLY { Err(sys::EBADF) } else { Ok(()) }
     }
 
     /// Wakes everyone inside a call, and takes the link down.
@@ -181,7 +195,7 @@ impl<M: Kind> Drop for Open<M> {
 pub(crate) enum Node {
     /// `tun/3`: this unit.
     Unit(usize),
-    /// `tun`: the lowest unit that is free.
+    /// `tun`: the lowest unit that nobody has open.
     Clone,
 }
 
@@ -201,6 +215,6 @@ impl Node {
             return None;
         }
         let number = settings::decimal(digits)? as usize;
-        (number < crate::units::UNITS).then_some(number)
+        (number < UNITS).then_some(number)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub limits: Limits,
     /// Of a new interface.
     pub mtu: usize,
-    /// One node a mode, each open of which takes the lowest free unit, instead of a node a unit.
+    /// One node a mode, each open of which takes the lowest unit that nobody has open, instead of a node a unit.
     pub clone_nodes: bool,
     /// The link is up even while nobody listens.
     pub link_always: bool,

@@ -98,11 +98,6 @@ impl<M: Kind> Units<M> {
         Some((Lease { unit }, new_node))
     }
 
-    /// The lowest number without a unit.
-    pub(crate) fn lowest_free(&self) -> Option<usize> {
-        self.slots.with(|slots| slots.iter().position(|slot| slot.unit.is_none()))
-    }
-
     /// Whether a unit has a node: each that was ever used, and the lowest that was not.
     pub(crate) fn has_node(&self, number: usize) -> bool {
         self.slots.with(|slots| {

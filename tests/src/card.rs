@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use haiku_kernel::{modules, net_buffer};
 use haiku_lab::Lab;
-use haiku_sys::{B_NO_MEMORY, B_OK, IFF_UP, net_buffer as Buffer, net_device, net_device_module_info, status_t};
+use haiku_sys::{
+    AF_LINK, B_NO_MEMORY, B_OK, IFF_UP, IFT_ETHER, net_buffer as Buffer, net_device, net_device_module_info,
+    sockaddr_dl, status_t,
+};
 
 /// The driver's module.
 const MODULE: &CStr = c"network/devices/tun_tap/v1";
@@ -281,6 +284,24 @@ impl<'lab> Card<'lab> {
         check(hook!(self, set_promiscuous, promiscuous))
     }
 
+    /// A socket joins a group of that link address, or leaves it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn join(&self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, add_multicast, (&raw const address).cast()))
+    }
+
+    /// It leaves it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn leave(&self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, remove_multicast, (&raw const address).cast()))
+    }
+
     /// The MTU.
     #[must_use]
     pub fn mtu(&self) -> usize {
@@ -327,4 +348,17 @@ impl Drop for Card<'_> {
         }
         hook!(self, uninit_device);
     }
+}
+
+/// A link address as the stack writes it for a group.
+#[must_use]
+pub fn link_layer(group: [u8; 6]) -> sockaddr_dl {
+    // SAFETY: all zeros is an address of nothing.
+    let mut address: sockaddr_dl = unsafe { std::mem::zeroed() };
+    address.sdl_len = size_of::<sockaddr_dl>() as u8;
+    address.sdl_family = AF_LINK as u8;
+    address.sdl_type = IFT_ETHER as u8;
+    address.sdl_alen = group.len() as u8;
+    address.sdl_data[..6].copy_from_slice(&group);
+    address
 }

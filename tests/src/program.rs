@@ -30,7 +30,15 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn open(node: &str) -> Result<Self, status_t> {
-        syscalls::open(node, O_RDWR).map(|fd| Self { fd })
+        Self::with_mode(node, O_RDWR)
+    }
+
+    /// Opens a node with `O_*`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn with_mode(node: &str, mode: u32) -> Result<Self, status_t> {
+        syscalls::open(node, mode).map(|fd| Self { fd })
     }
 
     /// Opens a mode's first unit, to wait.

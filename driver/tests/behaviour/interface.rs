@@ -1,6 +1,6 @@
 //! The interface: attach, detach, up and down, its address and its MTU.
 
-use tuntap_driver::{Blocking, Device, Error};
+use tuntap_driver::{Blocking, Descriptor, Device, Error, LinkAddress};
 
 use crate::fake::{ARP, Fake, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
@@ -215,6 +215,45 @@ fn an_interface_begins_by_hearing_only_what_is_for_it() {
     rig.device.set_promiscuous(true);
     rig.device.attach();
     assert!(!rig.device.link().promiscuous);
+}
+
+/// Whether a frame for that group reaches the stack.
+fn hears(rig: &Rig<ToyTap>, descriptor: &Descriptor, group: LinkAddress) -> bool {
+    let packet = [&group[..], &frame(IPV4, &packet4(1, 46))[6..]].concat();
+    assert_eq!(rig.write(descriptor, &packet), Ok(packet.len()));
+    let heard = rig.device.statistics().to_stack_queued.packets == 1;
+    if heard {
+        assert_eq!(rig.receive(), Ok(packet));
+    }
+    heard
+}
+
+#[test]
+fn groups_are_those_of_the_interface_that_joined_them() {
+    const GROUP: LinkAddress = [0x01, 0, 0x5e, 0, 0, 0xfb];
+    let rig = Rig::<ToyTap>::new();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    let first = rig.device.attach();
+    rig.device.up();
+    assert!(!hears(&rig, &descriptor, GROUP));
+    rig.device.join(first, GROUP);
+    assert!(hears(&rig, &descriptor, GROUP));
+    // Down and up again it is still the same interface.
+    rig.device.down();
+    rig.device.up();
+    assert!(hears(&rig, &descriptor, GROUP));
+    let second = rig.device.attach();
+    rig.device.up();
+    assert!(!hears(&rig, &descriptor, GROUP));
+    rig.device.join(first, GROUP);
+    assert!(!hears(&rig, &descriptor, GROUP), "the predecessor's");
+    rig.device.join(second, GROUP);
+    rig.device.leave(first, GROUP);
+    assert!(hears(&rig, &descriptor, GROUP), "the predecessor's leave");
+    rig.device.leave(second, GROUP);
+    assert!(!hears(&rig, &descriptor, GROUP));
+    rig.close_and_free();
+    rig.device.detach(second);
 }
 
 #[test]

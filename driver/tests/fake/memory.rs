@@ -20,14 +20,16 @@ pub(crate) struct User {
 #[derive(Debug)]
 struct Memory {
     bytes: Vec<u8>,
-    /// How often each byte was fetched by the kernel.
-    fetched: Vec<u8>,
+    /// Which bytes the kernel has fetched: for one packet, each may be fetched once.
+    fetched: Vec<bool>,
+    /// How many packets the thread that fetches them had freed by then. One more: it begins anew.
+    freed: usize,
 }
 
 impl User {
     /// A buffer that holds something.
     pub(crate) fn holding(bytes: &[u8]) -> Self {
-        let memory = Memory { bytes: bytes.to_vec(), fetched: vec![0; bytes.len()] };
+        let memory = Memory { bytes: bytes.to_vec(), fetched: vec![false; bytes.len()], freed: 0 };
         Self { memory: Arc::new(Mutex::new(memory)), fault: 0..0 }
     }
 
@@ -66,6 +68,29 @@ impl User {
     }
 }
 
+impl Memory {
+    /// What was fetched for a packet that was freed since may be fetched again, and is what it was.
+    fn begin_anew_if_given_up(&mut self) {
+        let freed = Task::current().freed();
+        if self.freed != freed {
+            self.freed = freed;
+            for (byte, fetched) in self.bytes.iter_mut().zip(&mut self.fetched) {
+                *byte ^= if *fetched { 0xff } else { 0 };
+                *fetched = false;
+            }
+        }
+    }
+
+    fn fetch(&mut self, range: Range<usize>) {
+        for at in range {
+            assert!(!self.fetched[at], "byte {at} was fetched twice: it may have changed in between");
+            self.fetched[at] = true;
+            // It has changed in between.
+            self.bytes[at] = !self.bytes[at];
+        }
+    }
+}
+
 impl UserMemory for User {
     fn len(&self) -> usize {
         self.memory.lock().unwrap().bytes.len()
@@ -74,13 +99,9 @@ impl UserMemory for User {
     fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Error> {
         let range = self.check("fetching a program's memory", offset, into.len())?;
         let mut memory = self.memory.lock().unwrap();
+        memory.begin_anew_if_given_up();
         into.copy_from_slice(&memory.bytes[range.clone()]);
-        for at in range {
-            memory.fetched[at] += 1;
-            assert_eq!(memory.fetched[at], 1, "byte {at} was fetched twice: it may have changed in between");
-            // It has changed in between.
-            memory.bytes[at] = !memory.bytes[at];
-        }
+        memory.fetch(range);
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Two modes small enough to see through: one that hides the link header and answers, one that does neither.
 
-use tuntap_driver::{DropReason, Error, FrameHeader, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+use tuntap_driver::{
+    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
+};
 
 /// The interface's address in the tests.
 pub(crate) const OWN: LinkAddress = [2, 0, 0, 0, 0, 1];
@@ -90,7 +92,7 @@ impl Mode for ToyTun {
         }
     }
 
-    fn to_stack(link: &Link, head: &[u8], length: usize) -> Result<ToStack, Error> {
+    fn to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_STACK));
         let [high, low] = match head.first().map(|byte| byte >> 4) {
             Some(4) => IPV4,
@@ -131,9 +133,9 @@ impl Mode for ToyTap {
         if length < FrameHeader::ETHERNET { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
     }
 
-    fn to_stack(link: &Link, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
         let destination = head.first_chunk::<6>().ok_or(Error::Invalid)?;
-        if destination[0] & 1 != 0 || link.promiscuous || *destination == link.address {
+        if groups.contains(destination) || link.promiscuous || *destination == link.address {
             Ok(ToStack::Deliver(FrameHeader::NONE))
         } else {
             Ok(ToStack::Drop(DropReason::NotForUs))

@@ -47,6 +47,8 @@ pub(crate) struct Task {
     pub(crate) world: Arc<World>,
     spinning: AtomicBool,
     sleeping_locks: AtomicUsize,
+    /// Packets that it freed: a call that frees one has given up what it fetched for it.
+    freed: AtomicUsize,
     signal: Mutex<Signal>,
 }
 
@@ -112,6 +114,7 @@ impl World {
 
     pub(super) fn packet_freed(&self) {
         self.packets.fetch_sub(1, SeqCst);
+        Task::current().freed.fetch_add(1, SeqCst);
     }
 
     /// How many threads sleep at wait points.
@@ -176,6 +179,7 @@ impl Task {
             world: Arc::clone(world),
             spinning: AtomicBool::new(false),
             sleeping_locks: AtomicUsize::new(0),
+            freed: AtomicUsize::new(0),
             signal: Mutex::default(),
         })
     }
@@ -187,6 +191,11 @@ impl Task {
     /// The calling thread.
     pub(crate) fn current() -> Arc<Self> {
         TASK.with(|current| current.borrow().clone()).expect("a thread of a World")
+    }
+
+    /// How many packets it has freed.
+    pub(super) fn freed(&self) -> usize {
+        self.freed.load(SeqCst)
     }
 
     /// Sends this thread a signal. It ends one wait: the one the thread is in, or else its next.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tuntap_driver::{Error, Framing, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
+use tuntap_driver::{Error, Framing, Groups, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
 
 use crate::fake::{OWN, UNTOUCHED};
 
@@ -265,7 +265,7 @@ impl<M: Mode> Model<M> {
             return Err(Error::BadAddress);
         }
         let head = &packet[..packet.len().min(M::HEAD_TO_STACK)];
-        match M::to_stack(&self.link, head, packet.len())? {
+        match M::to_stack(&self.link, &Groups::new(), head, packet.len())? {
             ToStack::Drop(_) => {
                 self.accepting()?;
                 self.to_stack.accept(packet.len());

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tuntap_driver::{Blocking, Descriptor, Error, Event, Limits};
 
-use crate::fake::{ARP, Entry, IPV4, Rig, Shared, ToyTun, User, frame, read, send};
+use crate::fake::{ARP, Entry, IPV4, Rig, Shared, ToyTun, User, frame, packet4, read, send};
 use crate::ledger::{Ledger, Seen};
+use crate::sync::thread;
 use crate::sync::{Condvar, Mutex};
 use crate::{once_in, pick};
 
@@ -153,6 +154,36 @@ fn write(device: &Shared<ToyTun>, descriptor: &Descriptor, packet: &[u8]) {
             Err(error) => assert_eq!(error, Error::Interrupted),
         }
     }
+}
+
+/// Writers for whom there is no room wait with empty hands: what the kernel keeps for a program is what its queue may
+/// hold, however many threads it has.
+pub(crate) fn waiting_writers() {
+    const WRITERS: usize = 3;
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
+    let limit = pick(1..3);
+    rig.device.set_to_stack_limits(Limits { packets: limit, bytes: 1 << 20 });
+    let descriptor = Arc::new(descriptor);
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (device, descriptor) = (rig.share(), Arc::clone(&descriptor));
+            rig.world.spawn(move || device.write(&descriptor, &User::holding(&packet4(writer as u8, 40)))).0
+        })
+        .collect();
+    for left in (1..=WRITERS).rev() {
+        let queued = left.min(limit as usize);
+        // In this order: once the queue is full, whoever is woken still finds no room.
+        while rig.device.statistics().to_stack_queued.packets < queued as u32 {
+            thread::yield_now();
+        }
+        while rig.world.sleepers() < left - queued {
+            thread::yield_now();
+        }
+        assert_eq!(rig.world.packets(), queued, "of {left} that are left to receive");
+        rig.receive().unwrap();
+    }
+    writers.into_iter().for_each(|writer| assert_eq!(writer.join().unwrap(), Ok(40)));
+    rig.close_and_free();
 }
 
 /// From the program to the stack: a small queue, two writers, interrupted now and then, somebody who asks questions, and

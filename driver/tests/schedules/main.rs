@@ -64,12 +64,17 @@ fn once_in(n: u32) -> bool {
 
 #[test]
 fn chaos_leaves_nothing_behind_and_loses_nothing_unaccounted() {
-    under_schedules(60, chaos::run);
+    under_schedules(50, chaos::run);
 }
 
 #[test]
 fn every_packet_to_the_program_arrives_however_it_is_fetched() {
     under_schedules(20, flow::to_user);
+}
+
+#[test]
+fn writers_that_wait_keep_no_packets() {
+    under_schedules(10, flow::waiting_writers);
 }
 
 #[test]

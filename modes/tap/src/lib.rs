@@ -1,14 +1,20 @@
 //! TAP: Ethernet frames, as they are.
 //!
 //! A program reads and writes whole frames and so is a station of its own on the link; nothing is added, taken away or
-//! answered. Frames for other stations are filtered out on their way to the stack, as an Ethernet card does.
+//! answered. Frames for other stations, and for groups that the interface has not joined, are filtered out on their way to the
+//! stack, as an Ethernet card does.
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tuntap_driver::{DropReason, Error, FrameHeader, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+use tuntap_driver::{
+    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
+};
 
 /// Length of an Ethernet header.
 const ETHERNET_HEADER: usize = FrameHeader::ETHERNET;
+/// Groups that every station is in without joining: everyone, all hosts of IPv4 (RFC 1112, section 4) and all nodes of
+/// IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
+const EVERYONE: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
 /// Length of an IEEE 802.1Q tag, which a frame may have beyond its header.
 const VLAN_TAG: usize = 4;
 
@@ -41,11 +47,16 @@ impl Mode for Tap {
     }
 
     #[inline]
-    fn to_stack(link: &Link, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
         let destination: &LinkAddress = head.first_chunk().ok_or(Error::Invalid)?;
         let [first, ..] = destination;
-        let group = first & 1 != 0;
-        if group || link.promiscuous || *destination == link.address {
+        let is_group = first & 1 != 0;
+        let for_us = if is_group {
+            EVERYONE.contains(destination) || groups.contains(destination)
+        } else {
+            *destination == link.address
+        };
+        if for_us || link.promiscuous {
             Ok(ToStack::Deliver(FrameHeader::NONE))
         } else {
             Ok(ToStack::Drop(DropReason::NotForUs))
@@ -77,27 +88,28 @@ mod tests {
 
     fn judge(destination: LinkAddress, promiscuous: bool) -> ToStack {
         let link = Link { address: OWN, promiscuous, mtu: 1500 };
-        Tap::to_stack(&link, &frame_to(destination), 60).expect("a whole header")
+        Tap::to_stack(&link, &Groups::new(), &frame_to(destination), 60).expect("a whole header")
     }
 
     #[test]
-    fn frames_to_the_interface_and_to_groups_pass() {
+    fn frames_to_the_interface_and_to_everyone_pass() {
         for destination in [OWN, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
             assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::NONE));
         }
     }
 
     #[test]
-    fn frames_to_other_stations_pass_only_when_promiscuous() {
-        let other = [2, 0, 0, 0, 0, 2];
-        assert_eq!(judge(other, false), ToStack::Drop(DropReason::NotForUs));
-        assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::NONE));
+    fn frames_to_others_pass_only_when_promiscuous() {
+        for other in [[2, 0, 0, 0, 0, 2], [0x01, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0, 0, 0, 0xfb]] {
+            assert_eq!(judge(other, false), ToStack::Drop(DropReason::NotForUs));
+            assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::NONE));
+        }
     }
 
     #[test]
     fn a_frame_shorter_than_its_header_is_refused_from_either_side() {
         let link = Link { address: OWN, promiscuous: true, mtu: 1500 };
-        assert_eq!(Tap::to_stack(&link, &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
+        assert_eq!(Tap::to_stack(&link, &Groups::new(), &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
         assert_eq!(Tap::to_user(&mut (), &[], 13, &mut NoReply), Verdict::Drop(DropReason::Malformed));
         assert_eq!(Tap::to_user(&mut (), &[], 14, &mut NoReply), Verdict::Deliver);
     }

@@ -5,7 +5,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tuntap_driver::{DropReason, Error, FrameHeader, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+use tuntap_driver::{
+    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
+};
 use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, Reason, Refusal, Responder};
 
 /// The mode of `tun/0`, `tun/1` and so on.
@@ -47,7 +49,7 @@ impl Mode for Tun {
     }
 
     #[inline]
-    fn to_stack(link: &Link, head: &[u8], length: usize) -> Result<ToStack, Error> {
+    fn to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
         let interface = MacAddress::from_bytes(link.address);
         match tuntap_ptp::Link::new(interface).to_stack(head, length) {
             Ok(header) => Ok(ToStack::Deliver(FrameHeader::ethernet(header))),
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn a_packet_of_no_known_version_is_refused() {
         let link = Link { address: [2, 0, 0, 0, 0, 1], promiscuous: false, mtu: 1500 };
-        assert_eq!(Tun::to_stack(&link, &[0x50; 40], 40), Err(Error::Invalid));
-        assert_eq!(Tun::to_stack(&link, &[], 0), Err(Error::Invalid));
+        assert_eq!(Tun::to_stack(&link, &Groups::new(), &[0x50; 40], 40), Err(Error::Invalid));
+        assert_eq!(Tun::to_stack(&link, &Groups::new(), &[], 0), Err(Error::Invalid));
     }
 }

@@ -80,11 +80,13 @@ pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlle
 
 /// `TUNREADBATCH`: as many packets as there are and fit.
 pub(super) fn read_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    open.check_read()?;
     batch(argument, |records, most| open.lease.device.read_batch(&open.descriptor, records, most))
 }
 
 /// `TUNWRITEBATCH`: as many packets as the device takes.
 pub(super) fn write_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
+    open.check_write()?;
     batch(argument, |records, most| open.lease.device.write_batch(&open.descriptor, records, most))
 }
 

@@ -1,7 +1,10 @@
 //! Many packets in one call: `TUNREADBATCH` and `TUNWRITEBATCH`.
 
 use haiku_lab::Mode;
-use haiku_sys::{B_BAD_ADDRESS, B_INTERRUPTED, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENXIO, status_t};
+use haiku_sys::{
+    B_BAD_ADDRESS, B_INTERRUPTED, B_WOULD_BLOCK, EBADF, EINVAL, EMSGSIZE, ENETDOWN, ENXIO, O_NONBLOCK, O_RDONLY,
+    O_WRONLY, status_t,
+};
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{BatchRequest, Preamble, TUNREADBATCH, TUNWRITEBATCH};
 use tuntap_tests::card::Card;
@@ -307,6 +310,28 @@ fn framing_is_a_part_of_each_record() {
     assert_eq!(write(program, &mut batch(&sent)).map(|(packets, _)| packets), Ok(2));
     assert_eq!(card.receive().map(|frame| frame[14..].to_vec()), Ok(sent[0][4..].to_vec()));
     assert_eq!(write(program, &mut batch(&[vec![0, 0, 8]])), Err(EINVAL));
+    drop(card);
+    rig.end();
+}
+
+#[test]
+fn a_batch_goes_only_where_the_descriptor_was_opened_for() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let packet = program_packet(Mode::Tun, Way::ToStack, 100);
+    let open = |mode| Program::with_mode("/dev/tun/0", mode | O_NONBLOCK).expect("the unit is free");
+    let reader = open(O_RDONLY);
+    assert_eq!(write(reader, &mut batch(std::slice::from_ref(&packet))), Err(EBADF));
+    assert_eq!(reader.write(&packet), Err(EBADF), "as a single write");
+    card.send(&stack_frame(Mode::Tun, card.address(), 100)).unwrap();
+    assert_eq!(read(reader, 1, 200).unwrap().len(), 1);
+    reader.close();
+    let writer = open(O_WRONLY);
+    card.send(&stack_frame(Mode::Tun, card.address(), 100)).unwrap();
+    assert_eq!(read(writer, 1, 200), Err(EBADF));
+    assert_eq!(write(writer, &mut batch(&[packet])).map(|(packets, _)| packets), Ok(1));
+    card.receive().unwrap();
+    writer.close();
     drop(card);
     rig.end();
 }

@@ -5,9 +5,10 @@ use std::ptr::null_mut;
 
 use haiku_lab::Mode;
 use haiku_sys::{
-    B_BAD_VALUE, B_ERROR, B_NOT_SUPPORTED, B_OK, B_WOULD_BLOCK, ENETDOWN, IFF_LINK, SIOCGIFSTATS, SIOCSPACKETCAP,
+    AF_INET, B_BAD_VALUE, B_ERROR, B_NOT_SUPPORTED, B_OK, B_WOULD_BLOCK, ENETDOWN, IFF_LINK, IFT_LOOP, SIOCGIFSTATS,
+    SIOCSPACKETCAP, sockaddr_dl,
 };
-use tuntap_tests::card::{Card, Module};
+use tuntap_tests::card::{Card, Module, link_layer};
 use tuntap_tests::packet::{Way, program_packet, stack_frame};
 use tuntap_tests::program::Program;
 use tuntap_tests::rig::Rig;
@@ -158,8 +159,22 @@ fn what_the_driver_has_nothing_to_say_to_is_refused_or_ignored() {
             assert_eq!(unsafe { hooks.control.unwrap()(card.device(), op, null_mut(), usize::MAX) }, B_BAD_VALUE);
         }
         for hook in [hooks.add_multicast.unwrap(), hooks.remove_multicast.unwrap()] {
-            // SAFETY: the device is alive; the hook follows no pointer.
-            assert_eq!(unsafe { hook(card.device(), null_mut()) }, B_OK);
+            let group = link_layer([0x33, 0x33, 0, 0, 0, 7]);
+            let spoilings: [fn(&mut sockaddr_dl); 5] = [
+                |address| address.sdl_family = AF_INET as u8,
+                |address| address.sdl_type = IFT_LOOP as u8,
+                |address| address.sdl_nlen = 41,
+                |address| address.sdl_nlen = 255,
+                |address| address.sdl_data[0] = 2,
+            ];
+            for spoil in spoilings {
+                let mut address = group;
+                spoil(&mut address);
+                // SAFETY: the device is alive, and so is the address.
+                assert_eq!(unsafe { hook(card.device(), (&raw const address).cast()) }, B_BAD_VALUE, "{address:?}");
+            }
+            // SAFETY: as above.
+            assert_eq!(unsafe { hook(card.device(), (&raw const group).cast()) }, B_OK);
         }
         drop(card);
     }

@@ -203,14 +203,42 @@ fn clone_nodes_give_each_open_the_lowest_free_unit() {
 }
 
 #[test]
-fn a_clone_takes_no_unit_that_an_interface_has_and_nobody_opened() {
+fn a_clone_finds_the_interface_that_was_made_before_it_or_outlived_its_program() {
+    let rig = Rig::with_settings("nodes clone\n");
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    let has_link = |name| rig.stack().interface(name).unwrap().flags & IFF_LINK != 0;
+    for _ in 0..2 {
+        assert!(!has_link("tun/0"));
+        let program = Program::open("/dev/tun").expect("a free unit");
+        assert_eq!(program.interface(), "tun/0");
+        assert!(has_link("tun/0"));
+        let other = Program::open("/dev/tun").expect("another");
+        assert_eq!(other.interface(), "tun/1");
+        other.close();
+        program.close();
+    }
+    rig.end();
+}
+
+#[test]
+fn a_clone_passes_over_what_belongs_to_somebody_else() {
     let rig = Rig::with_settings("nodes clone\n");
     rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
     let program = Program::open("/dev/tun").expect("a free unit");
-    assert_eq!(program.interface(), "tun/1");
-    rig.ifconfig("tun/1 10.9.1.1 255.255.255.0 up").unwrap();
-    assert!(rig.stack().interface("tun/1").unwrap().flags & IFF_LINK != 0);
-    assert!(rig.stack().interface("tun/0").unwrap().flags & IFF_LINK == 0);
+    program.control(TUNSETOWNER, 1000).unwrap();
+    program.close();
+    let open_as = |user| {
+        creds::set_euid(user);
+        let opened = Program::open("/dev/tun").map(|program| {
+            let name = program.interface();
+            program.close();
+            name
+        });
+        creds::set_euid(0);
+        opened
+    };
+    assert_eq!(open_as(1001), Ok("tun/1".to_owned()));
+    assert_eq!(open_as(1000), Ok("tun/0".to_owned()));
     rig.end();
 }
 

@@ -177,8 +177,7 @@ fn a_tap_passes_what_is_for_the_interface_and_drops_what_is_for_others() {
     let card = Card::ready(&rig, "tap/0");
     let program = Program::new(Mode::Tap);
     let to = |station| frame(station, STRANGER, ETHER_TYPE_IP, &ipv4(Way::ToStack, 46));
-    let groups = [[0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0xff, 0, 0, 1], [0x01, 0x80, 0xc2, 0, 0, 0], BROADCAST];
-    for station in groups.into_iter().chain([card.address()]) {
+    for station in [[0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1], BROADCAST, card.address()] {
         program.write(&to(station)).unwrap();
         assert_eq!(card.receive(), Ok(to(station)));
     }
@@ -195,6 +194,49 @@ fn a_tap_passes_what_is_for_the_interface_and_drops_what_is_for_others() {
     assert_eq!(dropped(&program.statistics().to_stack), 4);
     program.check_accounts();
     drop(card);
+    rig.end();
+}
+
+#[test]
+fn a_tap_passes_what_is_for_groups_that_were_joined() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tap/0");
+    let program = Program::new(Mode::Tap);
+    let groups = [[0x01, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0xff, 0, 0, 2], [0x01, 0x80, 0xc2, 0, 0, 0]];
+    let to = |station| frame(station, STRANGER, ETHER_TYPE_IP, &ipv4(Way::ToStack, 46));
+    let heard = |count| {
+        for (number, group) in groups.into_iter().enumerate() {
+            program.write(&to(group)).unwrap();
+            assert_eq!(program.statistics().to_stack.queued, u64::from(number < count));
+            if number < count {
+                assert_eq!(card.receive(), Ok(to(group)));
+            }
+        }
+    };
+    heard(0);
+    assert_eq!(dropped_for(&program.statistics().to_stack, DropReason::NotForUs), 3);
+    card.join(groups[0]).unwrap();
+    card.join(groups[0]).unwrap();
+    heard(1);
+    card.join(groups[1]).unwrap();
+    heard(2);
+    card.leave(groups[0]).unwrap();
+    card.leave(groups[1]).unwrap();
+    heard(1);
+    card.set_promiscuous(true).unwrap();
+    heard(3);
+    card.set_promiscuous(false).unwrap();
+    card.leave(groups[0]).unwrap();
+    heard(0);
+    drop(card);
+    let successor = Card::ready(&rig, "tap/0");
+    successor.join(groups[2]).unwrap();
+    for (number, group) in groups.into_iter().enumerate() {
+        program.write(&to(group)).unwrap();
+        assert_eq!(program.statistics().to_stack.queued, u64::from(number == 2), "its predecessor's are not its own");
+    }
+    program.check_accounts();
+    drop(successor);
     rig.end();
 }
 

@@ -1,0 +1,169 @@
+//! The groups that an interface has joined.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::LinkAddress;
+
+/// How many groups are known by their addresses. A host joins a few; one that joins more hears all there are, as from a
+/// network card whose list is full.
+const LISTED: usize = 32;
+
+/// Where in an entry the number of joins stands.
+const COUNT: u32 = 48;
+const ONE: u64 = 1 << COUNT;
+const ADDRESS: u64 = ONE - 1;
+
+/// The groups that an interface has joined: looked up for every frame to a group, so they are atomics and not one more
+/// lock. Whoever changes them holds the device's mutex.
+#[derive(Debug)]
+pub struct Groups {
+    /// An address in the low 48 bits, how often it was joined above: two sockets may join the same group, and two groups
+    /// of IP may have the same address. Zero joins: the place is free.
+    entries: [AtomicU64; LISTED],
+    /// Joins that found no place. While there are some, every group counts as joined.
+    unlisted: AtomicU32,
+}
+
+impl Groups {
+    /// No groups.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: [const { AtomicU64::new(0) }; LISTED], unlisted: AtomicU32::new(0) }
+    }
+
+    /// Whether a frame to that group is wanted.
+    #[must_use]
+    pub fn contains(&self, group: &LinkAddress) -> bool {
+        self.unlisted.load(Ordering::Relaxed) != 0 || self.find(pack(*group)).is_some()
+    }
+
+    /// Counts one join more.
+    pub(crate) fn join(&self, group: LinkAddress) {
+        let address = pack(group);
+        let free = || self.entries.iter().find(|entry| entry.load(Ordering::Relaxed) < ONE);
+        match self.find(address).or_else(free) {
+            Some(entry) => {
+                let joins = entry.load(Ordering::Relaxed) & !ADDRESS;
+                match joins.checked_add(ONE) {
+                    Some(joins) => entry.store(joins | address, Ordering::Relaxed),
+                    None => self.join_unlisted(),
+                }
+            }
+            None => self.join_unlisted(),
+        }
+    }
+
+    fn join_unlisted(&self) {
+        self.unlisted.store(self.unlisted.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Counts one join less.
+    pub(crate) fn leave(&self, group: LinkAddress) {
+        match self.find(pack(group)) {
+            Some(entry) => entry.store(entry.load(Ordering::Relaxed) - ONE, Ordering::Relaxed),
+            None => self.unlisted.store(self.unlisted.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed),
+        }
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn clear(&self) {
+        self.entries.iter().for_each(|entry| entry.store(0, Ordering::Relaxed));
+        self.unlisted.store(0, Ordering::Relaxed);
+    }
+
+    /// The entry of an address that was joined.
+    fn find(&self, address: u64) -> Option<&AtomicU64> {
+        self.entries.iter().find(|entry| {
+            let entry = entry.load(Ordering::Relaxed);
+            entry & ADDRESS == address && entry >= ONE
+        })
+    }
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn pack(address: LinkAddress) -> u64 {
+    let [a, b, c, d, e, f] = address;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(number: u8) -> LinkAddress {
+        [0x33, 0x33, 0, 0, 1, number]
+    }
+
+    #[test]
+    fn a_group_is_joined_until_it_was_left_as_often() {
+        let groups = Groups::new();
+        assert!(!groups.contains(&group(1)));
+        groups.join(group(1));
+        groups.join(group(1));
+        groups.join(group(2));
+        groups.leave(group(1));
+        assert!(groups.contains(&group(1)));
+        groups.leave(group(1));
+        assert!(!groups.contains(&group(1)));
+        assert!(groups.contains(&group(2)));
+    }
+
+    #[test]
+    fn a_group_that_was_never_joined_can_be_left_without_harm() {
+        let groups = Groups::new();
+        groups.leave(group(1));
+        assert!(!groups.contains(&group(1)));
+        groups.join(group(1));
+        assert!(groups.contains(&group(1)));
+    }
+
+    #[test]
+    fn all_groups_are_heard_while_there_are_more_than_can_be_listed() {
+        let groups = Groups::new();
+        let most = LISTED as u8;
+        (0..most).for_each(|number| groups.join(group(number)));
+        assert!(!groups.contains(&group(200)));
+        groups.join(group(most));
+        assert!(groups.contains(&group(200)));
+        // A place that became free does not end it: nobody knows any more which group it was.
+        groups.leave(group(3));
+        assert!(groups.contains(&group(200)));
+        groups.leave(group(most));
+        assert!(!groups.contains(&group(200)));
+        assert!(!groups.contains(&group(3)));
+        assert!(groups.contains(&group(4)));
+    }
+
+    #[test]
+    fn an_address_can_be_joined_more_often_than_an_entry_counts() {
+        let groups = Groups::new();
+        let often = 70_000;
+        (0..often).for_each(|_| groups.join(group(1)));
+        for left in 0..often {
+            assert!(groups.contains(&group(1)), "left {left} of {often} times");
+            groups.leave(group(1));
+        }
+        assert!(!groups.contains(&group(1)));
+    }
+
+    #[test]
+    fn the_address_of_zeros_is_no_free_place() {
+        let groups = Groups::new();
+        assert!(!groups.contains(&[0; 6]));
+        groups.join([0; 6]);
+        assert!(groups.contains(&[0; 6]));
+    }
+
+    #[test]
+    fn cleared_groups_are_none() {
+        let groups = Groups::new();
+        (0..100).for_each(|number| groups.join(group(number)));
+        groups.clear();
+        assert!(!(0..=255).any(|number| groups.contains(&group(number))));
+    }
+}
