@@ -163,12 +163,13 @@ impl World {
     }
 
     /// What a batch's call comes to before it comes to a packet.
-    fn batch_reaches(&mut self, fd: i32, most: u32, place: Place) -> Result<&mut Device, status_t> {
+    fn batch_reaches(&mut self, fd: i32, wrong: u32, most: u32, place: Place) -> Result<&mut Device, status_t> {
         if place == Place::Kernel {
             return Err(B_BAD_ADDRESS);
         }
         let device = self.device(fd)?;
         match (place, most) {
+            _ if device.flags & O_RWMASK == wrong => Err(B_FILE_ERROR),
             (Place::Hole, _) => Err(B_BAD_ADDRESS),
             (_, 0) => Err(EINVAL),
             _ => Ok(device),
@@ -179,7 +180,7 @@ impl World {
         self.buffer[HEADER..HEADER + room].fill(UNTOUCHED);
         let real = self.batch(fd, TUNREADBATCH, room, most, place);
         let real = real.map(|(packets, bytes)| (packets, self.buffer[HEADER..HEADER + bytes].to_vec()));
-        let model = self.batch_reaches(fd, most, place).and_then(|device| device.read_batch(room, most));
+        let model = self.batch_reaches(fd, O_WRONLY, most, place).and_then(|device| device.read_batch(room, most));
         agree("TUNREADBATCH", &real, &model)
     }
 
@@ -194,7 +195,7 @@ impl World {
         records.truncate(records.len().saturating_sub(cut));
         self.buffer[HEADER..HEADER + records.len()].copy_from_slice(&records);
         let real = self.batch(fd, TUNWRITEBATCH, records.len(), most, Place::Mapped);
-        let reaches = self.batch_reaches(fd, most, Place::Mapped);
+        let reaches = self.batch_reaches(fd, O_RDONLY, most, Place::Mapped);
         agree("TUNWRITEBATCH", &real, &reaches.and_then(|device| device.write_batch(&records, most)))
     }
 

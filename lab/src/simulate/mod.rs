@@ -197,7 +197,7 @@ mod tests {
         let planned = || (0..5000).map(|number| Planned::of(1, number));
         let steps: std::collections::BTreeSet<String> =
             planned().map(|planned| names(format!("{:?}", planned.step))).collect();
-        assert_eq!(steps.len(), 24, "{steps:?}");
+        assert_eq!(steps.len(), 25, "{steps:?}");
         let faults: std::collections::BTreeSet<_> = planned().filter_map(|planned| Some(planned.fault?.0)).collect();
         assert_eq!(faults.len(), 7, "{faults:?}");
     }

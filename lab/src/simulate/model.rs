@@ -9,6 +9,9 @@ use haiku_sys::{
     status_t,
 };
 use tuntap_driver::DropReason;
+use tuntap_net_addon::ioctl::wire::DirectionStatistics;
+
+use super::step::GROUP;
 
 /// What a buffer holds where nobody wrote.
 pub(super) const UNTOUCHED: u8 = 0xee;
@@ -116,6 +119,8 @@ pub(super) struct Device {
     pub(super) address: [u8; 6],
     pub(super) mtu: usize,
     pub(super) promiscuous: bool,
+    /// How often the group was joined.
+    joins: u32,
     pub(super) open: bool,
     pub(super) flags: u32,
     pub(super) framing: Framing,
@@ -134,6 +139,7 @@ impl Device {
             address: [0; 6],
             mtu: 1500,
             promiscuous: false,
+            joins: 0,
             open: false,
             flags: 0,
             framing: Framing::Bare,
@@ -157,8 +163,16 @@ impl Device {
 
     pub(super) fn attach(&mut self, interface: u64) {
         (self.attached, self.up, self.gone, self.promiscuous) = (Some(interface), false, false, false);
+        self.joins = 0;
         self.to_user.purge();
         self.to_stack.purge();
+    }
+
+    /// A successor's groups are its own.
+    pub(super) fn group(&mut self, interface: u64, join: bool) {
+        if self.attached == Some(interface) {
+            self.joins = if join { self.joins + 1 } else { self.joins.saturating_sub(1) };
+        }
     }
 
     pub(super) fn detach(&mut self, interface: u64) {
@@ -336,7 +350,8 @@ impl Device {
             Trouble::Memory => return Err(B_NO_MEMORY),
             Trouble::None | Trouble::Blind => {}
         }
-        let for_us = packet[0] & 1 == 1 || self.promiscuous || packet.starts_with(&self.address);
+        let for_us =
+            self.promiscuous || (self.joins > 0 && packet.starts_with(&GROUP)) || packet.starts_with(&self.address);
         let header = match packet[0] >> 4 {
             _ if !self.tun => vec![],
             4 if packet.len() >= 20 => self.header(&packet[16..20], [8, 0]),
@@ -391,5 +406,25 @@ impl Device {
     /// `None` if the stack's reader would wait.
     pub(super) fn receive(&mut self) -> Option<Result<Vec<u8>, status_t>> {
         if self.up { self.to_stack.take().map(Ok) } else { Some(Err(ENETDOWN)) }
+    }
+}
+
+impl From<&DirectionStatistics> for Books {
+    /// The driver's statistics as the model keeps them.
+    fn from(wire: &DirectionStatistics) -> Self {
+        Self {
+            accepted: wire.accepted,
+            accepted_bytes: wire.accepted_bytes,
+            delivered: wire.delivered,
+            delivered_bytes: wire.delivered_bytes,
+            answered: wire.answered,
+            purged: wire.purged,
+            refused_full: wire.refused_full,
+            refused_down: wire.refused_down,
+            truncated: wire.truncated,
+            queued: wire.queued,
+            queued_bytes: wire.queued_bytes,
+            dropped: wire.dropped,
+        }
     }
 }

@@ -102,6 +102,7 @@ pub(super) enum Step {
     Receive { interface: usize },
     SetMtu { interface: usize, mtu: usize },
     Promiscuous { interface: usize, on: bool },
+    Group { interface: usize, join: bool },
 }
 
 /// A step and the kernel call within it that fails, if it comes so far.
@@ -252,6 +253,7 @@ impl Random {
             75..90 => Step::Send { interface: self.interface(), shape: self.sent() },
             90..98 => Step::Receive { interface: self.interface() },
             98 => Step::SetMtu { interface: self.interface(), mtu: self.pick(&[0, 67, 68, 600, 1500, 65535, 65536]) },
+            99 if self.one_in(2) => Step::Group { interface: self.interface(), join: !self.one_in(3) },
             _ => Step::Promiscuous { interface: self.interface(), on: self.one_in(2) },
         }
     }
@@ -275,6 +277,9 @@ impl Planned {
         Self { step, fault }
     }
 }
+
+/// The group that frames are for.
+pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 
 /// `F_DUPFD`, for the world.
 pub(super) const DUPFD: u32 = F_DUPFD;
@@ -311,7 +316,7 @@ impl Shape {
         };
         let to = match self.content {
             Content::Elsewhere => [2, 9, 9, 9, 9, 9],
-            Content::Ipv4Group | Content::Ipv6Group => [0x33, 0x33, 0, 7, 8, 9],
+            Content::Ipv4Group | Content::Ipv6Group => GROUP,
             _ => address,
         };
         let mut bytes = if framed { [&to[..], &[2, 0, 0, 0, 0, 9], &kind].concat() } else { vec![] };

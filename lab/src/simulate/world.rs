@@ -11,15 +11,16 @@ use haiku_sys::{
     B_ENTRY_NOT_FOUND, B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, EINVAL, IFF_LINK, IFF_PROMISC, O_NONBLOCK, net_device,
     net_device_module_info, status_t,
 };
-use tuntap_net_addon::ioctl::wire::{DirectionStatistics, Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
+use tuntap_net_addon::ioctl::wire::{Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
 
 use super::calls::revents;
 use super::frame::Frame;
 use super::model::{Books, Device, Trouble, UNTOUCHED};
-use super::step::{DESCRIPTORS, DUPFD, INTERFACES, Place, Planned, Step, UNITS};
+use super::step::{DESCRIPTORS, DUPFD, GROUP, INTERFACES, Place, Planned, Step, UNITS};
 use crate::error::strerror;
 use crate::lab::{Lab, LabOptions};
 use crate::mode::Mode;
+use crate::stack::link_address;
 
 /// A user address where nothing is.
 const HOLE: usize = 0x20_0000;
@@ -152,7 +153,8 @@ impl World {
             | Step::Send { interface: slot, .. }
             | Step::Receive { interface: slot }
             | Step::SetMtu { interface: slot, .. }
-            | Step::Promiscuous { interface: slot, .. } => interface(slot).map(|interface| interface.unit),
+            | Step::Promiscuous { interface: slot, .. }
+            | Step::Group { interface: slot, .. } => interface(slot).map(|interface| interface.unit),
             Step::Close { fd }
             | Step::Dup { fd }
             | Step::Dup2 { fd, .. }
@@ -231,7 +233,8 @@ impl World {
             | Step::Send { interface, .. }
             | Step::Receive { interface }
             | Step::SetMtu { interface, .. }
-            | Step::Promiscuous { interface, .. } => match self.interfaces[interface] {
+            | Step::Promiscuous { interface, .. }
+            | Step::Group { interface, .. } => match self.interfaces[interface] {
                 Some(there) => self.stack(step, interface, there, plan),
                 None => Ok(()),
             },
@@ -394,6 +397,17 @@ impl World {
                 same("set_promiscuous", &hook!(self, set_promiscuous(device, on)), &B_OK)?;
                 same("IFF_PROMISC", &(flags_of(device) & IFF_PROMISC != 0), &on)
             }
+            Step::Group { join, .. } => {
+                model.group(serial, join);
+                let group = link_address(GROUP, 0, 0);
+                let address = (&raw const group).cast();
+                let status = if join {
+                    hook!(self, add_multicast(device, address))
+                } else {
+                    hook!(self, remove_multicast(device, address))
+                };
+                same("the group's hook", &status, &B_OK)
+            }
             _ => Ok(()),
         }
     }
@@ -419,8 +433,8 @@ impl World {
         let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
         request.preamble = Preamble { version: VERSION, size: size_of::<StatisticsRequest>() as u32 };
         agree("TUNGETSTATISTICS", &syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request), &Ok(B_OK))?;
-        same("statistics to the program", &books(&request.to_user), &device.to_user.books)?;
-        same("statistics to the stack", &books(&request.to_stack), &device.to_stack.books)?;
+        same("statistics to the program", &Books::from(&request.to_user), &device.to_user.books)?;
+        same("statistics to the stack", &Books::from(&request.to_stack), &device.to_stack.books)?;
         let mut entry = [PollFd { fd, events: POLLIN | POLLOUT, revents: 0 }];
         let polled = syscalls::poll(&mut entry, 0).map(|_| entry[0].revents);
         agree("readiness", &polled, &Ok(revents(device)))
@@ -477,22 +491,4 @@ fn learn(device: &mut Device, address: [u8; 6]) -> Checked {
 fn flags_of(device: *mut net_device) -> u32 {
     // SAFETY: the device is alive, and its driver is not at work.
     unsafe { (*device).flags }
-}
-
-/// The driver's statistics as the model keeps them.
-fn books(wire: &DirectionStatistics) -> Books {
-    Books {
-        accepted: wire.accepted,
-        accepted_bytes: wire.accepted_bytes,
-        delivered: wire.delivered,
-        delivered_bytes: wire.delivered_bytes,
-        answered: wire.answered,
-        purged: wire.purged,
-        refused_full: wire.refused_full,
-        refused_down: wire.refused_down,
-        truncated: wire.truncated,
-        queued: wire.queued,
-        queued_bytes: wire.queued_bytes,
-        dropped: wire.dropped,
-    }
 }

@@ -45,6 +45,7 @@ pub use output::Path;
 
 use self::buffer::Packet;
 use self::device::{Device, DeviceInterface};
+pub(crate) use self::ethernet::link_address;
 pub(crate) use self::fifo::lock;
 use self::interface::{AddressRef, Census, Interface};
 use self::neighbour::Cache;
