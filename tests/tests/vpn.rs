@@ -156,7 +156,6 @@ fn a_killed_client_starts_again() {
 }
 
 #[test]
-#[ignore = "known to fail now and then: restarts are not dependable yet"]
 fn a_client_that_restarts_by_itself_keeps_its_device() {
     survives(|session| session.process(Side::Client).expect("the client").signal(libc::SIGHUP));
 }
@@ -172,7 +171,6 @@ fn a_client_that_was_suspended_goes_on() {
 }
 
 #[test]
-#[ignore = "known to fail now and then: restarts are not dependable yet"]
 fn a_server_that_was_killed_comes_back_under_the_client() {
     let Some(mut tunnel) = Tunnel::start("openvpn", Mode::Tap, Keys::Static) else { return };
     let session = tunnel.session();

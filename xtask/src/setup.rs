@@ -54,6 +54,29 @@ const TOOLS: &[Tool] = &[
     Tool { program: "unshare", package: "util-linux", without: "the test with Linux's own ping is left out" },
 ];
 
+/// The VPN programs of Debian's that the tests run over the device: the quick ones OpenVPN, the thorough ones all.
+const QUICK_TOOLS: &[Tool] = &[
+    Tool { program: "openvpn", package: "openvpn", without: "the tests with OpenVPN are passed over" },
+    Tool { program: "openssl", package: "openssl", without: "the tests with OpenVPN and tinc are passed over" },
+];
+const THOROUGH_TOOLS: &[Tool] = &[
+    Tool { program: "tincd", package: "tinc", without: "the tests with tinc are passed over" },
+    Tool { program: "edge", package: "n2n", without: "the tests with n2n are passed over" },
+    Tool { program: "vtund", package: "vtun", without: "the tests with vtun are passed over" },
+    Tool { program: "quicktun", package: "quicktun", without: "the tests with QuickTun are passed over" },
+    Tool { program: "iodined", package: "iodine", without: "the test with iodine is passed over" },
+    Tool { program: "fastd", package: "fastd", without: "the tests with fastd are passed over" },
+];
+
+/// How much is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What building and the quick tests need.
+    Quick,
+    /// That, and what the thorough ones need.
+    Thorough,
+}
+
 /// The packages with a Rust that can build for a kernel: Debian's newest, then what later releases call plainly.
 const RUST_PACKAGES: [[&str; 3]; 2] = [["rustc-web", "cargo-web", "rust-web-src"], ["rustc", "cargo", "rust-src"]];
 
@@ -62,7 +85,7 @@ const RUST_PACKAGES: [[&str; 3]; 2] = [["rustc-web", "cargo-web", "rust-web-src"
 /// # Errors
 /// None at present; what cannot be fetched is said and counted.
 pub fn run(_project: &Project) -> Result<bool> {
-    let missing = ensure(Changes::Allowed);
+    let missing = ensure(Changes::Allowed, Extent::Thorough);
     for thing in &missing {
         println!("Missing: {} — {}.", thing.what, thing.consequence);
     }
@@ -77,7 +100,7 @@ pub fn run(_project: &Project) -> Result<bool> {
 }
 
 /// Sees to it that everything is there, as far as `changes` allows, and returns what is not.
-pub fn ensure(changes: Changes) -> Vec<Missing> {
+pub fn ensure(changes: Changes, extent: Extent) -> Vec<Missing> {
     let mut missing = Vec::new();
     let mut apt = Apt { updated: false, usable: changes == Changes::Allowed && can_use_apt() };
     for (component, without) in [("rustfmt", "formatting is not checked"), ("clippy", "lints are not checked")] {
@@ -87,8 +110,9 @@ pub fn ensure(changes: Changes) -> Vec<Missing> {
             missing.push(Missing { what: component.to_owned(), consequence });
         }
     }
-    for tool in TOOLS {
-        if process::find(tool.program).is_none() && !apt.install(&[tool.package]) {
+    let thorough = if extent == Extent::Thorough { THOROUGH_TOOLS } else { &[] };
+    for tool in TOOLS.iter().chain(QUICK_TOOLS).chain(thorough) {
+        if !has_program(tool.program) && !apt.install(&[tool.package]) {
             let consequence = format!("{}; Debian has it in the package {}", tool.without, tool.package);
             missing.push(Missing { what: tool.program.to_owned(), consequence });
         }
@@ -101,6 +125,11 @@ pub fn ensure(changes: Changes) -> Vec<Missing> {
         missing.push(Missing { what: "a Rust for kernels".to_owned(), consequence });
     }
     missing
+}
+
+/// Whether a program is there. Debian keeps daemons where only root's search path leads.
+fn has_program(name: &str) -> bool {
+    process::find(name).is_some() || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).is_file())
 }
 
 /// Whether `cargo NAME` or the program itself works.

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control;
 use super::plan::{Plan, Side, System};
@@ -82,6 +82,12 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     ledgers: Option<PathBuf>,
+    started: u64,
+}
+
+/// The second that it is, counted from 1970.
+pub(super) fn unix_second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 impl Process {
@@ -137,7 +143,12 @@ impl Process {
         let child = command
             .spawn()
             .map_err(|error| Error::io(format!("starting {}", command.get_program().display()), error))?;
-        Ok(Self { name, child, log, ledgers })
+        Ok(Self { name, child, log, ledgers, started: unix_second() })
+    }
+
+    /// The second in which it was started, at the latest.
+    pub(super) const fn started(&self) -> u64 {
+        self.started
     }
 
     /// The process's number.

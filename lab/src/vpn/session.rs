@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::control::{Measured, Remote};
 use super::namespaces::Namespaces;
 use super::plan::{Keys, Plan, Side, System};
-use super::process::{Namespace, Process};
+use super::process::{Namespace, Process, unix_second};
 use super::tools::{Configuration, Tool};
 use super::{linux, process};
 use crate::error::Error;
@@ -131,6 +131,14 @@ impl Session {
     /// It could not be started.
     pub fn start_side(&mut self, side: Side) -> Result<(), Error> {
         let launch = self.tool.launch(&self.plan, side)?;
+        if let Some(before) = self.slot(side) {
+            // OpenVPN with a static key numbers its packets from the second in which it was started. One that is
+            // started again in the same second repeats them, and the other side takes them for replays.
+            let next = before.started() + 1;
+            while unix_second() < next {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         let process = Process::start(&self.plan, side, &launch, self.namespace(side))?;
         *self.slot(side) = Some(process);
         if self.plan.system == System::Linux && self.tool.configuration() == Configuration::Outside {

@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::project::Project;
-use crate::setup::{self, Changes};
+use crate::setup::{self, Changes, Extent};
 use crate::testing::steps::{Outcome, Steps};
 use crate::{addon, process};
 
@@ -37,7 +37,8 @@ const ADDON_VARIABLE: &str = "HAIKU_LAB_ADDON";
 /// Only when the record itself cannot be kept; a step that fails is in the summary.
 pub fn run(project: &Project, depth: Depth) -> Result<bool> {
     let mut steps = Steps::new();
-    let missing = setup::ensure(Changes::for_tests());
+    let extent = if depth == Depth::Thorough { Extent::Thorough } else { Extent::Quick };
+    let missing = setup::ensure(Changes::for_tests(), extent);
     for thing in &missing {
         println!("Left out for want of {}: {}.", thing.what, thing.consequence);
     }
@@ -64,6 +65,11 @@ pub fn run(project: &Project, depth: Depth) -> Result<bool> {
         Ok((Outcome::Passed(note), Some(suites)))
     });
     let suites = suites.unwrap_or_default();
+    steps.step("the lab's program and library", || {
+        // What the tests with VPN programs start; Cargo builds neither for a test.
+        let packages = ["--package", "haiku-lab", "--package", "haiku-preload"];
+        cargo_step(project, &[&["build", "--locked"][..], &packages].concat(), "its messages are above")
+    });
     for package in suites::packages(&suites).filter(|package| package != END_TO_END) {
         steps.step(&format!("tests of {package}"), || suites::run(&suites, &package, &[], suites::LIMIT));
     }

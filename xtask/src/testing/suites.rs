@@ -94,11 +94,32 @@ pub fn packages(suites: &[Suite]) -> impl Iterator<Item = String> {
 /// # Errors
 /// When a program cannot be started.
 pub fn run(suites: &[Suite], package: &str, variables: &[(&str, &OsStr)], limit: Duration) -> Result<Outcome> {
+    let chosen = suites.iter().filter(|suite| suite.package == package);
+    run_each(chosen, package, &[], variables, limit)
+}
+
+/// Runs one test program's tests that are left out otherwise, as [`run`] does the others.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run_ignored(suites: &[Suite], package: &str, name: &str, limit: Duration) -> Result<Outcome> {
+    let chosen = suites.iter().filter(|suite| suite.package == package && suite.name == name);
+    run_each(chosen, package, &["--ignored"], &[], limit)
+}
+
+fn run_each<'a>(
+    chosen: impl Iterator<Item = &'a Suite>,
+    package: &str,
+    arguments: &[&str],
+    variables: &[(&str, &OsStr)],
+    limit: Duration,
+) -> Result<Outcome> {
     let mut counts = Counts::default();
     let mut failed = Vec::new();
     let mut programs = 0;
-    for suite in suites.iter().filter(|suite| suite.package == package) {
+    for suite in chosen {
         let mut command = Command::new(&suite.program);
+        command.args(arguments);
         // As Cargo runs them.
         command.current_dir(&suite.directory).env("CARGO_MANIFEST_DIR", &suite.directory);
         command.env_remove(super::ADDON_VARIABLE).env("RUST_BACKTRACE", "1").envs(variables.iter().copied());

@@ -38,6 +38,7 @@ pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mu
             suites::run(suites, &package, &[("PROPTEST_CASES", OsStr::new(CASES))], LIMIT)
         });
     }
+    steps.step("every VPN program", || suites::run_ignored(suites, super::END_TO_END, "vpn", LIMIT));
     steps.step("the add-on built twice", || same_addon_twice(project, built));
     steps.step("the package made twice", || same_package_twice(project, built));
     for name in fuzz_targets(project) {
