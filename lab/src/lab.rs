@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haiku_kernel::{Exports, FaultPlan, Kernel};
+use haiku_kernel::{Exports, FaultPlan, Kernel, Schedule};
 use haiku_sys::status_t;
 
 use crate::addon;
@@ -41,6 +41,8 @@ pub struct LabOptions {
     pub seed: Option<u64>,
     /// Bytes in a packet's node.
     pub net_buffer_node_size: Option<usize>,
+    /// The deterministic mode; without it threads and time are Linux's.
+    pub schedule: Option<Schedule>,
     /// How long `ifconfig down` waits for a reader that the driver did not wake, before the process says so and
     /// aborts; zero waits as long as Haiku does. Ten seconds without a word.
     pub reader_patience: Option<Duration>,
@@ -105,6 +107,7 @@ impl Lab {
             log: options.log,
             seed: options.seed,
             net_buffer_node_size: options.net_buffer_node_size,
+            schedule: options.schedule,
         })
         .map_err(|error| Error::Failed(error.to_string()))?;
         let patience = options.reader_patience.unwrap_or(READER_PATIENCE);

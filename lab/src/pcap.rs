@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use haiku_kernel::sync::Mutex;
 
 use crate::stack::lock;
 
@@ -81,7 +82,7 @@ mod tests {
 
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -95,7 +96,7 @@ mod tests {
         let capture = Capture::to(Box::new(file.clone())).unwrap();
         capture.frame(&[1, 2, 3]);
         drop(capture);
-        let bytes = file.0.lock().unwrap();
+        let bytes = file.0.lock();
         assert_eq!(bytes.len(), 24 + 16 + 3);
         assert_eq!(bytes[..4], MAGIC.to_le_bytes());
         assert_eq!(bytes[32..36], 3u32.to_le_bytes());

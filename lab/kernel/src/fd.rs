@@ -2,15 +2,16 @@
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use haiku_sys::{B_BAD_VALUE, B_FILE_ERROR, B_NO_MORE_FDS, B_OK, B_UNSUPPORTED, status_t};
 
 use crate::devfs::Vnode;
-use crate::locks::{Guarded, Lock};
+use crate::locks::Lock;
 use crate::panic::kpanic;
 use crate::select::{self, INVALID, InfoRef, OUTPUT_ONLY, Waiter};
+use crate::sync::{Condvar, Mutex};
 use crate::{hooks, ledger};
 
 /// A file descriptor of the team.
@@ -90,7 +91,7 @@ impl Descriptor {
         device.count_open(-1);
         device.uninit();
         ledger::COOKIES.add(-1);
-        let _guard = FREED_LOCK.guarded();
+        let _guard = FREED_LOCK.lock();
         FREED.notify_all();
     }
 
@@ -370,7 +371,7 @@ pub(crate) fn close_all() {
         let _ = close(fd);
     }
     // A call that does not end is reported as a cookie that was not freed, rather than waited for without end.
-    let guard = FREED_LOCK.guarded();
+    let guard = FREED_LOCK.lock();
     let still_open = |(): &mut ()| crate::Ledgers::now().cookies > 0;
     let _ = FREED.wait_timeout_while(guard, Duration::from_secs(10), still_open);
 }

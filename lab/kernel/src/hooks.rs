@@ -1,13 +1,14 @@
 //! Calls from the kernel into an add-on, with what must hold when they return.
 
 use crate::panic::kpanic;
-use crate::{interrupts, mutex};
+use crate::{interrupts, mutex, schedule};
 
 /// Calls a hook. It must return with interrupts enabled and with as many mutexes held as before: on Haiku the next
 /// who wants one would wait for ever, or the next who sleeps stop the machine.
 #[inline]
-pub(crate) fn call<R>(name: &str, hook: impl FnOnce() -> R) -> R {
+pub(crate) fn call<R>(name: &'static str, hook: impl FnOnce() -> R) -> R {
     let held = mutex::held();
+    schedule::point(name);
     let result = hook();
     if !interrupts::are_enabled() {
         kpanic!("the hook {name} returned with interrupts disabled");

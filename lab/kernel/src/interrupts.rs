@@ -5,6 +5,7 @@ use core::cell::Cell;
 use haiku_sys::cpu_status;
 
 use crate::panic::kpanic;
+use crate::schedule;
 
 /// The interrupt bit of the flags register, which is what `disable_interrupts` returns on x86_64.
 const ENABLED_FLAG: cpu_status = 0x200;
@@ -20,12 +21,13 @@ pub fn are_enabled() -> bool {
 }
 
 /// Stops the process, as the kernel stops itself, if `call` is made with interrupts disabled: it may sleep, fault,
-/// allocate or call out.
+/// allocate or call out. So every such call is a place where the turn may change.
 #[inline]
-pub(crate) fn check(call: &str) {
+pub(crate) fn check(call: &'static str) {
     if !ENABLED.get() {
         disabled(call);
     }
+    schedule::point(call);
 }
 
 #[cold]
@@ -35,12 +37,18 @@ fn disabled(call: &str) -> ! {
 
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_disable_interrupts() -> cpu_status {
+    // What follows is short and must not be interrupted: what comes between such sections is what may come between.
+    if ENABLED.get() {
+        schedule::point("disable_interrupts");
+    }
     if ENABLED.replace(false) { ENABLED_FLAG } else { 0 }
 }
 
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_restore_interrupts(status: cpu_status) {
-    ENABLED.set(status & ENABLED_FLAG != 0);
+    if !ENABLED.replace(status & ENABLED_FLAG != 0) && ENABLED.get() {
+        schedule::point("restore_interrupts");
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use haiku_sys::status_t;
 
 use crate::locks::Guarded;
 use crate::{
-    AddOn, FaultPlan, Ledgers, creds, debugger, devfs, fault, heap, image, ledger, legacy, log, modules, net_buffer,
-    random, sem, settings, syscalls, user,
+    AddOn, FaultPlan, Ledgers, Schedule, creds, debugger, devfs, fault, heap, image, ledger, legacy, log, modules,
+    net_buffer, random, schedule, sem, settings, syscalls, user,
 };
 
 /// What a kernel is started with.
@@ -25,6 +25,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Bytes in a packet's node; Haiku's 2048 without one. Small ones split packets at awkward places.
     pub net_buffer_node_size: Option<usize>,
+    /// The deterministic mode; without it threads and time are Linux's.
+    pub schedule: Option<Schedule>,
 }
 
 impl fmt::Debug for Options {
@@ -34,6 +36,7 @@ impl fmt::Debug for Options {
             .field("faults", &self.faults)
             .field("seed", &self.seed)
             .field("net_buffer_node_size", &self.net_buffer_node_size)
+            .field("schedule", &self.schedule)
             .finish_non_exhaustive()
     }
 }
@@ -125,6 +128,9 @@ impl Kernel {
         syscalls::reset();
         ledger::reset();
         fault::arm(options.faults);
+        if let Some(schedule) = options.schedule {
+            schedule::start(schedule);
+        }
         Ok(Self { hooks: Mutex::new(Vec::new()), ended: false })
     }
 
@@ -176,6 +182,7 @@ impl Kernel {
         heap::flush();
         net_buffer::flush();
         let ledgers = Ledgers::now();
+        schedule::stop();
         *RUNNING.guarded() = None;
         ENDED.notify_one();
         ledgers

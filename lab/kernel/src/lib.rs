@@ -3,7 +3,8 @@
 //! [`Kernel::boot`] starts the one kernel of the process and [`Kernel::shutdown`] ends it with its [`Ledgers`].
 //! The add-on reaches it through the C names of `haiku-sys` (here with the prefix `haiku_`); programs of the
 //! emulated userland through [`syscalls`]; the network stack through [`modules`], [`thread`] and [`net_buffer`].
-//! Where Haiku is awkward, so is this: what would panic there prints the same words and aborts here.
+//! Where Haiku is awkward, so is this: what would panic there prints the same words and aborts here. Threads and time
+//! are Linux's, unless a [`Schedule`] is given: then the kernel is [deterministic](schedule).
 
 pub mod addon;
 pub mod creds;
@@ -11,6 +12,7 @@ pub mod debugger;
 pub mod devfs;
 pub mod fault;
 mod fd;
+mod futex;
 pub mod heap;
 mod hooks;
 pub mod image;
@@ -27,10 +29,12 @@ mod observe;
 mod panic;
 mod poll;
 mod random;
+pub mod schedule;
 mod select;
 pub mod sem;
 pub mod settings;
 mod symbols;
+pub mod sync;
 pub mod syscalls;
 pub mod thread;
 pub mod user;
@@ -41,4 +45,5 @@ pub use fault::{Fault, FaultPlan};
 pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;
+pub use schedule::Schedule;
 pub use symbols::{Symbol, SymbolKind, symbols};

@@ -8,6 +8,7 @@ use haiku_sys::{B_OK, thread_id};
 
 use crate::interrupts;
 use crate::panic::kpanic;
+use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{Claim, Interruption};
 
@@ -59,6 +60,7 @@ impl Lock {
     /// Shared access.
     #[inline]
     pub(crate) fn read(&self) -> ReadGuard<'_> {
+        schedule::point("rw_lock_read_lock");
         let state = self.state.load(Ordering::Relaxed);
         let free = state & (WRITER | WAITERS) == 0;
         if !free || self.state.compare_exchange(state, state + 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -107,7 +109,7 @@ impl Lock {
             this.parker().prepare(Interruption::Never);
             queue.push_back((this, kind));
         }
-        let status = this.parker().block(None);
+        let status = this.parker().block(None, Place::Lock(self.name));
         if status != B_OK {
             kpanic!("waiting for the lock \"{}\" ended with {status:#x}", self.name);
         }

@@ -16,6 +16,7 @@ use crate::interrupts;
 use crate::ledger;
 use crate::locks::Guarded;
 use crate::panic::kpanic;
+use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{Claim, Interruption};
 
@@ -91,7 +92,7 @@ impl Inner {
             this.parker().prepare(Interruption::Never);
             waiters.push_back(this);
         }
-        this.parker().block(None)
+        this.parker().block(None, Place::Mutex)
     }
 
     fn unlock(&self, block: *const haiku_sys::mutex) {
@@ -179,6 +180,7 @@ pub(crate) unsafe extern "C" fn haiku_mutex_lock(block: *mut haiku_sys::mutex) -
     if !interrupts::are_enabled() {
         kpanic!("_mutex_lock(): called with interrupts disabled for lock {block:p}");
     }
+    schedule::point("mutex_lock");
     // SAFETY: the caller gives a mutex block.
     let status = unsafe { inner(block) }.lock(block);
     if status == B_OK {
@@ -192,6 +194,7 @@ pub(crate) unsafe extern "C" fn haiku_mutex_unlock(block: *mut haiku_sys::mutex)
     // SAFETY: the caller gives a mutex block.
     unsafe { inner(block) }.unlock(block);
     HELD.set(HELD.get() - 1);
+    schedule::point("mutex_unlock");
 }
 
 /// The name a mutex was initialised with, for messages; `None` for an uninitialised one.

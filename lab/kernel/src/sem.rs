@@ -18,6 +18,7 @@ use crate::interrupts;
 use crate::ledger;
 use crate::locks::Guarded;
 use crate::panic::kpanic;
+use crate::schedule::{self, Place};
 use crate::thread::ThreadRef;
 use crate::wait::{Claim, Interruption, now};
 
@@ -196,6 +197,7 @@ pub(crate) fn acquire(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) ->
     if !interrupts::are_enabled() {
         kpanic!("switch_sem_etc: called with interrupts disabled for sem {id}");
     }
+    schedule::point("acquire_sem");
     let Some(slot) = slot(id) else { return B_BAD_SEM_ID };
     let both = B_RELATIVE_TIMEOUT | B_ABSOLUTE_TIMEOUT;
     if count <= 0 || flags & both == both {
@@ -241,7 +243,7 @@ pub(crate) fn acquire(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) ->
         B_ABSOLUTE_TIMEOUT => Some(timeout),
         _ => None,
     };
-    let status = this.parker().block(deadline);
+    let status = this.parker().block(deadline, Place::Semaphore(id));
     if status != B_OK {
         let mut woken = Woken::default();
         slot.guarded().give_up(this, &mut woken);
@@ -271,6 +273,9 @@ pub(crate) fn release(id: sem_id, count: i32, flags: u32) -> status_t {
         sem.release(count, flags, &mut woken);
     }
     woken.wake();
+    if interrupts::are_enabled() {
+        schedule::point("release_sem");
+    }
     B_OK
 }
 
@@ -284,6 +289,11 @@ pub fn live() -> Vec<(sem_id, String, i32)> {
             sem.live.then(|| (sem.id, sem.name.clone(), sem.count))
         })
         .collect()
+}
+
+/// A semaphore's name, for the report of those who wait for it.
+pub(crate) fn name(id: sem_id) -> String {
+    slot(id).map(|slot| slot.guarded().name.clone()).unwrap_or_default()
 }
 
 /// Forgets the semaphores that an earlier kernel leaked.

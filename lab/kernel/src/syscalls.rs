@@ -13,7 +13,7 @@ use haiku_sys::{
 
 use crate::fd::{self, Descriptor, Held};
 use crate::panic::kpanic;
-use crate::{devfs, hooks, interrupts, ledger, mutex, poll as waiting, thread, user};
+use crate::{devfs, hooks, interrupts, ledger, mutex, poll as waiting, schedule, thread, user};
 
 pub use crate::fd::Fd;
 
@@ -87,6 +87,7 @@ struct Call(&'static str);
 
 impl Drop for Call {
     fn drop(&mut self) {
+        schedule::point(self.0);
         if !interrupts::are_enabled() {
             kpanic!("{} returns to the program with interrupts disabled", self.0);
         }

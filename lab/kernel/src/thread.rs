@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 use haiku_sys::{B_ERROR, B_INTERRUPTED, B_OK, B_WOULD_BLOCK, bigtime_t, status_t, thread_id};
 
 use crate::locks::Guarded;
+use crate::schedule::Place;
 use crate::wait::{Claim, Interruption, Parker};
-use crate::{interrupts, ledger, mutex, wait};
+use crate::{interrupts, ledger, mutex, schedule, wait};
 
 /// `B_BAD_THREAD_ID`.
 pub const B_BAD_THREAD_ID: status_t = i32::MIN + 0x1100;
@@ -100,6 +101,7 @@ impl Threads {
         });
         thread.pending.store(0, Ordering::SeqCst);
         thread.id.store(id as usize, Ordering::SeqCst);
+        thread.parker.belong_to(None);
         self.live().insert(id, thread);
         thread
     }
@@ -110,13 +112,17 @@ struct Registration;
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(thread) = CURRENT.take() {
-            let mut threads = THREADS.guarded();
-            threads.live().remove(&thread.id());
-            threads.spare.push(thread);
-            drop(threads);
-            wait::tell_watchers();
-        }
+        forget_this();
+    }
+}
+
+fn forget_this() {
+    if let Some(thread) = CURRENT.take() {
+        let mut threads = THREADS.guarded();
+        threads.live().remove(&thread.id());
+        threads.spare.push(thread);
+        drop(threads);
+        wait::tell_watchers();
     }
 }
 
@@ -155,8 +161,11 @@ pub fn spawn(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send 
         id
     };
     ledger::THREADS.add(1);
+    let turn = schedule::make(name);
     let body = move || {
-        register(&mut THREADS.guarded(), id);
+        let _turn = turn.inspect(schedule::Turn::take).map(Scheduled);
+        let thread = register(&mut THREADS.guarded(), id);
+        thread.parker.belong_to(schedule::current());
         wait::tell_watchers();
         let mut ending = Ending(id, B_ERROR);
         ending.1 = entry();
@@ -166,7 +175,17 @@ pub fn spawn(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send 
     if let Some(exit) = THREADS.guarded().exits().get_mut(&id) {
         exit.handle = Some(handle);
     }
+    schedule::point("spawn_kernel_thread");
     id
+}
+
+/// A thread in the deterministic mode: it is forgotten in its turn, not at some moment after it.
+struct Scheduled(#[expect(dead_code, reason = "it is there to be dropped")] schedule::Turn);
+
+impl Drop for Scheduled {
+    fn drop(&mut self) {
+        forget_this();
+    }
 }
 
 /// Tells of a thread's end, even if it panics.
@@ -220,7 +239,7 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
         }
         if exit.status.is_none() {
             drop(threads);
-            this.parker.block(None);
+            this.parker.block(None, Place::Thread(id));
         }
     }
     let (status, handle) = {
@@ -266,6 +285,7 @@ pub fn kill(id: thread_id) -> Result<(), status_t> {
 fn send(id: thread_id, kill: bool) -> Result<(), status_t> {
     let thread = THREADS.guarded().live().get(&id).copied().ok_or(B_BAD_THREAD_ID)?;
     thread.interrupt(kill);
+    schedule::point("send_signal");
     Ok(())
 }
 
@@ -285,7 +305,7 @@ pub fn snooze(microseconds: bigtime_t) -> status_t {
     }
     let parker = &this().parker;
     parker.prepare(Interruption::Never);
-    parker.block(Some(wait::now().saturating_add(microseconds)));
+    parker.block(Some(wait::now().saturating_add(microseconds)), Place::Snooze);
     B_OK
 }
 

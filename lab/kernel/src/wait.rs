@@ -2,14 +2,17 @@
 //!
 //! A thread announces that it is about to block, enters some queue, and blocks; whoever takes it out of the queue
 //! claims it with a status, and exactly one claim succeeds: release, deletion, signal or timeout. Everything that
-//! waits (semaphores, mutexes, the kernel's own locks, snoozing, waiting for a thread) comes through here.
+//! waits (semaphores, mutexes, the kernel's own locks, snoozing, waiting for a thread) comes through here. In the
+//! [deterministic mode](crate::schedule) a thread that blocks gives its turn away, and the clock is that mode's.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use haiku_sys::{B_OK, B_TIMED_OUT, bigtime_t, status_t};
 
+use crate::futex;
 use crate::locks::Guarded;
+use crate::schedule::{self, Place, Task, TaskRef};
 
 /// The thread is not waiting.
 const RUNNING: u32 = 0;
@@ -34,11 +37,26 @@ pub(crate) enum Interruption {
 
 /// One thread's ability to wait.
 #[derive(Debug)]
-pub(crate) struct Parker(AtomicU32);
+pub(crate) struct Parker {
+    word: AtomicU32,
+    /// The thread's part in the deterministic mode; null without one.
+    task: AtomicPtr<Task>,
+}
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Self(AtomicU32::new(RUNNING))
+        Self { word: AtomicU32::new(RUNNING), task: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+
+    /// Says which part the thread has in the deterministic mode.
+    pub(crate) fn belong_to(&self, task: Option<TaskRef>) {
+        let task = task.map_or(core::ptr::null_mut(), |task| core::ptr::from_ref(task).cast_mut());
+        self.task.store(task, Ordering::SeqCst);
+    }
+
+    fn task(&self) -> Option<TaskRef> {
+        // SAFETY: null or what `belong_to` stored: a task, and those are never given back.
+        unsafe { self.task.load(Ordering::SeqCst).as_ref() }
     }
 
     /// Announces a wait: from now on the thread can be claimed.
@@ -48,23 +66,23 @@ impl Parker {
             Interruption::Signals => BLOCKED | BY_SIGNAL | BY_KILL,
             Interruption::KillingSignals => BLOCKED | BY_KILL,
         };
-        self.0.store(word, Ordering::SeqCst);
+        self.word.store(word, Ordering::SeqCst);
     }
 
     /// Whether the thread sleeps, or is about to with nothing left to do before it.
     fn is_asleep(&self) -> bool {
-        let word = self.0.load(Ordering::SeqCst);
+        let word = self.word.load(Ordering::SeqCst);
         word & PARKED != 0 && !is_claimed(word)
     }
 
     /// Takes the announcement back; only for a thread that is in no queue yet.
     pub(crate) fn cancel(&self) {
-        self.0.store(RUNNING, Ordering::SeqCst);
+        self.word.store(RUNNING, Ordering::SeqCst);
     }
 
     /// Whether the thread still waits and could be claimed.
     pub(crate) fn is_blocked(&self) -> bool {
-        let word = self.0.load(Ordering::SeqCst);
+        let word = self.word.load(Ordering::SeqCst);
         word & BLOCKED != 0 && !is_claimed(word)
     }
 
@@ -81,12 +99,12 @@ impl Parker {
 
     fn claim_if(&self, status: status_t, eligible: impl Fn(u32) -> bool) -> Claim {
         let claimed = if status == B_OK { CLAIMED_OK } else { status.cast_unsigned() };
-        let mut word = self.0.load(Ordering::SeqCst);
+        let mut word = self.word.load(Ordering::SeqCst);
         loop {
             if word == RUNNING || is_claimed(word) || !eligible(word) {
                 return Claim::TooLate;
             }
-            match self.0.compare_exchange_weak(word, claimed, Ordering::SeqCst, Ordering::SeqCst) {
+            match self.word.compare_exchange_weak(word, claimed, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) if word & PARKED != 0 => return Claim::MustWake,
                 Ok(_) => return Claim::Done,
                 Err(now) => word = now,
@@ -96,39 +114,43 @@ impl Parker {
 
     /// Wakes a thread that was claimed while it slept. Waking one that does not sleep does no harm.
     pub(crate) fn wake(&self) {
-        // SAFETY: a wake only uses the address to find sleepers; the word is alive for the call anyway.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.0.as_ptr(),
-                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                1,
-                core::ptr::null::<libc::timespec>(),
-            )
-        };
+        match self.task() {
+            Some(task) => schedule::wake(task),
+            None => futex::wake(&self.word),
+        }
     }
 
     /// Sleeps until claimed, or until `deadline` on the system clock, and returns the claim's status.
-    pub(crate) fn block(&self, deadline: Option<bigtime_t>) -> status_t {
-        let mut word = self.0.load(Ordering::SeqCst);
+    pub(crate) fn block(&self, deadline: Option<bigtime_t>, place: Place) -> status_t {
+        let mut word = self.word.load(Ordering::SeqCst);
         loop {
             if is_claimed(word) {
-                self.0.store(RUNNING, Ordering::SeqCst);
+                self.word.store(RUNNING, Ordering::SeqCst);
                 return if word == CLAIMED_OK { B_OK } else { word.cast_signed() };
             }
             let parked = word | PARKED;
             if word != parked
-                && let Err(now) = self.0.compare_exchange(word, parked, Ordering::SeqCst, Ordering::SeqCst)
+                && let Err(now) = self.word.compare_exchange(word, parked, Ordering::SeqCst, Ordering::SeqCst)
             {
                 word = now;
                 continue;
             }
-            tell_watchers();
-            if !futex_wait(&self.0, parked, deadline) {
+            let in_time = match schedule::current() {
+                Some(_) if deadline.is_some_and(|time| time <= now()) => false,
+                Some(task) => {
+                    schedule::block(task, deadline, place);
+                    true
+                }
+                None => {
+                    tell_watchers();
+                    futex::wait(&self.word, parked, deadline)
+                }
+            };
+            if !in_time {
                 // The time is up, and this thread may claim itself like anybody else.
                 let _ = self.claim(B_TIMED_OUT);
             }
-            word = self.0.load(Ordering::SeqCst);
+            word = self.word.load(Ordering::SeqCst);
         }
     }
 }
@@ -148,6 +170,11 @@ pub(crate) fn tell_watchers() {
 
 /// Waits until the thread sleeps; false if `find` no longer finds it.
 pub(crate) fn watch<'a>(find: impl Fn() -> Option<&'a Parker>) -> bool {
+    if schedule::is_deterministic() {
+        // Once nobody else can run, whoever has not ended waits.
+        schedule::quiesce();
+        return find().is_some();
+    }
     WATCHERS.fetch_add(1, Ordering::SeqCst);
     let mut guard = WATCH.guarded();
     let asleep = loop {
@@ -177,28 +204,11 @@ pub(crate) enum Claim {
     MustWake,
 }
 
-/// Sleeps while the word has this value; false if the deadline passed.
-fn futex_wait(word: &AtomicU32, value: u32, deadline: Option<bigtime_t>) -> bool {
-    let timeout = deadline.map(|time| libc::timespec { tv_sec: time / 1_000_000, tv_nsec: time % 1_000_000 * 1000 });
-    let pointer = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    // SAFETY: the word and the timeout live across the call; a bitset wait takes its timeout as an absolute time on
-    // the monotonic clock, which is the system clock here.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
-            value,
-            pointer,
-            core::ptr::null::<u32>(),
-            libc::FUTEX_BITSET_MATCH_ANY,
-        )
-    };
-    result != -1 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
-}
-
-/// `system_time`: microseconds on the monotonic clock.
+/// `system_time`: microseconds on the monotonic clock, or on the virtual one.
 pub(crate) fn now() -> bigtime_t {
+    if let Some(now) = schedule::now() {
+        return now;
+    }
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the clock exists and the result is written to a live local.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
@@ -221,7 +231,7 @@ mod tests {
         assert_eq!(parker.claim(B_BAD_SEM_ID), Claim::Done);
         assert!(!parker.is_blocked());
         assert_eq!(parker.claim(B_OK), Claim::TooLate);
-        assert_eq!(parker.block(None), B_BAD_SEM_ID);
+        assert_eq!(parker.block(None, Place::Test), B_BAD_SEM_ID);
     }
 
     #[test]
@@ -230,14 +240,14 @@ mod tests {
         parker.prepare(Interruption::KillingSignals);
         assert_eq!(parker.interrupt(B_INTERRUPTED, false), Claim::TooLate);
         assert_eq!(parker.interrupt(B_INTERRUPTED, true), Claim::Done);
-        assert_eq!(parker.block(None), B_INTERRUPTED);
+        assert_eq!(parker.block(None, Place::Test), B_INTERRUPTED);
     }
 
     #[test]
     fn a_deadline_that_has_passed_ends_the_wait() {
         let parker = Parker::new();
         parker.prepare(Interruption::Never);
-        assert_eq!(parker.block(Some(now())), B_TIMED_OUT);
+        assert_eq!(parker.block(Some(now()), Place::Test), B_TIMED_OUT);
     }
 
     #[test]
@@ -246,7 +256,7 @@ mod tests {
         parker.prepare(Interruption::Never);
         let sleeper = std::thread::spawn({
             let parker = Arc::clone(&parker);
-            move || parker.block(None)
+            move || parker.block(None, Place::Test)
         });
         assert!(watch(|| Some(&*parker)));
         assert_eq!(parker.claim(B_OK), Claim::MustWake);

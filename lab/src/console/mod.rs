@@ -12,8 +12,10 @@ mod stats;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+
+use haiku_kernel::sync::Mutex;
 
 use crate::error::Error;
 use crate::far::FarSide;

@@ -7,13 +7,14 @@ mod network;
 mod program;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use haiku_kernel::sync::{Condvar, Mutex};
 use haiku_kernel::syscalls::Fd;
 use haiku_kernel::thread;
 use haiku_sys::thread_id;
@@ -212,7 +213,7 @@ impl FarSide {
                 return Some(answer);
             }
             let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-            network = self.shared.changed.wait_timeout(network, left).unwrap_or_else(PoisonError::into_inner).0;
+            network = self.shared.changed.wait_timeout(network, left);
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::ptr::null_mut;
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT, PollFd};
-use haiku_kernel::{Fault, FaultPlan, Ledgers, fault, modules, user};
+use haiku_kernel::{Fault, FaultPlan, Ledgers, Schedule, fault, modules, user};
 use haiku_sys::{
     B_ENTRY_NOT_FOUND, B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, EINVAL, IFF_LINK, IFF_PROMISC, O_NONBLOCK, net_device,
     net_device_module_info, status_t,
@@ -100,7 +100,12 @@ macro_rules! hook {
 impl World {
     /// Boots it, and has every node made.
     pub(super) fn new(seed: u64) -> Result<Self, String> {
-        let lab = Lab::boot(LabOptions { seed: Some(seed), ..LabOptions::default() }).map_err(|e| e.to_string())?;
+        let lab = Lab::boot(LabOptions {
+            seed: Some(seed),
+            schedule: Some(Schedule { seed, keep: 0 }),
+            ..LabOptions::default()
+        })
+        .map_err(|e| e.to_string())?;
         let module = modules::get(c"network/devices/tun_tap/v1").map_err(strerror)?;
         let mut world = Self {
             at_rest: Ledgers::default(),

@@ -5,9 +5,9 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use haiku_kernel::sync::Mutex;
 use haiku_kernel::{modules, thread};
 use haiku_sys::{
     B_DEVICE_NOT_FOUND, B_DISPLAY_PRIORITY, B_OK, B_REAL_TIME_DISPLAY_PRIORITY, ENETDOWN, IFF_UP, ifreq_stats,

@@ -1,10 +1,11 @@
 //! A driver for the stack's own tests: each device keeps what it is sent and hands up what it is given.
 
 use std::ffi::{CStr, c_char};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use haiku_kernel::Exports;
+use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use haiku_sys::{
     B_CANCELED, B_ENTRY_NOT_FOUND, B_ERROR, B_OK, IFF_LINK, IFT_ETHER, module_info, net_buffer, net_device,
     net_device_module_info, sockaddr, sockaddr_dl, status_t,
@@ -55,7 +56,7 @@ pub(super) fn mac(number: u8) -> [u8; 6] {
 
 /// Tests take turns, because the devices are statics as a driver's are. Each starts with these.
 pub(super) fn devices(names: &[&str]) -> (MutexGuard<'static, ()>, Vec<Arc<Fake>>) {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = TURN.lock();
     let fakes: Vec<Arc<Fake>> = (1..).zip(names).map(|(number, name)| Arc::new(Fake::new(name, number))).collect();
     *lock(&FAKES) = fakes.clone();
     (turn, fakes)
@@ -111,7 +112,7 @@ impl Fake {
                 return result;
             }
             let left = deadline.checked_duration_since(Instant::now()).expect("it never came to be");
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left);
         }
     }
 
@@ -184,7 +185,7 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
             unsafe { *buffer = packet.into_raw() };
             return B_OK;
         }
-        state = fake.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state = fake.changed.wait(state);
     }
 }
 

@@ -1,15 +1,14 @@
 //! The queue between an interface's reader and consumer threads: bounded in bytes, not in packets.
 
-use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
+use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use haiku_sys::{ENOBUFS, status_t};
+use std::collections::VecDeque;
 
 use super::buffer::Packet;
 
-/// Locks a mutex, whether or not somebody panicked with it: the lab must still be able to shut down.
+/// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Bytes that a receive queue holds at most.
@@ -79,7 +78,7 @@ impl Fifo {
                 state.bytes -= item.len();
                 return Some(item);
             }
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.arrived.wait(state);
         }
     }
 

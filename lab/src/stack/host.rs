@@ -5,9 +5,10 @@
 //! own order, and its questions leave from the timer thread.
 
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use haiku_kernel::schedule::instant;
+use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::Medium;
 use smoltcp::time::Instant as StackInstant;
@@ -46,7 +47,7 @@ impl HostState {
             interface,
             sockets: SocketSet::new(Vec::new()),
             queues,
-            epoch: Instant::now(),
+            epoch: instant(),
             cidrs: Vec::new(),
             seed,
             hop_limit: 0,
@@ -76,7 +77,7 @@ impl HostState {
     }
 
     fn now(&self) -> StackInstant {
-        StackInstant::from_micros(self.epoch.elapsed().as_micros() as i64)
+        StackInstant::from_micros(instant().duration_since(self.epoch).as_micros() as i64)
     }
 
     /// Polls until smoltcp has nothing more to say. Returns what it emitted and when it wants to be polled again.
@@ -176,8 +177,8 @@ impl Host {
             if let Some(answer) = ready(&mut state) {
                 return Some(answer);
             }
-            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let left = deadline.checked_duration_since(instant()).filter(|left| !left.is_zero())?;
+            state = self.changed.wait_timeout(state, left);
         }
     }
 }

@@ -7,10 +7,11 @@ use std::cell::UnsafeCell;
 use std::ffi::c_char;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use haiku_kernel::sync::{Condvar, Mutex};
 use haiku_sys::{IFF_LINK, IFF_UP, net_interface, net_interface_address, sockaddr, sockaddr_storage};
 
 use super::Stack;
@@ -34,11 +35,8 @@ impl Census {
     /// Waits until every interface has gone, but not for ever: a driver may have kept one. Returns how many
     /// interfaces and addresses are left.
     pub(crate) fn settle(&self, patience: Duration) -> (i64, i64) {
-        let left = self
-            .gone
-            .wait_timeout_while(lock(&self.interfaces), patience, |interfaces| *interfaces > 0)
-            .map_or(0, |(interfaces, _)| *interfaces);
-        (left, self.addresses.load(Ordering::SeqCst))
+        let left = self.gone.wait_timeout_while(lock(&self.interfaces), patience, |interfaces| *interfaces > 0);
+        (*left, self.addresses.load(Ordering::SeqCst))
     }
 }
 

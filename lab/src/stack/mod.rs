@@ -29,10 +29,11 @@ mod timer;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use haiku_kernel::sync::Mutex;
 use haiku_kernel::thread;
 use haiku_sys::{B_NORMAL_PRIORITY, B_OK, status_t, thread_id};
 

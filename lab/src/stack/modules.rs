@@ -6,9 +6,10 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use haiku_kernel::modules;
+use haiku_kernel::sync::Mutex;
 use haiku_sys::{
     AF_INET, AF_INET6, B_BAD_VALUE, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX, ifreq,
     module_info, net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address, net_route,

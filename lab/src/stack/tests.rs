@@ -27,7 +27,7 @@ fn boot() -> Lab {
 }
 
 /// A lab with one device that is up as 10.1.0.1.
-fn one() -> (std::sync::MutexGuard<'static, ()>, Arc<Fake>, Lab) {
+fn one() -> (haiku_kernel::sync::MutexGuard<'static, ()>, Arc<Fake>, Lab) {
     let (turn, mut fakes) = fake::devices(&["fake/0"]);
     let lab = boot();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
@@ -72,13 +72,13 @@ fn an_interface_is_made_when_first_named_and_its_device_goes_with_it() {
     assert_eq!(lab.stack().interface("fake/0").unwrap().mtu, 1400);
     lab.ifconfig("--delete fake/0").unwrap();
     {
-        let state = fakes[0].state.lock().unwrap();
+        let state = fakes[0].state.lock();
         assert_eq!((state.inits, state.uninits, state.up), (1, 1, false));
     }
     // The device's refusal to go was ignored, and so it can be had again.
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
     end(lab);
-    assert_eq!(fakes[0].state.lock().unwrap().uninits, 2);
+    assert_eq!(fakes[0].state.lock().uninits, 2);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn ipv6_goes_nowhere_until_its_routes_are_there() {
     let _ = echo(&lab);
     let question = fake.sent(IPV6, |frame| frame[54] == 135 && frame[22..38] != [0; 16]);
     assert_eq!(question[..6], [0x33, 0x33, 0xff, 0, 0, 2]);
-    assert_eq!(fake.state.lock().unwrap().groups, [1]);
+    assert_eq!(fake.state.lock().groups, [1]);
     end(lab);
 }
 
@@ -233,9 +233,9 @@ fn an_interface_deleted_while_down_lives_on_in_its_routes() {
     lab.ifconfig("--delete fake/0").unwrap();
     assert_eq!(lab.stack().interfaces().len(), 0);
     assert_eq!(lab.stack().routes(Family::Inet).len(), 2);
-    assert_eq!(fakes[0].state.lock().unwrap().uninits, 0);
+    assert_eq!(fakes[0].state.lock().uninits, 0);
     end(lab);
-    assert_eq!(fakes[0].state.lock().unwrap().uninits, 1);
+    assert_eq!(fakes[0].state.lock().uninits, 1);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn what_was_never_up_has_no_address_to_send_from() {
     // The question goes out all the same, to a device that is down.
     lab.send_ip(&packet("10.1.0.1", "10.1.0.2", 10)).unwrap();
     fakes[0].sent(ARP, |frame| frame[38..42] == [10, 1, 0, 2]);
-    assert!(!fakes[0].state.lock().unwrap().up);
+    assert!(!fakes[0].state.lock().up);
     end(lab);
 }
 

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use haiku_kernel::schedule::instant;
+use haiku_kernel::sync::{Condvar, Mutex};
 
 use super::fifo::lock;
 
@@ -40,7 +42,7 @@ impl Timers {
     /// Makes `key` due after `delay`, whenever it was due before.
     pub(crate) fn set(&self, key: Key, delay: Duration) {
         let mut state = lock(&self.state);
-        state.due.insert(key, Instant::now() + delay);
+        state.due.insert(key, instant() + delay);
         self.changed.notify_one();
     }
 
@@ -61,13 +63,13 @@ impl Timers {
     pub(crate) fn run(&self, fire: impl Fn(Key)) {
         let mut state = lock(&self.state);
         while !state.stopped {
-            let now = Instant::now();
+            let now = instant();
             let Some((key, at)) = state.due.iter().min_by_key(|(_, at)| **at).map(|(key, at)| (*key, *at)) else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.changed.wait(state);
                 continue;
             };
             if at > now {
-                state = self.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
+                state = self.changed.wait_timeout(state, at - now);
                 continue;
             }
             state.due.remove(&key);

@@ -117,7 +117,7 @@ unsafe extern "C" fn clone(from: *mut net_buffer, _share_free_space: bool) -> *m
 /// `from` must be the caller's packet.
 unsafe fn copied(
     from: *mut net_buffer,
-    what: &str,
+    what: &'static str,
     header_space: usize,
     append: impl FnOnce(&mut Packet, &Packet),
 ) -> *mut net_buffer {
