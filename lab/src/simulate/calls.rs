@@ -168,8 +168,10 @@ impl World {
             return Err(B_BAD_ADDRESS);
         }
         let device = self.device(fd)?;
+        if device.flags & O_RWMASK == wrong {
+            return Err(B_FILE_ERROR);
+        }
         match (place, most) {
-            _ if device.flags & O_RWMASK == wrong => Err(B_FILE_ERROR),
             (Place::Hole, _) => Err(B_BAD_ADDRESS),
             (_, 0) => Err(EINVAL),
             _ => Ok(device),

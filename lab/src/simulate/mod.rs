@@ -12,6 +12,7 @@
 mod calls;
 mod control;
 mod frame;
+mod interfaces;
 mod model;
 mod step;
 mod world;

@@ -9,9 +9,9 @@ use haiku_sys::{
     status_t,
 };
 use tuntap_driver::DropReason;
-use tuntap_net_addon::ioctl::wire::DirectionStatistics;
 
-use super::step::GROUP;
+/// The group that packets are for, if they are for one.
+pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 
 /// What a buffer holds where nobody wrote.
 pub(super) const UNTOUCHED: u8 = 0xee;
@@ -119,13 +119,13 @@ pub(super) struct Device {
     pub(super) address: [u8; 6],
     pub(super) mtu: usize,
     pub(super) promiscuous: bool,
-    /// How often the group was joined.
-    joins: u32,
     pub(super) open: bool,
     pub(super) flags: u32,
     pub(super) framing: Framing,
     pub(super) carrier: bool,
     pub(super) up: bool,
+    /// How often the interface has joined [`GROUP`].
+    joined: u32,
     attached: Option<u64>,
     gone: bool,
     pub(super) to_user: Line,
@@ -139,12 +139,12 @@ impl Device {
             address: [0; 6],
             mtu: 1500,
             promiscuous: false,
-            joins: 0,
             open: false,
             flags: 0,
             framing: Framing::Bare,
             carrier: true,
             up: false,
+            joined: 0,
             attached: None,
             gone: false,
             to_user: Line::new(),
@@ -163,16 +163,9 @@ impl Device {
 
     pub(super) fn attach(&mut self, interface: u64) {
         (self.attached, self.up, self.gone, self.promiscuous) = (Some(interface), false, false, false);
-        self.joins = 0;
+        self.joined = 0;
         self.to_user.purge();
         self.to_stack.purge();
-    }
-
-    /// A successor's groups are its own.
-    pub(super) fn group(&mut self, interface: u64, join: bool) {
-        if self.attached == Some(interface) {
-            self.joins = if join { self.joins + 1 } else { self.joins.saturating_sub(1) };
-        }
     }
 
     pub(super) fn detach(&mut self, interface: u64) {
@@ -180,6 +173,13 @@ impl Device {
             (self.attached, self.up, self.gone) = (None, false, self.open);
             self.to_user.purge();
             self.to_stack.purge();
+        }
+    }
+
+    /// An interface joins the group, or leaves it. One that has a successor has nothing to say.
+    pub(super) fn group(&mut self, interface: u64, join: bool) {
+        if self.attached == Some(interface) {
+            self.joined = if join { self.joined + 1 } else { self.joined.saturating_sub(1) };
         }
     }
 
@@ -350,8 +350,8 @@ impl Device {
             Trouble::Memory => return Err(B_NO_MEMORY),
             Trouble::None | Trouble::Blind => {}
         }
-        let for_us =
-            self.promiscuous || (self.joins > 0 && packet.starts_with(&GROUP)) || packet.starts_with(&self.address);
+        let group = packet[0] & 1 == 1 && self.joined > 0 && packet.starts_with(&GROUP);
+        let for_us = group || self.promiscuous || packet.starts_with(&self.address);
         let header = match packet[0] >> 4 {
             _ if !self.tun => vec![],
             4 if packet.len() >= 20 => self.header(&packet[16..20], [8, 0]),
@@ -406,25 +406,5 @@ impl Device {
     /// `None` if the stack's reader would wait.
     pub(super) fn receive(&mut self) -> Option<Result<Vec<u8>, status_t>> {
         if self.up { self.to_stack.take().map(Ok) } else { Some(Err(ENETDOWN)) }
-    }
-}
-
-impl From<&DirectionStatistics> for Books {
-    /// The driver's statistics as the model keeps them.
-    fn from(wire: &DirectionStatistics) -> Self {
-        Self {
-            accepted: wire.accepted,
-            accepted_bytes: wire.accepted_bytes,
-            delivered: wire.delivered,
-            delivered_bytes: wire.delivered_bytes,
-            answered: wire.answered,
-            purged: wire.purged,
-            refused_full: wire.refused_full,
-            refused_down: wire.refused_down,
-            truncated: wire.truncated,
-            queued: wire.queued,
-            queued_bytes: wire.queued_bytes,
-            dropped: wire.dropped,
-        }
     }
 }

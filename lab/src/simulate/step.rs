@@ -4,6 +4,8 @@ use haiku_kernel::Fault;
 use haiku_kernel::syscalls::{F_DUPFD, O_APPEND};
 use haiku_sys::{O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
+use super::model::GROUP;
+
 /// Units, TUNs and TAPs in turn.
 pub(super) const UNITS: usize = 4;
 /// Interfaces that can be there at one time.
@@ -252,8 +254,8 @@ impl Random {
             74 => Step::Down { interface: self.interface() },
             75..90 => Step::Send { interface: self.interface(), shape: self.sent() },
             90..98 => Step::Receive { interface: self.interface() },
+            98 if self.one_in(2) => Step::Group { interface: self.interface(), join: !self.one_in(3) },
             98 => Step::SetMtu { interface: self.interface(), mtu: self.pick(&[0, 67, 68, 600, 1500, 65535, 65536]) },
-            99 if self.one_in(2) => Step::Group { interface: self.interface(), join: !self.one_in(3) },
             _ => Step::Promiscuous { interface: self.interface(), on: self.one_in(2) },
         }
     }
@@ -277,9 +279,6 @@ impl Planned {
         Self { step, fault }
     }
 }
-
-/// The group that frames are for.
-pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 
 /// `F_DUPFD`, for the world.
 pub(super) const DUPFD: u32 = F_DUPFD;

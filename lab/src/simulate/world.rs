@@ -1,26 +1,21 @@
 //! The emulated Haiku and the model of it, side by side: every step is done to both, and everything compared.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fmt::Debug;
-use std::ptr::null_mut;
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT, PollFd};
-use haiku_kernel::{Fault, FaultPlan, Ledgers, Schedule, fault, modules, user};
+use haiku_kernel::{FaultPlan, Ledgers, Schedule, fault, modules, user};
 use haiku_sys::{
-    B_ENTRY_NOT_FOUND, B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, EINVAL, IFF_LINK, IFF_PROMISC, O_NONBLOCK, net_device,
-    net_device_module_info, status_t,
+    B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device, net_device_module_info, status_t,
 };
-use tuntap_net_addon::ioctl::wire::{Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
+use tuntap_net_addon::ioctl::wire::{DirectionStatistics, Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
 
 use super::calls::revents;
-use super::frame::Frame;
-use super::model::{Books, Device, Trouble, UNTOUCHED};
-use super::step::{DESCRIPTORS, DUPFD, GROUP, INTERFACES, Place, Planned, Step, UNITS};
+use super::model::{Books, Device, UNTOUCHED};
+use super::step::{DESCRIPTORS, DUPFD, INTERFACES, Place, Planned, Step, UNITS};
 use crate::error::strerror;
 use crate::lab::{Lab, LabOptions};
 use crate::mode::Mode;
-use crate::stack::link_address;
 
 /// A user address where nothing is.
 const HOLE: usize = 0x20_0000;
@@ -34,22 +29,22 @@ pub(super) type Checked = Result<(), String>;
 #[derive(Clone, Copy)]
 pub(super) struct Interface {
     pub(super) device: *mut net_device,
-    unit: usize,
-    serial: u64,
+    pub(super) unit: usize,
+    pub(super) serial: u64,
 }
 
 /// Haiku and its model.
 pub(super) struct World {
     lab: Option<Lab>,
-    module: *mut net_device_module_info,
+    pub(super) module: *mut net_device_module_info,
     at_rest: Ledgers,
     pub(super) buffer: Vec<u8>,
-    interfaces: [Option<Interface>; INTERFACES],
+    pub(super) interfaces: [Option<Interface>; INTERFACES],
     pub(super) units: [Option<Device>; UNITS],
     /// The latest interface of each unit: the one that is shown its settings.
-    shown: [Option<u64>; UNITS],
+    pub(super) shown: [Option<u64>; UNITS],
     pub(super) files: BTreeMap<i32, usize>,
-    serial: u64,
+    pub(super) serial: u64,
 }
 
 /// Says what differs, if anything does.
@@ -85,16 +80,6 @@ pub(super) fn is_tun(unit: usize) -> bool {
 /// The name of its interface and, below /dev, of its node.
 pub(super) fn name(unit: usize) -> String {
     mode(unit).interface(unit / 2)
-}
-
-/// Calls a hook of the interface's, which every driver has.
-macro_rules! hook {
-    ($world:expr, $hook:ident($($argument:expr),*)) => {{
-        // SAFETY: the module is loaded as long as the world lives.
-        let hook = unsafe { &*$world.module }.$hook.ok_or(concat!("there is no ", stringify!($hook)))?;
-        // SAFETY: called as the stack would: devices are alive, and places are fit to be written.
-        unsafe { hook($($argument),*) }
-    }};
 }
 
 impl World {
@@ -290,7 +275,7 @@ impl World {
     }
 
     /// A unit goes with its last descriptor or interface.
-    fn forget_idle(&mut self, unit: usize) {
+    pub(super) fn forget_idle(&mut self, unit: usize) {
         let open = self.files.values().any(|other| *other == unit);
         if !open && !self.interfaces.iter().flatten().any(|interface| interface.unit == unit) {
             self.units[unit] = None;
@@ -319,104 +304,6 @@ impl World {
         }
     }
 
-    fn attach(&mut self, unit: usize, slot: usize, plan: FaultPlan) -> Checked {
-        let name = CString::new(name(unit)).map_err(|error| error.to_string())?;
-        let mut device = null_mut();
-        fault::arm(plan);
-        let real = hook!(self, init_device(name.as_ptr(), &raw mut device));
-        let model = match fault::fired() {
-            Some(Fault::GetModule) => B_ENTRY_NOT_FOUND,
-            Some(_) => B_NO_MEMORY,
-            None => B_OK,
-        };
-        same("init_device", &real, &model)?;
-        if model != B_OK {
-            return Ok(());
-        }
-        self.serial += 1;
-        let serial = self.serial;
-        self.interfaces[slot] = Some(Interface { device, unit, serial });
-        self.shown[unit] = Some(serial);
-        self.units[unit].get_or_insert_with(|| Device::new(is_tun(unit))).attach(serial);
-        Ok(())
-    }
-
-    /// What the stack does with an interface.
-    fn stack(&mut self, step: &Step, slot: usize, there: Interface, plan: FaultPlan) -> Checked {
-        let Interface { device, unit, serial } = there;
-        let Some(model) = &mut self.units[unit] else {
-            return Err(format!("{} has an interface, and is not", name(unit)));
-        };
-        match *step {
-            Step::Detach { .. } => {
-                hook!(self, uninit_device(device));
-                model.detach(serial);
-                self.interfaces[slot] = None;
-                if self.shown[unit] == Some(serial) {
-                    self.shown[unit] = None;
-                }
-                self.forget_idle(unit);
-                Ok(())
-            }
-            Step::Up { .. } => {
-                model.up();
-                same("up", &hook!(self, up(device)), &B_OK)
-            }
-            Step::Down { .. } => {
-                model.down();
-                hook!(self, down(device));
-                Ok(())
-            }
-            Step::Send { shape, .. } => {
-                let bytes = shape.bytes(model.address, true);
-                let frame = Frame::new(&bytes).map_err(strerror)?;
-                fault::arm(plan);
-                let status = hook!(self, send_data(device, frame.as_ptr()));
-                let trouble = match fault::fired() {
-                    Some(Fault::NetBufferRead) => Trouble::Blind,
-                    Some(_) => Trouble::Memory,
-                    None => Trouble::None,
-                };
-                if status == B_OK {
-                    frame.give();
-                }
-                let real = if status == B_OK { Ok(()) } else { Err(status) };
-                agree("send_data", &real, &model.send(&bytes, trouble))
-            }
-            Step::Receive { .. } => {
-                let Some(expected) = model.receive() else { return Ok(()) };
-                let mut packet = null_mut();
-                let status = hook!(self, receive_data(device, &raw mut packet));
-                let real = if status == B_OK { Frame::taken(packet).bytes() } else { Err(status) };
-                agree("receive_data", &real, &expected)
-            }
-            Step::SetMtu { mtu, .. } => {
-                let valid = (68..=65535).contains(&mtu);
-                if valid {
-                    model.mtu = mtu;
-                }
-                same("set_mtu", &hook!(self, set_mtu(device, mtu)), &if valid { B_OK } else { EINVAL })
-            }
-            Step::Promiscuous { on, .. } => {
-                model.promiscuous = on;
-                same("set_promiscuous", &hook!(self, set_promiscuous(device, on)), &B_OK)?;
-                same("IFF_PROMISC", &(flags_of(device) & IFF_PROMISC != 0), &on)
-            }
-            Step::Group { join, .. } => {
-                model.group(serial, join);
-                let group = link_address(GROUP, 0, 0);
-                let address = (&raw const group).cast();
-                let status = if join {
-                    hook!(self, add_multicast(device, address))
-                } else {
-                    hook!(self, remove_multicast(device, address))
-                };
-                same("the group's hook", &status, &B_OK)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Everything that can be seen of a unit without disturbing it.
     fn compare(&mut self, unit: usize) -> Checked {
         let Some(device) = &mut self.units[unit] else { return Ok(()) };
@@ -438,8 +325,8 @@ impl World {
         let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
         request.preamble = Preamble { version: VERSION, size: size_of::<StatisticsRequest>() as u32 };
         agree("TUNGETSTATISTICS", &syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request), &Ok(B_OK))?;
-        same("statistics to the program", &Books::from(&request.to_user), &device.to_user.books)?;
-        same("statistics to the stack", &Books::from(&request.to_stack), &device.to_stack.books)?;
+        same("statistics to the program", &books(&request.to_user), &device.to_user.books)?;
+        same("statistics to the stack", &books(&request.to_stack), &device.to_stack.books)?;
         let mut entry = [PollFd { fd, events: POLLIN | POLLOUT, revents: 0 }];
         let polled = syscalls::poll(&mut entry, 0).map(|_| entry[0].revents);
         agree("readiness", &polled, &Ok(revents(device)))
@@ -493,7 +380,20 @@ fn learn(device: &mut Device, address: [u8; 6]) -> Checked {
     same("the bits of a random address that are not", &(address[0] & 3), &2)
 }
 
-fn flags_of(device: *mut net_device) -> u32 {
-    // SAFETY: the device is alive, and its driver is not at work.
-    unsafe { (*device).flags }
+/// The driver's statistics as the model keeps them.
+fn books(wire: &DirectionStatistics) -> Books {
+    Books {
+        accepted: wire.accepted,
+        accepted_bytes: wire.accepted_bytes,
+        delivered: wire.delivered,
+        delivered_bytes: wire.delivered_bytes,
+        answered: wire.answered,
+        purged: wire.purged,
+        refused_full: wire.refused_full,
+        refused_down: wire.refused_down,
+        truncated: wire.truncated,
+        queued: wire.queued,
+        queued_bytes: wire.queued_bytes,
+        dropped: wire.dropped,
+    }
 }

@@ -40,13 +40,13 @@ use haiku_sys::{B_NORMAL_PRIORITY, B_OK, status_t, thread_id};
 pub use address::{Family, broadcast, is_contiguous, masked, prefix_length};
 pub use control::{AliasRequest, RouteRequest};
 pub use ethernet::Mac;
+pub(crate) use ethernet::link_address;
 pub use host::HostState;
 pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};
 pub use output::Path;
 
 use self::buffer::Packet;
 use self::device::{Device, DeviceInterface};
-pub(crate) use self::ethernet::link_address;
 pub(crate) use self::fifo::lock;
 use self::interface::{AddressRef, Census, Interface};
 use self::neighbour::Cache;
