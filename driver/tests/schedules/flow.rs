@@ -2,6 +2,7 @@
 //! wake is lost, the last packets stay in the queue while all wait, and shuttle calls it a deadlock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tuntap_driver::{Blocking, Descriptor, Error, Event, Limits};
 
@@ -92,7 +93,7 @@ fn fetch(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Result<Vec<Vec<u8>
 /// From the stack to the program: two readers that fetch as they like, interrupted now and then, and two senders.
 pub(crate) fn to_user() {
     let (rig, descriptor) = Rig::<ToyTun>::running(if once_in(2) { Blocking::Wait } else { Blocking::DontWait });
-    rig.world.signal_wins.store(once_in(2), std::sync::atomic::Ordering::SeqCst);
+    rig.world.signal_wins.store(once_in(2), SeqCst);
     let (descriptor, ledger) = (Arc::new(descriptor), Arc::new(Ledger::default()));
     let tally = Tally::new(6);
     let readers: Vec<_> = (0..2)
@@ -161,28 +162,35 @@ fn write(device: &Shared<ToyTun>, descriptor: &Descriptor, packet: &[u8]) {
 pub(crate) fn waiting_writers() {
     const WRITERS: usize = 3;
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
-    let limit = pick(1..3);
-    rig.device.set_to_stack_limits(Limits { packets: limit, bytes: 1 << 20 });
-    let descriptor = Arc::new(descriptor);
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let (device, descriptor) = (rig.share(), Arc::clone(&descriptor));
-            rig.world.spawn(move || device.write(&descriptor, &User::holding(&packet4(writer as u8, 40)))).0
+    let limit = pick(1..4) as usize;
+    rig.device.set_to_stack_limits(Limits { packets: limit as u32, bytes: 1 << 20 });
+    let (descriptor, finished) = (Arc::new(descriptor), Arc::new(AtomicUsize::new(0)));
+    let batches: Vec<u32> = (0..WRITERS).map(|_| pick(1..5)).collect();
+    let writers: Vec<_> = batches
+        .iter()
+        .map(|&packets| {
+            let (device, descriptor, finished) = (rig.share(), Arc::clone(&descriptor), Arc::clone(&finished));
+            rig.world.spawn(move || {
+                let batch: Vec<_> = (0..packets).map(|number| packet4(number as u8, 40)).collect();
+                let written = device.write_batch(&descriptor, &User::holding(&records(&batch)), packets).unwrap();
+                finished.fetch_add(1, SeqCst);
+                assert_eq!(written.packets, packets);
+            })
         })
         .collect();
-    for left in (1..=WRITERS).rev() {
-        let queued = left.min(limit as usize);
+    for left in (1..=batches.iter().sum::<u32>() as usize).rev() {
+        let queued = left.min(limit);
         // In this order: once the queue is full, whoever is woken still finds no room.
         while rig.device.statistics().to_stack_queued.packets < queued as u32 {
             thread::yield_now();
         }
-        while rig.world.sleepers() < left - queued {
+        while rig.world.sleepers() + finished.load(SeqCst) < WRITERS {
             thread::yield_now();
         }
         assert_eq!(rig.world.packets(), queued, "of {left} that are left to receive");
         rig.receive().unwrap();
     }
-    writers.into_iter().for_each(|writer| assert_eq!(writer.join().unwrap(), Ok(40)));
+    writers.into_iter().for_each(|(writer, _)| writer.join().unwrap());
     rig.close_and_free();
 }
 
@@ -190,7 +198,7 @@ pub(crate) fn waiting_writers() {
 /// the stack's one reader.
 pub(crate) fn to_stack() {
     let (rig, descriptor) = Rig::<ToyTun>::running(if once_in(2) { Blocking::Wait } else { Blocking::DontWait });
-    rig.world.signal_wins.store(once_in(2), std::sync::atomic::Ordering::SeqCst);
+    rig.world.signal_wins.store(once_in(2), SeqCst);
     rig.device.set_to_stack_limits(Limits { packets: pick(1..3), bytes: 1 << 20 });
     let (descriptor, ledger) = (Arc::new(descriptor), Arc::new(Ledger::default()));
     let writers: Vec<_> = (0..2)
