@@ -31,9 +31,12 @@ enum Command {
     },
     /// Check formatting and lints, run every test, and the end-to-end tests a second time on the real add-on.
     Test {
-        /// Also run what takes longer: fuzzing, sanitizers, reproducibility, many more random cases.
+        /// Also run what takes longer: fuzzing, sanitizers, reproducibility, many more random cases, a soak.
         #[arg(long)]
         thorough: bool,
+        /// Only the steps with WORDS in their names, and what they need: "fuzzing", say.
+        #[arg(long, value_name = "WORDS")]
+        only: Option<String>,
     },
     /// Pack dist/tun_tap-VERSION-x86_64.zip: the add-on, the header, the settings, install and uninstall.
     Dist,
@@ -62,8 +65,10 @@ fn run(command: Command) -> Result<ExitCode> {
             print!("{report}");
             report.passed()
         }
-        Command::Test { thorough: false } => testing::run(&project, Depth::Quick)?,
-        Command::Test { thorough: true } => testing::run(&project, Depth::Thorough)?,
+        Command::Test { thorough, only } => {
+            let depth = if thorough { Depth::Thorough } else { Depth::Quick };
+            testing::run(&project, depth, only.as_deref())?
+        }
         Command::Dist => {
             dist::run(&project)?;
             true

@@ -48,6 +48,7 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { program: "cc", package: "gcc", without: "nothing can be linked" },
+    Tool { program: "c++", package: "g++", without: "nothing is fuzzed" },
     Tool { program: "ld", package: "binutils", without: "the add-on cannot be linked" },
     Tool { program: "ip", package: "iproute2", without: "the test with Linux's own ping is left out" },
     Tool { program: "ping", package: "iputils-ping", without: "the test with Linux's own ping is left out" },

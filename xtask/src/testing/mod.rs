@@ -28,15 +28,18 @@ pub enum Depth {
 /// The package of the end-to-end tests, which run once more on the real add-on.
 const END_TO_END: &str = "tuntap-tests";
 
+/// The step that runs them so.
+const ON_ADDON: &str = "end to end, on the real add-on";
+
 /// The variable by which the tests learn of the real add-on.
 const ADDON_VARIABLE: &str = "HAIKU_LAB_ADDON";
 
-/// Runs all steps; `false` if one failed.
+/// Runs all steps, or those with `only` in their names; `false` if one failed, or none has that name.
 ///
 /// # Errors
 /// Only when the record itself cannot be kept; a step that fails is in the summary.
-pub fn run(project: &Project, depth: Depth) -> Result<bool> {
-    let mut steps = Steps::new();
+pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> {
+    let mut steps = Steps::limited_to(only);
     let extent = if depth == Depth::Thorough { Extent::Thorough } else { Extent::Quick };
     let missing = setup::ensure(Changes::for_tests(), extent);
     for thing in &missing {
@@ -79,15 +82,19 @@ pub fn run(project: &Project, depth: Depth) -> Result<bool> {
 
     let has_toolchain = !lacks("a Rust for kernels");
     steps.step("end to end, linked in", || suites::run(&suites, END_TO_END, &[], suites::LIMIT));
-    let built = steps.step_with("the add-on: build, link, audit", || {
-        if !has_toolchain {
-            return Ok((Outcome::Skipped("no toolchain for the kernel".to_owned()), None));
-        }
-        let path = addon::build(project)?;
-        let size = std::fs::metadata(&path)?.len();
-        Ok((Outcome::Passed(format!("{size} bytes")), Some(path)))
-    });
-    steps.step("end to end, on the real add-on", || match &built {
+    let build = |steps: &mut Steps| {
+        steps.step_with("the add-on: build, link, audit", || {
+            if !has_toolchain {
+                return Ok((Outcome::Skipped("no toolchain for the kernel".to_owned()), None));
+            }
+            let path = addon::build(project)?;
+            let size = std::fs::metadata(&path)?.len();
+            Ok((Outcome::Passed(format!("{size} bytes")), Some(path)))
+        })
+    };
+    let needed = [ON_ADDON, "the add-on: build, link, audit", thorough::ADDON_TWICE, thorough::PACKAGE_TWICE];
+    let built = if needed.iter().any(|name| steps.wants(name)) { build(&mut steps) } else { None };
+    steps.step(ON_ADDON, || match &built {
         Some(path) => {
             let variable = (ADDON_VARIABLE, path.as_os_str());
             suites::run(&suites, END_TO_END, &[variable], suites::LIMIT)

@@ -29,6 +29,8 @@ struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
     entries: Vec<Entry>,
+    /// Only steps with this in their names are run.
+    only: Option<String>,
 }
 
 impl Steps {
@@ -38,12 +40,26 @@ impl Steps {
         Self::default()
     }
 
-    /// Runs a step and records how it ended. An error is a failure.
-    pub fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Outcome>) {
-        self.step_with(name, || run().map(|outcome| (outcome, None::<()>)));
+    /// An empty record, of steps that have `only` in their names; of all without it.
+    #[must_use]
+    pub fn limited_to(only: Option<&str>) -> Self {
+        Self { entries: Vec::new(), only: only.map(str::to_owned) }
     }
 
-    /// Runs a step that makes something the next ones need.
+    /// Whether a step of this name is run.
+    #[must_use]
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| name.contains(only))
+    }
+
+    /// Runs a step, if it is wanted, and records how it ended. An error is a failure.
+    pub fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Outcome>) {
+        if self.wants(name) {
+            self.step_with(name, || run().map(|outcome| (outcome, None::<()>)));
+        }
+    }
+
+    /// Runs a step that makes something the next ones need, wanted or not.
     pub fn step_with<T>(&mut self, name: &str, run: impl FnOnce() -> Result<(Outcome, Option<T>)>) -> Option<T> {
         println!("\n== {name}");
         let start = Instant::now();
@@ -55,10 +71,10 @@ impl Steps {
         made
     }
 
-    /// Whether no step failed.
+    /// Whether no step failed, and there was one.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        self.count(|outcome| matches!(outcome, Outcome::Failed(_))) == 0
+        !self.entries.is_empty() && self.count(|outcome| matches!(outcome, Outcome::Failed(_))) == 0
     }
 
     /// The table of steps, and as the last line how many passed and how many failed.
@@ -111,6 +127,17 @@ mod tests {
         let summary = steps.summary();
         assert!(summary.ends_with("1 steps left out.\n1 passed, 1 failed\n"), "{summary}");
         assert!(summary.contains("it broke") && summary.contains("no root"), "{summary}");
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_run_and_what_others_need() {
+        let mut steps = Steps::limited_to(Some("fuzz"));
+        steps.step("lints", || anyhow::bail!("nobody asked for them"));
+        assert!(!steps.succeeded(), "a name that no step has is a mistake");
+        steps.step("fuzzing: responder", || Ok(Outcome::Passed(String::new())));
+        assert_eq!(steps.step_with("build", || Ok((Outcome::Passed(String::new()), Some(1)))), Some(1));
+        assert!(steps.succeeded());
+        assert!(steps.summary().ends_with("\n2 passed, 0 failed\n"), "{}", steps.summary());
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! What takes longer: many more random cases, fuzzing, sanitizers, and the same bytes from two builds.
+//! What takes longer: many more random cases, schedules and steps, a soak, fuzzing, sanitizers, and the same bytes from
+//! two builds.
+
+mod fuzzing;
+mod sanitizers;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,14 +20,21 @@ use crate::{addon, dist, process, toolchain};
 
 /// How many random cases each property is tried with.
 const CASES: &str = "10000";
-/// How long one test program may take here.
+/// How many random schedules the whole device is run under.
+const SCHEDULES: &str = "1000000";
+/// The variable by which the tests of `driver` learn of it.
+const SCHEDULES_VARIABLE: &str = "TUNTAP_SHUTTLE_SCHEDULES";
+/// How many steps the simulation takes.
+const SIMULATED_STEPS: &str = "10000000";
+/// How long the soak takes, in minutes.
+const SOAK_MINUTES: &str = "1";
+/// How long one program may take here.
 const LIMIT: Duration = Duration::from_secs(1200);
-/// How long each fuzz target runs.
-const FUZZ_SECONDS: u32 = 60;
 /// The target of programs for this machine; sanitizers want it named.
 const HOST: &str = "x86_64-unknown-linux-gnu";
-/// The packages whose tests run under the address sanitizer.
-const SANITIZED: &[&str] = &["tuntap-driver", "tuntap-ptp", "tuntap-tap", "tuntap-tun", "haiku-loader"];
+/// The steps that need the add-on.
+pub(super) const ADDON_TWICE: &str = "the add-on built twice";
+pub(super) const PACKAGE_TWICE: &str = "the package made twice";
 
 /// Runs the thorough steps. `built` is the add-on, if there is one.
 pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mut Steps) {
@@ -39,13 +50,37 @@ pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mu
         });
     }
     steps.step("every VPN program", || suites::run_ignored(suites, super::END_TO_END, "vpn", LIMIT));
-    steps.step("the add-on built twice", || same_addon_twice(project, built));
-    steps.step("the package made twice", || same_package_twice(project, built));
-    for name in fuzz_targets(project) {
-        steps.step(&format!("fuzzing: {name}"), || fuzz(project, &name));
-    }
-    steps.step("address sanitizer", || address_sanitizer(project));
+    steps.step(ADDON_TWICE, || same_addon_twice(project, built));
+    steps.step(PACKAGE_TWICE, || same_package_twice(project, built));
+    steps.step(&format!("{SCHEDULES} random schedules"), || schedules(project));
+    steps.step(&format!("simulation: {SIMULATED_STEPS} steps"), || {
+        lab(project, &["simulate", "--steps", SIMULATED_STEPS])
+    });
+    steps.step("soak", || lab(project, &["soak", "--minutes", SOAK_MINUTES]));
+    fuzzing::run(project, steps);
+    steps.step("address sanitizer", || sanitizers::address(project));
     steps.step("interpreter (miri)", || miri(project));
+}
+
+/// The whole device under random schedules, compiled for speed: there are a hundred times as many as in a quick run.
+fn schedules(project: &Project) -> Result<Outcome> {
+    let mut command = cargo(project);
+    command.args(["test", "--release", "--locked", "--package", "tuntap-driver", "--test", "schedules"]);
+    process::run(command.env(SCHEDULES_VARIABLE, SCHEDULES))?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// Has the lab do something, compiled for speed; the note is its last line.
+fn lab(project: &Project, arguments: &[&str]) -> Result<Outcome> {
+    let mut build = cargo(project);
+    process::run(build.args(["build", "--release", "--locked", "--package", "haiku-lab", "--bin", "haiku-lab"]))?;
+    let mut program = Command::new(project.target().join("release/haiku-lab"));
+    let finished = process::run_limited(program.args(arguments).env_remove(super::ADDON_VARIABLE), LIMIT)?;
+    if !finished.succeeded {
+        println!("{}", finished.text);
+        bail!("`haiku-lab {}` ended with {}", arguments.join(" "), finished.how);
+    }
+    Ok(Outcome::Passed(finished.text.trim_end().lines().last().unwrap_or_default().to_owned()))
 }
 
 /// A second build from nothing, from another directory, gives the same bytes.
@@ -75,77 +110,6 @@ fn same(first: &[u8], second: &[u8], what: &str) -> Result<Outcome> {
     let at = first.iter().zip(second).position(|(one, other)| one != other).unwrap_or(first.len().min(second.len()));
     let (first, second) = (first.len(), second.len());
     bail!("two builds of {what} differ from byte {at} on (sizes {first} and {second})")
-}
-
-/// The fuzz targets: the files in `fuzz/fuzz_targets`.
-fn fuzz_targets(project: &Project) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(project.root().join("fuzz/fuzz_targets")) else { return Vec::new() };
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let mut names: Vec<String> =
-        sources.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
-    names.sort();
-    names
-}
-
-/// Runs one fuzz target for a minute. With a nightly the address sanitizer watches.
-fn fuzz(project: &Project, name: &str) -> Result<Outcome> {
-    if process::find("c++").is_none() {
-        return Ok(Outcome::Skipped("libFuzzer needs a C++ compiler".to_owned()));
-    }
-    let mut flags = vec![
-        "--cfg=fuzzing",
-        "-Cpasses=sancov-module",
-        "-Cllvm-args=-sanitizer-coverage-level=4",
-        "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-        "-Cllvm-args=-sanitizer-coverage-pc-table",
-        "-Cllvm-args=-sanitizer-coverage-trace-compares",
-        "-Ccodegen-units=1",
-        "-Cdebug-assertions=yes",
-    ];
-    let mut command = match nightly(project) {
-        Some(cargo) => {
-            flags.push("-Zsanitizer=address");
-            cargo
-        }
-        None => cargo(project),
-    };
-    let target = project.target().join("fuzz");
-    command
-        .args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--bin", name, "--target", HOST])
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    process::run(&mut command)?;
-    let corpus = target.join("corpus").join(name);
-    fs::create_dir_all(&corpus).context("the directory for the corpus could not be made")?;
-    let mut program = Command::new(target.join(HOST).join("release").join(name));
-    program.current_dir(&target).arg(&corpus);
-    let seeds = project.root().join("fuzz/corpus").join(name);
-    if seeds.is_dir() {
-        program.arg(seeds);
-    }
-    program.args([format!("-max_total_time={FUZZ_SECONDS}"), "-print_final_stats=1".to_owned()]);
-    let finished = process::run_limited(&mut program, LIMIT)?;
-    let runs = finished.text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    if !finished.succeeded {
-        println!("{}", finished.text);
-        bail!("{name} found something ({}); the input is named above", finished.how);
-    }
-    Ok(Outcome::Passed(format!("{} runs", runs.map_or("?", str::trim))))
-}
-
-/// The tests of what can run under it, with every access checked.
-fn address_sanitizer(project: &Project) -> Result<Outcome> {
-    let Some(mut command) = nightly(project) else {
-        return Ok(Outcome::Skipped("there is no nightly toolchain".to_owned()));
-    };
-    command.args(["test", "--locked", "--tests", "--target", HOST]);
-    for package in SANITIZED {
-        command.args(["--package", package]);
-    }
-    command.env("CARGO_TARGET_DIR", project.target().join("sanitized")).env("RUSTFLAGS", "-Zsanitizer=address");
-    process::run(&mut command)?;
-    Ok(Outcome::Passed(format!("{} packages", SANITIZED.len())))
 }
 
 /// The link layer's tests, interpreted.

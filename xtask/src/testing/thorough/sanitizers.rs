@@ -1,0 +1,41 @@
+//! The tests under the compiler's sanitizers: of the packages that have `unsafe` code, for the others can have neither of
+//! the faults that these look for.
+
+use anyhow::Result;
+
+use super::{HOST, nightly};
+use crate::process;
+use crate::project::Project;
+use crate::testing::steps::Outcome;
+
+/// The tests: Cargo's words for them.
+const TESTS: [&[&str]; 2] = [
+    &["--package", "haiku-kernel", "--package", "haiku-loader", "--package", "tuntap-net-addon", "--tests"],
+    &["--package", "tuntap-tests", "--test", "e2e", "--test", "fuzz"],
+];
+
+/// Every access to memory checked.
+pub(super) fn address(project: &Project) -> Result<Outcome> {
+    // The lab has a handler of its own for the faults that it makes on purpose, and ledgers for what is left over.
+    let options = ("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:detect_leaks=0");
+    run(project, "address", options, &["-Zsanitizer=address"], &[])
+}
+
+fn run(
+    project: &Project,
+    name: &str,
+    (variable, options): (&str, &str),
+    flags: &[&str],
+    arguments: &[&str],
+) -> Result<Outcome> {
+    for tests in TESTS {
+        let Some(mut command) = nightly(project) else {
+            return Ok(Outcome::Skipped("there is no nightly toolchain".to_owned()));
+        };
+        command.arg("test").args(arguments).args(["--locked", "--target", HOST]).args(tests);
+        command.env("CARGO_TARGET_DIR", project.target().join("sanitized").join(name));
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env(variable, options);
+        process::run(&mut command)?;
+    }
+    Ok(Outcome::Passed(String::new()))
+}
