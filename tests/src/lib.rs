@@ -4,6 +4,7 @@
 //! and against ours; `docs/compatibility.md` is what comes of it. The rest serves the tests below `tests/`.
 
 pub mod card;
+pub mod fuzz;
 pub mod image;
 pub mod names;
 pub mod packet;
