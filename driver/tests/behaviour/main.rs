@@ -11,6 +11,7 @@ mod hangup;
 mod interface;
 mod limits;
 mod opening;
+mod past;
 mod readiness;
 mod reading;
 mod signals;

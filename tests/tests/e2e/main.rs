@@ -15,6 +15,7 @@ mod hooks;
 mod interface;
 mod link;
 mod nodes;
+mod past;
 mod queues;
 mod readiness;
 mod reading;
