@@ -48,19 +48,20 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { program: "cc", package: "gcc", without: "nothing can be linked" },
-    Tool { program: "c++", package: "g++", without: "nothing is fuzzed" },
     Tool { program: "ld", package: "binutils", without: "the add-on cannot be linked" },
     Tool { program: "ip", package: "iproute2", without: "the test with Linux's own ping is left out" },
     Tool { program: "ping", package: "iputils-ping", without: "the test with Linux's own ping is left out" },
     Tool { program: "unshare", package: "util-linux", without: "the test with Linux's own ping is left out" },
 ];
 
-/// The VPN programs of Debian's that the tests run over the device: the quick ones OpenVPN, the thorough ones all.
+/// The VPN programs of Debian's that the tests run over the device, the quick ones OpenVPN and the thorough ones all; and
+/// libFuzzer's compiler.
 const QUICK_TOOLS: &[Tool] = &[
     Tool { program: "openvpn", package: "openvpn", without: "the tests with OpenVPN are passed over" },
     Tool { program: "openssl", package: "openssl", without: "the tests with OpenVPN and tinc are passed over" },
 ];
 const THOROUGH_TOOLS: &[Tool] = &[
+    Tool { program: "c++", package: "g++", without: "nothing is fuzzed" },
     Tool { program: "tincd", package: "tinc", without: "the tests with tinc are passed over" },
     Tool { program: "edge", package: "n2n", without: "the tests with n2n are passed over" },
     Tool { program: "vtund", package: "vtun", without: "the tests with vtun are passed over" },

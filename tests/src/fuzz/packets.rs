@@ -39,6 +39,9 @@ const WRITES: usize = 64;
 /// Limits of the queues that so many never reach.
 const LIMITS: [u32; 4] = [1 << 16, 64 << 20, 1 << 16, 64 << 20];
 
+/// Groups that every station is in; no other was joined.
+const EVERYONE: [[u8; 6]; 3] = [[0xff; 6], [1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+
 /// How a unit is set.
 struct Settings {
     mode: Mode,
@@ -74,10 +77,10 @@ impl Settings {
         }
         match self.mode {
             Mode::Tun => self.tun(packet),
-            Mode::Tap if packet[0] & 1 != 0 || self.promiscuous || packet[..6] == self.own => {
-                Fate::Arrives(packet.to_vec())
+            Mode::Tap => {
+                let for_us = EVERYONE.iter().any(|group| packet[..6] == *group) || packet[..6] == self.own;
+                if for_us || self.promiscuous { Fate::Arrives(packet.to_vec()) } else { Fate::Ignored }
             }
-            Mode::Tap => Fate::Ignored,
         }
     }
 

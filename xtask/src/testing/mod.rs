@@ -28,8 +28,12 @@ pub enum Depth {
 /// The package of the end-to-end tests, which run once more on the real add-on.
 const END_TO_END: &str = "tuntap-tests";
 
-/// The step that runs them so.
+/// The steps that run them so or so.
+const LINKED_IN: &str = "end to end, linked in";
 const ON_ADDON: &str = "end to end, on the real add-on";
+/// The steps that make what others need.
+const LAB: &str = "the lab's program and library";
+const ADDON: &str = "the add-on: build, link, audit";
 
 /// The variable by which the tests learn of the real add-on.
 const ADDON_VARIABLE: &str = "HAIKU_LAB_ADDON";
@@ -68,11 +72,15 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
         Ok((Outcome::Passed(note), Some(suites)))
     });
     let suites = suites.unwrap_or_default();
-    steps.step("the lab's program and library", || {
+    let lab = || {
         // What the tests with VPN programs start; Cargo builds neither for a test.
         let packages = ["--package", "haiku-lab", "--package", "haiku-preload"];
-        cargo_step(project, &[&["build", "--locked"][..], &packages].concat(), "its messages are above")
-    });
+        let outcome = cargo_step(project, &[&["build", "--locked"][..], &packages].concat(), "its messages are above");
+        Ok((outcome?, None::<()>))
+    };
+    if [LAB, LINKED_IN, ON_ADDON, thorough::EVERY_VPN].iter().any(|name| steps.wants(name)) {
+        steps.step_with(LAB, lab);
+    }
     for package in suites::packages(&suites).filter(|package| package != END_TO_END) {
         steps.step(&format!("tests of {package}"), || suites::run(&suites, &package, &[], suites::LIMIT));
     }
@@ -81,9 +89,9 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
     });
 
     let has_toolchain = !lacks("a Rust for kernels");
-    steps.step("end to end, linked in", || suites::run(&suites, END_TO_END, &[], suites::LIMIT));
+    steps.step(LINKED_IN, || suites::run(&suites, END_TO_END, &[], suites::LIMIT));
     let build = |steps: &mut Steps| {
-        steps.step_with("the add-on: build, link, audit", || {
+        steps.step_with(ADDON, || {
             if !has_toolchain {
                 return Ok((Outcome::Skipped("no toolchain for the kernel".to_owned()), None));
             }
@@ -92,7 +100,7 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
             Ok((Outcome::Passed(format!("{size} bytes")), Some(path)))
         })
     };
-    let needed = [ON_ADDON, "the add-on: build, link, audit", thorough::ADDON_TWICE, thorough::PACKAGE_TWICE];
+    let needed = [ON_ADDON, ADDON, thorough::ADDON_TWICE, thorough::PACKAGE_TWICE];
     let built = if needed.iter().any(|name| steps.wants(name)) { build(&mut steps) } else { None };
     steps.step(ON_ADDON, || match &built {
         Some(path) => {

@@ -32,6 +32,8 @@ const SOAK_MINUTES: &str = "1";
 const LIMIT: Duration = Duration::from_secs(1200);
 /// The target of programs for this machine; sanitizers want it named.
 const HOST: &str = "x86_64-unknown-linux-gnu";
+/// The step that needs the lab's program.
+pub(super) const EVERY_VPN: &str = "every VPN program";
 /// The steps that need the add-on.
 pub(super) const ADDON_TWICE: &str = "the add-on built twice";
 pub(super) const PACKAGE_TWICE: &str = "the package made twice";
@@ -49,7 +51,7 @@ pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mu
             suites::run(suites, &package, &[("PROPTEST_CASES", OsStr::new(CASES))], LIMIT)
         });
     }
-    steps.step("every VPN program", || suites::run_ignored(suites, super::END_TO_END, "vpn", LIMIT));
+    steps.step(EVERY_VPN, || suites::run_ignored(suites, super::END_TO_END, "vpn", LIMIT));
     steps.step(ADDON_TWICE, || same_addon_twice(project, built));
     steps.step(PACKAGE_TWICE, || same_package_twice(project, built));
     steps.step(&format!("{SCHEDULES} random schedules"), || schedules(project));
