@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 
 use crate::locks::Guarded;
+use crate::schedule;
 
 /// A kind of call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,18 +103,38 @@ impl Counts {
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static PLAN: Mutex<State> =
-    Mutex::new(State { plan: FaultPlan::Off, counts: Counts([0; Fault::ALL.len()]), fired: None });
+    Mutex::new(State { plan: FaultPlan::Off, counts: Counts([0; Fault::ALL.len()]), fired: None, thread: None });
 
 struct State {
     plan: FaultPlan,
     counts: Counts,
     fired: Option<Fault>,
+    /// In the deterministic mode: whose calls the plan is for.
+    thread: Option<u32>,
 }
 
-/// Sets the plan and starts counting from zero.
+/// Sets the plan and starts counting from zero. In the deterministic mode it is for the calling thread alone.
 pub fn arm(plan: FaultPlan) {
-    *PLAN.guarded() = State { plan, counts: Counts::default(), fired: None };
+    let thread = schedule::number();
+    *PLAN.guarded() = State { plan, counts: Counts::default(), fired: None, thread };
     ACTIVE.store(plan != FaultPlan::Off, Ordering::Release);
+}
+
+/// The name of the semaphore whose wakes are lost; empty for none.
+static LOST_WAKES: Mutex<String> = Mutex::new(String::new());
+static WAKES_ARE_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Plants a fault: from now on, until the kernel ends, no wake by a semaphore of this name reaches anybody. What has to
+/// find lost wakes is tried on it.
+pub fn lose_wakes(semaphore: &str) {
+    semaphore.clone_into(&mut LOST_WAKES.guarded());
+    WAKES_ARE_LOST.store(!semaphore.is_empty(), Ordering::Release);
+}
+
+/// Whether the wakes of a semaphore of this name are lost.
+#[inline]
+pub(crate) fn loses_wakes(semaphore: &str) -> bool {
+    WAKES_ARE_LOST.load(Ordering::Relaxed) && *LOST_WAKES.guarded() == semaphore
 }
 
 /// The calls counted since the plan was set.
@@ -137,6 +158,9 @@ pub(crate) fn hit(kind: Fault) -> bool {
 #[cold]
 fn count(kind: Fault) -> bool {
     let mut state = PLAN.guarded();
+    if state.thread.is_some() && state.thread != schedule::number() {
+        return false;
+    }
     state.counts.0[kind as usize] += 1;
     let fires = match state.plan {
         FaultPlan::Off | FaultPlan::Count => false,

@@ -127,6 +127,7 @@ impl Kernel {
         legacy::reset();
         syscalls::reset();
         ledger::reset();
+        fault::lose_wakes("");
         fault::arm(options.faults);
         if let Some(schedule) = options.schedule {
             schedule::start(schedule);

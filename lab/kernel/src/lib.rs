@@ -45,5 +45,6 @@ pub use fault::{Fault, FaultPlan};
 pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;
+pub use panic::describe_panics;
 pub use schedule::Schedule;
 pub use symbols::{Symbol, SymbolKind, symbols};

@@ -1,6 +1,14 @@
 //! What ends a real kernel ends this process, with the words that the real one would have printed.
 
 use core::fmt;
+use std::sync::OnceLock;
+
+static CONTEXT: OnceLock<fn() -> String> = OnceLock::new();
+
+/// Has every panic say what was being done, as this function puts it. The first one given stays.
+pub fn describe_panics(context: fn() -> String) {
+    let _ = CONTEXT.set(context);
+}
 
 /// Prints a kernel panic and aborts the process.
 ///
@@ -8,7 +16,8 @@ use core::fmt;
 #[cold]
 pub(crate) fn kernel_panic(message: fmt::Arguments<'_>) -> ! {
     let thread = std::thread::current();
-    let text = format!("PANIC: {message}\n  in thread \"{}\"\n", thread.name().unwrap_or("unnamed"));
+    let context = CONTEXT.get().map(|context| format!("  {}\n", context())).unwrap_or_default();
+    let text = format!("PANIC: {message}\n  in thread \"{}\"\n{context}", thread.name().unwrap_or("unnamed"));
     // SAFETY: the pointer and the length are those of a live string.
     unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {

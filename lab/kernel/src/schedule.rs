@@ -107,6 +107,11 @@ pub(crate) fn current() -> Option<TaskRef> {
     TASK.get()
 }
 
+/// The calling thread's number, if it takes part.
+pub(crate) fn number() -> Option<u32> {
+    current().map(|task| task.number)
+}
+
 /// Whether the calling thread is one of a kernel in the deterministic mode.
 #[must_use]
 pub fn is_deterministic() -> bool {
@@ -114,6 +119,12 @@ pub fn is_deterministic() -> bool {
 }
 
 impl State {
+    fn seed(&mut self, seed: u64) {
+        self.random = seed ^ 0x7363_6865_6475_6c65;
+        // Some faults need many changes of turn, some a thread that gets far before its first.
+        self.every = [2, 4, 10, 40][self.random() as usize % 4];
+    }
+
     fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.random;
@@ -181,7 +192,7 @@ impl State {
 /// Starts the mode, with the calling thread as the one whose turn it is.
 pub(crate) fn start(schedule: Schedule) {
     let mut state = State {
-        random: schedule.seed ^ 0x7363_6865_6475_6c65,
+        random: 0,
         every: 1,
         now: START,
         made: 0,
@@ -191,8 +202,7 @@ pub(crate) fn start(schedule: Schedule) {
         keep: schedule.keep,
         trace: Trace::default(),
     };
-    // Some faults need many changes of turn, some a thread that gets far before its first.
-    state.every = [2, 4, 10, 40][state.random() as usize % 4];
+    state.seed(schedule.seed);
     let task = state.task("main");
     *STATE.guarded() = Some(state);
     TASK.set(Some(task));
@@ -337,6 +347,11 @@ pub fn quiesce() {
     if let Some(task) = current() {
         leave(task, "quiesce", |state| state.quiet.push(task));
     }
+}
+
+/// Lets all further choices follow from another seed, so that what follows is less a matter of what came before.
+pub fn reseed(seed: u64) {
+    with(|state| state.seed(seed));
 }
 
 /// The virtual time, for a thread that takes part.

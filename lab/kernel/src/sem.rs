@@ -262,6 +262,7 @@ pub(crate) fn release(id: sem_id, count: i32, flags: u32) -> status_t {
         kpanic!("release_sem_etc(): called with interrupts disabled and rescheduling allowed for sem_id {id}");
     }
     let mut woken = Woken::default();
+    let lost;
     {
         let mut sem = slot.guarded();
         if !sem.live || sem.id != id {
@@ -271,8 +272,11 @@ pub(crate) fn release(id: sem_id, count: i32, flags: u32) -> status_t {
             return B_NOT_ALLOWED;
         }
         sem.release(count, flags, &mut woken);
+        lost = fault::loses_wakes(&sem.name);
     }
-    woken.wake();
+    if !lost {
+        woken.wake();
+    }
     if interrupts::are_enabled() {
         schedule::point("release_sem");
     }

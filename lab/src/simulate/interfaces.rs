@@ -54,6 +54,13 @@ impl World {
         };
         match *step {
             Step::Detach { .. } => {
+                if self.readers[slot].is_some() {
+                    // The stack takes an interface down before it lets it go.
+                    model.down();
+                    self.take_down(slot);
+                    self.settle()?;
+                }
+                let Some(model) = &mut self.units[unit] else { return Err(format!("{} is not", name(unit))) };
                 hook!(self, uninit_device(device));
                 model.detach(serial);
                 self.interfaces[slot] = None;
@@ -63,13 +70,17 @@ impl World {
                 self.forget_idle(unit);
                 Ok(())
             }
-            Step::Up { .. } => {
+            Step::Up { reader, .. } => {
                 model.up();
-                same("up", &hook!(self, up(device)), &B_OK)
+                same("up", &hook!(self, up(device)), &B_OK)?;
+                if reader {
+                    self.start_reader(slot, unit);
+                }
+                Ok(())
             }
             Step::Down { .. } => {
                 model.down();
-                hook!(self, down(device));
+                self.take_down(slot);
                 Ok(())
             }
             Step::Send { shape, .. } => {

@@ -1,59 +1,70 @@
 //! The simulation: random programs, a random stack and failing kernel calls, against a model of the device.
 //!
 //! Every step is done to the emulated Haiku and to the [`model`], and every result, every statistic, what a poll would
-//! say, the interface's flags and the ledgers are compared after it. One thread does it all, so a seed is the whole of a
-//! run: a call that would wait does not, or finds a signal there already. What that means is that no two calls are ever
-//! under way at one time. **Interleavings are not covered here at all**: the loom models and the shuttle schedules of
-//! `driver/tests` are for those, and `soak` for real threads.
+//! say, the interface's flags and the ledgers are compared after it. The kernel is in its
+//! [deterministic mode](haiku_kernel::schedule): programs make calls on threads of their own, the stack's readers receive,
+//! and whose turn it is at every call of the kernel follows from the seed, so that a seed is the whole of a run. After each
+//! step the world is left to itself until all of its threads wait. What calls at the same time may come to is a set, which
+//! [`possible`] finds; what they did come to must be in it, and whoever still waits must have reason to.
 //!
-//! A failing run is shrunk: steps are left out for as long as it still fails. Each step follows from the seed and its
-//! number, so a seed and the numbers that are left replay it.
+//! Runs are done by [workers](worker), processes of their own, so that a panic or a crash is a failure like any other. A
+//! failing run is shrunk: steps are left out for as long as it still fails. Each step follows from the seed and its number,
+//! so a seed and the numbers that are left replay it.
 
 mod calls;
 mod control;
 mod frame;
 mod interfaces;
 mod model;
+mod possible;
+mod programs;
 mod step;
+mod together;
+mod worker;
 mod world;
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use step::Planned;
 pub(crate) use step::Random;
-use world::World;
+use worker::{Ended, Wrong};
+pub use worker::{Run, Steps};
 
 /// How often a failing run is tried again to make it shorter.
 const ATTEMPTS: usize = 2000;
 
 /// What to simulate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// The seed; of several runs, the first one's.
-    pub seed: u64,
-    /// Steps of a run.
-    pub steps: u64,
+    /// The program that a worker is: this one's command line.
+    pub program: PathBuf,
+    /// The first run. Each that follows has the next seed.
+    pub first: Run,
     /// Runs are started until so much time has passed; one without.
     pub time: Option<Duration>,
-    /// Only the steps of these numbers.
-    pub only: Option<Vec<u64>>,
 }
 
 /// What was simulated without a difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Runs, each from a boot to a shutdown.
     pub runs: u64,
     /// Steps of all of them.
     pub steps: u64,
+    /// Events of all of them: calls of the kernel and changes of turn.
+    pub events: u64,
+    /// Each run's events in one number.
+    pub hashes: Vec<u64>,
 }
 
 /// A difference between the device and its model.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The run's seed.
-    pub seed: u64,
+    /// The run.
+    pub run: Run,
     /// The number of the step that went wrong; that of steps if it was the end.
     pub at: u64,
     /// What went wrong, at first.
@@ -66,7 +77,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, at, what, needed, then } = self;
+        let Self { run: Run { seed, lost_wakes, .. }, at, what, needed, then } = self;
         writeln!(f, "seed {seed}, step {at}: {what}")?;
         writeln!(f, "these steps are enough, and end with: {then}")?;
         for &number in needed {
@@ -78,29 +89,21 @@ impl fmt::Display for Failure {
             }
         }
         let numbers: Vec<String> = needed.iter().map(u64::to_string).collect();
-        write!(f, "again: haiku-lab simulate --seed {seed} --only {}", numbers.join(","))
+        write!(f, "again: haiku-lab simulate --seed {seed} --only {}", numbers.join(","))?;
+        match lost_wakes {
+            Some(semaphore) => write!(f, " --lose-wakes '{semaphore}'"),
+            None => Ok(()),
+        }
     }
-}
-
-/// One run of these steps: which step went wrong, and how.
-fn run_once(seed: u64, numbers: impl Iterator<Item = u64>) -> Result<u64, (u64, String)> {
-    let mut world = World::new(seed).map_err(|what| (0, what))?;
-    let (mut done, mut last) = (0, 0);
-    for number in numbers {
-        world.step(&Planned::of(seed, number)).map_err(|what| (number, what))?;
-        (done, last) = (done + 1, number);
-    }
-    world.end().map_err(|what| (last + 1, what))?;
-    Ok(done)
 }
 
 /// Leaves out steps for as long as it still fails: halves, quarters and so on, down to single ones. `fails` says at
-/// which number.
+/// which number. Single ones are tried again until none of them can go.
 fn reduce(mut numbers: Vec<u64>, mut fails: impl FnMut(&[u64]) -> Option<u64>) -> Vec<u64> {
     let mut attempts = 0;
     let mut size = numbers.len().div_ceil(2);
     while size > 0 {
-        let mut from = 0;
+        let (mut from, before) = (0, numbers.len());
         while from < numbers.len() && attempts < ATTEMPTS {
             attempts += 1;
             let mut fewer = numbers.clone();
@@ -113,53 +116,74 @@ fn reduce(mut numbers: Vec<u64>, mut fails: impl FnMut(&[u64]) -> Option<u64>) -
                 }
             }
         }
-        size = if size == 1 { 0 } else { size.div_ceil(2) };
+        size = match size {
+            1 if attempts >= ATTEMPTS || numbers.len() == before => 0,
+            size => size.div_ceil(2),
+        };
     }
     numbers
 }
 
-/// What is left of a failing run, and how that fails: with the same complaint, if in other figures.
-fn shrink(seed: u64, numbers: Vec<u64>, what: String) -> (Vec<u64>, String) {
-    let complaint = what.split(':').next().unwrap_or_default().to_owned();
-    let mut then = what;
-    let needed = reduce(numbers, |fewer| {
-        let (at, what) = run_once(seed, fewer.iter().copied()).err()?;
-        if !what.starts_with(&complaint) {
-            return None;
+/// What a complaint is about, without the figures.
+fn kind_of(what: &str) -> String {
+    let line = what.lines().next().unwrap_or_default();
+    let end = if line.starts_with("PANIC") { line.len() } else { line.find(':').unwrap_or(line.len()) };
+    let words = line[..end].split(' ').filter(|word| !word.starts_with("0x"));
+    words.map(|word| word.replace(|character: char| character.is_ascii_digit(), "")).collect::<Vec<_>>().join(" ")
+}
+
+impl Options {
+    fn attempt(&self, run: &Run) -> io::Result<Ended> {
+        run.supervise(&self.program)
+    }
+
+    /// What is left of a failing run, and how that fails: with the same complaint, if in other figures.
+    fn shrink(&self, run: &Run, (at, what): Wrong) -> io::Result<Failure> {
+        let kind = kind_of(&what);
+        let (mut then, mut trouble) = (what.clone(), None);
+        let all: Vec<u64> = run.steps.numbers().into_iter().filter(|&number| number <= at).collect();
+        let needed = reduce(all, |fewer| {
+            let attempt = Run { steps: Steps::Only(fewer.to_vec()), ..run.clone() };
+            match self.attempt(&attempt) {
+                Ok(Err((at, what))) if kind_of(&what) == kind => {
+                    then = what;
+                    Some(at)
+                }
+                Ok(_) => None,
+                Err(error) => {
+                    trouble = Some(error);
+                    None
+                }
+            }
+        });
+        match trouble {
+            Some(error) => Err(error),
+            None => Ok(Failure { run: run.clone(), at, what, needed, then }),
         }
-        then = what;
-        Some(at)
-    });
-    (needed, then)
+    }
 }
 
 /// Runs the simulation, and tells of each run that begins.
 ///
 /// # Errors
-/// The first difference, shrunk.
-pub fn run(options: &Options, mut begin: impl FnMut(u64)) -> Result<Report, Box<Failure>> {
+/// Workers that cannot be started. A difference, shrunk, is the inner error.
+pub fn run(options: &Options, mut begin: impl FnMut(u64)) -> io::Result<Result<Report, Box<Failure>>> {
     let start = Instant::now();
     let mut report = Report::default();
     loop {
-        let seed = options.seed.wrapping_add(report.runs);
-        begin(seed);
-        let all: Box<dyn Iterator<Item = u64>> = match &options.only {
-            Some(only) => Box::new(only.iter().copied()),
-            None => Box::new(0..options.steps),
-        };
-        match run_once(seed, all) {
-            Ok(steps) => report = Report { runs: report.runs + 1, steps: report.steps + steps },
-            Err((at, what)) => {
-                let numbers: Vec<u64> = match &options.only {
-                    Some(only) => only.clone(),
-                    None => (0..options.steps).take_while(|&number| number <= at).collect(),
-                };
-                let (needed, then) = shrink(seed, numbers, what.clone());
-                return Err(Box::new(Failure { seed, at, what, needed, then }));
+        let run = Run { seed: options.first.seed.wrapping_add(report.runs), ..options.first.clone() };
+        begin(run.seed);
+        match options.attempt(&run)? {
+            Ok((hash, events)) => {
+                report.runs += 1;
+                report.steps += run.steps.numbers().len() as u64;
+                report.events += events;
+                report.hashes.push(hash);
             }
+            Err(wrong) => return Ok(Err(Box::new(options.shrink(&run, wrong)?))),
         }
         if options.time.is_none_or(|time| start.elapsed() >= time) {
-            return Ok(report);
+            return Ok(Ok(report));
         }
     }
 }
@@ -167,22 +191,6 @@ pub fn run(options: &Options, mut begin: impl FnMut(u64)) -> Result<Report, Box<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// How many steps there are, for a longer run.
-    const STEPS: &str = "HAIKU_LAB_SIMULATE_STEPS";
-
-    #[test]
-    fn the_device_does_as_its_model_does() {
-        let steps = std::env::var(STEPS).ok().and_then(|steps| steps.parse().ok()).unwrap_or(100_000);
-        // Runs of their own seeds: many beginnings find more than one long life.
-        const RUN: u64 = 20_000;
-        for seed in 0..steps / RUN {
-            let options = Options { seed, steps: RUN, ..Options::default() };
-            if let Err(failure) = run(&options, |_| ()) {
-                panic!("{failure}");
-            }
-        }
-    }
 
     #[test]
     fn a_seed_and_a_number_give_the_same_step_again() {
@@ -198,7 +206,7 @@ mod tests {
         let planned = || (0..5000).map(|number| Planned::of(1, number));
         let steps: std::collections::BTreeSet<String> =
             planned().map(|planned| names(format!("{:?}", planned.step))).collect();
-        assert_eq!(steps.len(), 25, "{steps:?}");
+        assert_eq!(steps.len(), 28, "{steps:?}");
         let faults: std::collections::BTreeSet<_> = planned().filter_map(|planned| Some(planned.fault?.0)).collect();
         assert_eq!(faults.len(), 7, "{faults:?}");
     }

@@ -3,10 +3,11 @@
 //! Written from what is promised (the header for programs, Haiku's own rules), not from how the driver does it.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use haiku_sys::{
-    B_BAD_ADDRESS, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK,
-    status_t,
+    B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENXIO,
+    O_NONBLOCK, status_t,
 };
 use tuntap_driver::DropReason;
 
@@ -17,7 +18,7 @@ pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 pub(super) const UNTOUCHED: u8 = 0xee;
 
 /// What became of the packets of one direction, as the statistics say it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Books {
     pub(super) accepted: u64,
     pub(super) accepted_bytes: u64,
@@ -34,9 +35,9 @@ pub(super) struct Books {
 }
 
 /// One direction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Line {
-    pub(super) queue: VecDeque<Vec<u8>>,
+    pub(super) queue: VecDeque<Rc<[u8]>>,
     pub(super) packets: u32,
     pub(super) bytes: u32,
     pub(super) books: Books,
@@ -65,10 +66,10 @@ impl Line {
         self.books.queued += 1;
         self.books.queued_bytes += frame.len() as u64;
         self.accept(frame.len());
-        self.queue.push_back(frame);
+        self.queue.push_back(frame.into());
     }
 
-    fn take(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn take(&mut self) -> Option<Rc<[u8]>> {
         let frame = self.queue.pop_front()?;
         self.books.queued -= 1;
         self.books.queued_bytes -= frame.len() as u64;
@@ -85,7 +86,7 @@ impl Line {
 }
 
 /// What stands in front of every packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Framing {
     Bare,
     PacketInformation,
@@ -112,8 +113,8 @@ enum Verdict {
     Drop(DropReason),
 }
 
-/// One unit. Opening, closing and freeing are one step each here, for nobody is ever inside a call.
-#[derive(Clone, Debug)]
+/// One unit. Each call is one step here, or a few; [`super::possible`] says in which orders they may come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Device {
     pub(super) tun: bool,
     pub(super) address: [u8; 6],
@@ -257,6 +258,14 @@ impl Device {
     }
 
     pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) -> Result<(), status_t> {
+        if let Some(reply) = self.judge_sent(frame, trouble)? {
+            self.offer(reply, trouble);
+        }
+        Ok(())
+    }
+
+    /// The first half of sending: what becomes of the frame, and the answer that it calls for.
+    pub(super) fn judge_sent(&mut self, frame: &[u8], trouble: Trouble) -> Result<Option<Vec<u8>>, status_t> {
         let verdict = if trouble == Trouble::Blind { self.judge(&[]) } else { self.judge(frame) };
         // Questions are answered though nobody listens.
         if !self.up || !(self.open || matches!(verdict, Verdict::Answer(_))) {
@@ -269,27 +278,33 @@ impl Device {
                 return Err(ENOBUFS);
             }
             self.to_user.put(frame.to_vec());
-            return Ok(());
+            return Ok(None);
         }
         self.to_user.accept(frame.len());
         match verdict {
-            Verdict::Answer(reply) if trouble == Trouble::None && self.to_stack.fits(reply.len()) => {
-                self.to_user.books.answered += 1;
-                self.to_stack.put(reply);
-            }
-            Verdict::Answer(_) => self.to_user.drop(DropReason::AnswerRefused),
+            Verdict::Answer(reply) => return Ok(Some(reply)),
             Verdict::Drop(reason) => self.to_user.drop(reason),
             Verdict::Deliver => {}
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The second half: the answer goes to the stack, if it takes one.
+    pub(super) fn offer(&mut self, reply: Vec<u8>, trouble: Trouble) {
+        if trouble == Trouble::None && self.up && self.to_stack.fits(reply.len()) {
+            self.to_user.books.answered += 1;
+            self.to_stack.put(reply);
+        } else {
+            self.to_user.drop(DropReason::AnswerRefused);
+        }
     }
 
     pub(super) fn read(&mut self, room: usize, trouble: Trouble) -> Result<Vec<u8>, status_t> {
         if room < self.in_front() {
             return Err(EINVAL);
         }
-        if self.gone {
-            return Err(ENXIO);
+        if !self.open || self.gone {
+            return Err(if self.open { ENXIO } else { B_FILE_ERROR });
         }
         let Some(frame) = self.to_user.take() else { return self.wait() };
         if trouble == Trouble::Address {
@@ -358,9 +373,13 @@ impl Device {
             6 if packet.len() >= 40 => self.header(&packet[24..40], [0x86, 0xdd]),
             _ => return Err(EINVAL),
         };
-        if self.gone || !self.up {
+        if !self.open || self.gone || !self.up {
             self.to_stack.books.refused_down += 1;
-            return Err(if self.gone { ENXIO } else { ENETDOWN });
+            return Err(match (self.open, self.gone) {
+                (false, _) => B_FILE_ERROR,
+                (true, true) => ENXIO,
+                (true, false) => ENETDOWN,
+            });
         }
         if !self.tun && !for_us {
             self.to_stack.accept(packet.len());
@@ -405,6 +424,6 @@ impl Device {
 
     /// `None` if the stack's reader would wait.
     pub(super) fn receive(&mut self) -> Option<Result<Vec<u8>, status_t>> {
-        if self.up { self.to_stack.take().map(Ok) } else { Some(Err(ENETDOWN)) }
+        if self.up { self.to_stack.take().map(|frame| Ok(frame.to_vec())) } else { Some(Err(ENETDOWN)) }
     }
 }

@@ -5,6 +5,7 @@ use haiku_kernel::syscalls::{F_DUPFD, O_APPEND};
 use haiku_sys::{O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 use super::model::GROUP;
+use super::together::PROGRAMS;
 
 /// Units, TUNs and TAPs in turn.
 pub(super) const UNITS: usize = 4;
@@ -77,34 +78,135 @@ pub(super) enum Control {
     Unknown,
 }
 
+/// A call that a program makes on a thread of its own, with the unit's lowest descriptor or first interface. It may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Read { room: usize },
+    Write { shape: Shape },
+    Poll { events: u16 },
+    Close,
+    Send { shape: Shape },
+    Down,
+}
+
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Open { unit: usize, flags: u32 },
-    Close { fd: i32 },
-    Dup { fd: i32 },
-    Dup2 { fd: i32, to: i32 },
-    DupAbove { fd: i32, above: i32 },
-    SetFlags { fd: i32, flags: u32 },
-    GetFlags { fd: i32 },
-    Read { fd: i32, room: usize, place: Place },
-    Write { fd: i32, shape: Shape, place: Place },
-    ReadVector { fd: i32, rooms: [usize; 2] },
-    WriteVector { fd: i32, shapes: [Shape; 2] },
-    ReadBatch { fd: i32, room: usize, most: u32, place: Place },
-    WriteBatch { fd: i32, shapes: [Shape; 3], most: u32, cut: usize },
-    Poll { events: u16 },
-    Select { fds: i32 },
-    Control { fd: i32, control: Control, place: Place },
-    Attach { unit: usize, interface: usize },
-    Detach { interface: usize },
-    Up { interface: usize },
-    Down { interface: usize },
-    Send { interface: usize, shape: Shape },
-    Receive { interface: usize },
-    SetMtu { interface: usize, mtu: usize },
-    Promiscuous { interface: usize, on: bool },
-    Group { interface: usize, join: bool },
+    Open {
+        unit: usize,
+        flags: u32,
+    },
+    Close {
+        fd: i32,
+    },
+    Dup {
+        fd: i32,
+    },
+    Dup2 {
+        fd: i32,
+        to: i32,
+    },
+    DupAbove {
+        fd: i32,
+        above: i32,
+    },
+    SetFlags {
+        fd: i32,
+        flags: u32,
+    },
+    GetFlags {
+        fd: i32,
+    },
+    Read {
+        fd: i32,
+        room: usize,
+        place: Place,
+    },
+    Write {
+        fd: i32,
+        shape: Shape,
+        place: Place,
+    },
+    ReadVector {
+        fd: i32,
+        rooms: [usize; 2],
+    },
+    WriteVector {
+        fd: i32,
+        shapes: [Shape; 2],
+    },
+    ReadBatch {
+        fd: i32,
+        room: usize,
+        most: u32,
+        place: Place,
+    },
+    WriteBatch {
+        fd: i32,
+        shapes: [Shape; 3],
+        most: u32,
+        cut: usize,
+    },
+    Poll {
+        events: u16,
+    },
+    Select {
+        fds: i32,
+    },
+    Control {
+        fd: i32,
+        control: Control,
+        place: Place,
+    },
+    Attach {
+        unit: usize,
+        interface: usize,
+    },
+    Detach {
+        interface: usize,
+    },
+    /// The stack brings it up, with a reader of its own or without.
+    Up {
+        interface: usize,
+        reader: bool,
+    },
+    Down {
+        interface: usize,
+    },
+    Send {
+        interface: usize,
+        shape: Shape,
+    },
+    Receive {
+        interface: usize,
+    },
+    SetMtu {
+        interface: usize,
+        mtu: usize,
+    },
+    Promiscuous {
+        interface: usize,
+        on: bool,
+    },
+    Group {
+        interface: usize,
+        join: bool,
+    },
+    /// A program begins a call.
+    Start {
+        unit: usize,
+        call: Call,
+    },
+    /// Several begin one at the same time.
+    Together {
+        unit: usize,
+        calls: [Call; 3],
+    },
+    /// A signal for a program that may be inside a call.
+    Signal {
+        program: usize,
+        kill: bool,
+    },
 }
 
 /// A step and the kernel call within it that fails, if it comes so far.
@@ -218,9 +320,23 @@ impl Random {
         }
     }
 
+    fn call(&mut self) -> Call {
+        match self.below(20) {
+            0..6 => Call::Read { room: self.pick(&[1, 40, 2000]) },
+            6..12 => Call::Write { shape: self.written() },
+            12..15 => Call::Poll { events: self.pick(&[1, 2, 3, 0]) },
+            15..19 => Call::Send { shape: self.sent() },
+            _ if self.one_in(2) => Call::Close,
+            _ => Call::Down,
+        }
+    }
+
     fn step(&mut self) -> Step {
-        let modifiers = [0, O_NONBLOCK, O_NONBLOCK, O_NONBLOCK, O_APPEND];
-        match self.below(100) {
+        let modifiers = [0, 0, O_NONBLOCK, O_NONBLOCK, O_APPEND];
+        match self.below(130) {
+            100..112 => Step::Start { unit: self.unit(), call: self.call() },
+            112..126 => Step::Together { unit: self.unit(), calls: [self.call(), self.call(), self.call()] },
+            126.. => Step::Signal { program: self.below(PROGRAMS as u64) as usize, kill: self.one_in(3) },
             0..7 => {
                 let access = self.pick(&[O_RDWR, O_RDWR, O_RDWR, O_RDWR, O_RDONLY, O_WRONLY]);
                 Step::Open { unit: self.unit(), flags: access | self.pick(&modifiers) }
@@ -250,7 +366,7 @@ impl Random {
             57..65 => Step::Control { fd: self.fd(), control: self.control(), place: self.place() },
             65..68 => Step::Attach { unit: self.unit(), interface: self.interface() },
             68 => Step::Detach { interface: self.interface() },
-            69..74 => Step::Up { interface: self.interface() },
+            69..74 => Step::Up { interface: self.interface(), reader: self.one_in(3) },
             74 => Step::Down { interface: self.interface() },
             75..90 => Step::Send { interface: self.interface(), shape: self.sent() },
             90..98 => Step::Receive { interface: self.interface() },

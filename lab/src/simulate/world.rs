@@ -12,7 +12,10 @@ use tuntap_net_addon::ioctl::wire::{DirectionStatistics, Preamble, StatisticsReq
 
 use super::calls::revents;
 use super::model::{Books, Device, UNTOUCHED};
+use super::possible::Answer;
+use super::programs::{Program, Reader};
 use super::step::{DESCRIPTORS, DUPFD, INTERFACES, Place, Planned, Step, UNITS};
+use super::together::{Inside, PROGRAMS};
 use crate::error::strerror;
 use crate::lab::{Lab, LabOptions};
 use crate::mode::Mode;
@@ -45,6 +48,12 @@ pub(super) struct World {
     pub(super) shown: [Option<u64>; UNITS],
     pub(super) files: BTreeMap<i32, usize>,
     pub(super) serial: u64,
+    pub(super) programs: Vec<Program>,
+    /// What came of a call of a program that was killed in it.
+    pub(super) last_words: BTreeMap<usize, Option<Answer>>,
+    pub(super) readers: [Option<Reader>; INTERFACES],
+    /// Who is inside a call.
+    pub(super) inside: Vec<Inside>,
 }
 
 /// Says what differs, if anything does.
@@ -102,6 +111,10 @@ impl World {
             shown: [None; UNITS],
             files: BTreeMap::new(),
             serial: 0,
+            programs: (0..PROGRAMS).map(Program::start).collect(),
+            last_words: BTreeMap::new(),
+            readers: [const { None }; INTERFACES],
+            inside: Vec::new(),
         };
         for unit in 0..UNITS {
             world.step(&Planned { step: Step::Attach { unit, interface: 0 }, fault: None })?;
@@ -129,16 +142,20 @@ impl World {
         while let Some((&fd, _)) = self.files.first_key_value() {
             self.step(&Planned { step: Step::Close { fd }, fault: None })?;
         }
+        self.programs.drain(..).for_each(Program::end);
         modules::put(c"network/devices/tun_tap/v1").map_err(strerror)
     }
 
     /// Does one step to both, and compares all that can be seen.
     pub(super) fn step(&mut self, planned: &Planned) -> Checked {
+        if self.has_no_place(&planned.step) {
+            return Ok(());
+        }
         let interface = |slot: usize| self.interfaces[slot];
         let touched = match planned.step {
             Step::Open { unit, .. } | Step::Attach { unit, .. } => Some(unit),
             Step::Detach { interface: slot }
-            | Step::Up { interface: slot }
+            | Step::Up { interface: slot, .. }
             | Step::Down { interface: slot }
             | Step::Send { interface: slot, .. }
             | Step::Receive { interface: slot }
@@ -158,13 +175,15 @@ impl World {
             | Step::ReadBatch { fd, .. }
             | Step::WriteBatch { fd, .. }
             | Step::Control { fd, .. } => self.files.get(&fd).copied(),
-            Step::Poll { .. } | Step::Select { .. } => None,
+            Step::Start { unit, .. } | Step::Together { unit, .. } => Some(unit),
+            Step::Poll { .. } | Step::Select { .. } | Step::Signal { .. } => None,
         };
         // The kernel's calls fail for nobody but the step itself.
         let plan = planned.fault.map_or(FaultPlan::Off, |(kind, n)| FaultPlan::Nth(kind, n));
         let done = self.act(&planned.step, plan);
         fault::arm(FaultPlan::Off);
         done?;
+        self.settle()?;
         if let Some(unit) = touched {
             self.compare(unit)?;
         }
@@ -187,6 +206,7 @@ impl World {
                 if let (Ok(unit), true) = (unit, fd != to) {
                     // First the one more, then the one less, lest the unit be closed in between.
                     let evicted = self.files.insert(to, unit);
+                    self.number_went(to);
                     self.closed(evicted);
                 }
                 agree("dup2", &real, &unit.map(|_| to))
@@ -217,8 +237,20 @@ impl World {
                 self.attach(unit, interface, plan)
             }
             Step::Attach { .. } => Ok(()),
+            Step::Start { unit, call } => {
+                self.start(unit, call);
+                Ok(())
+            }
+            Step::Together { unit, calls } => {
+                calls.into_iter().for_each(|call| self.start(unit, call));
+                Ok(())
+            }
+            Step::Signal { program, kill } => {
+                self.signal(program, kill);
+                Ok(())
+            }
             Step::Detach { interface }
-            | Step::Up { interface }
+            | Step::Up { interface, .. }
             | Step::Down { interface }
             | Step::Send { interface, .. }
             | Step::Receive { interface }
@@ -277,7 +309,10 @@ impl World {
     /// A unit goes with its last descriptor or interface.
     pub(super) fn forget_idle(&mut self, unit: usize) {
         let open = self.files.values().any(|other| *other == unit);
-        if !open && !self.interfaces.iter().flatten().any(|interface| interface.unit == unit) {
+        if !open
+            && !self.is_inside(unit, true)
+            && !self.interfaces.iter().flatten().any(|interface| interface.unit == unit)
+        {
             self.units[unit] = None;
         }
     }
@@ -305,7 +340,7 @@ impl World {
     }
 
     /// Everything that can be seen of a unit without disturbing it.
-    fn compare(&mut self, unit: usize) -> Checked {
+    pub(super) fn compare(&mut self, unit: usize) -> Checked {
         let Some(device) = &mut self.units[unit] else { return Ok(()) };
         let shown = self.interfaces.iter().flatten().find(|interface| Some(interface.serial) == self.shown[unit]);
         if let Some(interface) = shown {
@@ -340,34 +375,17 @@ impl World {
         same("packets that are alive", &ledgers.packets, &(queued as i64))?;
         let opened = units.clone().filter(|unit| unit.open).count();
         same("cookies that are alive", &ledgers.cookies, &(opened as i64))?;
-        same("selects that are registered", &ledgers.selects, &0)?;
+        same("selects that are registered", &ledgers.selects, &self.polls())?;
         if self.at_rest == Ledgers::default() {
             return Ok(());
         }
         let there = units.count() as i64;
-        let semaphores = self.at_rest.semaphores + SEMAPHORES * there;
+        let semaphores = self.at_rest.semaphores + SEMAPHORES * there + self.polls();
         same("semaphores that are alive", &ledgers.semaphores, &semaphores)?;
         if there == 0 {
             same("what is alive without units", &ledgers, &self.at_rest)?;
         }
         Ok(())
-    }
-}
-
-impl Drop for World {
-    /// After a failure: what is still there is given back as well as may be.
-    fn drop(&mut self) {
-        if self.lab.is_some() {
-            let interfaces = std::mem::take(&mut self.interfaces);
-            for interface in interfaces.into_iter().flatten() {
-                // SAFETY: the module is loaded as long as the lab runs.
-                if let Some(uninit) = unsafe { &*self.module }.uninit_device {
-                    // SAFETY: the interface is ours, and nobody uses it any more.
-                    unsafe { uninit(interface.device) };
-                }
-            }
-            let _ = modules::put(c"network/devices/tun_tap/v1");
-        }
     }
 }
 

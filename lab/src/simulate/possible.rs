@@ -1,0 +1,325 @@
+//! What calls at the same time may come to: every order of what they do, tried on the model.
+//!
+//! A call is a few steps, each of which is one moment: it finds its descriptor, and does its work when it can; a question
+//! is judged, then answered; a closed number is gone, then its unit closed. What can happen is found by letting any call
+//! go on that can, again and again, until none can any longer. Whoever could go on in the end and has not was forgotten.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLNVAL};
+use haiku_sys::{B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, status_t};
+
+use super::calls::revents;
+use super::model::{Device, Trouble};
+use crate::error::strerror;
+
+/// What a call came to: bytes of some kind, or an error.
+pub(super) type Answer = Result<Vec<u8>, status_t>;
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Read {
+        fd: i32,
+        room: usize,
+    },
+    Write {
+        fd: i32,
+        bytes: Rc<[u8]>,
+    },
+    Poll {
+        fd: i32,
+        events: u16,
+    },
+    Close {
+        fd: i32,
+    },
+    Send {
+        frame: Rc<[u8]>,
+    },
+    Down,
+    /// The stack's reader, which receives for as long as the interface is up.
+    Reader,
+}
+
+/// How far a call is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Op {
+    pub(super) kind: Kind,
+    stage: u8,
+    /// It may wait; decided as it begins.
+    waits: bool,
+    /// A signal was sent to it.
+    pub(super) signalled: bool,
+    /// The interface is about to go down, and its reader may have seen that.
+    pub(super) leaving: bool,
+    /// For a poll: what happened since it began.
+    seen: u16,
+    /// For a question: the answer to come.
+    reply: Option<Vec<u8>>,
+    /// For the reader: what it received.
+    received: Vec<Vec<u8>>,
+    answer: Option<Answer>,
+}
+
+/// What really came of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Real {
+    /// Nothing, if it still waits.
+    pub(super) answer: Option<Answer>,
+    pub(super) received: Vec<Vec<u8>>,
+}
+
+/// A unit and the calls that are inside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    pub(super) device: Device,
+    /// The numbers by which it is open.
+    pub(super) fds: Vec<i32>,
+    pub(super) ops: Vec<Op>,
+}
+
+impl Op {
+    /// A call that begins.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            stage: 0,
+            waits: true,
+            signalled: false,
+            leaving: false,
+            seen: 0,
+            reply: None,
+            received: Vec::new(),
+            answer: None,
+        }
+    }
+
+    /// Whether this is what really came of it.
+    fn is(&self, real: &Real) -> bool {
+        match (&self.kind, &real.answer) {
+            // Whichever of the things that happened it was told of in time; but of one at least.
+            (Kind::Poll { .. }, Some(Ok(bytes))) if self.answer.is_none() => {
+                let revents = bytes.first_chunk().map_or(0, |word| u16::from_ne_bytes(*word));
+                revents != 0 && revents & !self.seen == 0
+            }
+            (Kind::Poll { .. }, Some(Err(B_INTERRUPTED))) => self.signalled,
+            (Kind::Poll { .. }, None) => self.seen == 0 && !self.signalled && self.answer.is_none(),
+            (Kind::Reader, answer) => answer.is_some() == self.answer.is_some() && self.received == real.received,
+            (_, answer) => self.answer == *answer,
+        }
+    }
+
+    /// The number went that the call may be about.
+    pub(super) fn lose(&mut self, number: i32) {
+        if matches!(self.kind, Kind::Poll { fd, .. } if fd == number) {
+            self.seen |= POLLNVAL;
+        }
+    }
+
+    /// It is still there after this, for the next step.
+    pub(super) fn go_on(&mut self) {
+        self.received.clear();
+    }
+}
+
+impl State {
+    /// What a poll of this number would be told now.
+    fn ready(&self, fd: i32) -> u16 {
+        if self.fds.contains(&fd) { revents(&self.device) } else { POLLNVAL }
+    }
+
+    /// Polls take note of what is so.
+    fn notice(&mut self) {
+        for index in 0..self.ops.len() {
+            if let Kind::Poll { fd, events } = self.ops[index].kind
+                && self.ops[index].stage == 1
+            {
+                let ready = self.ready(fd) & (events | POLLERR | POLLHUP | POLLNVAL);
+                self.ops[index].seen |= ready;
+            }
+        }
+    }
+
+    /// The states to which a call going on leads: none if it waits or is done.
+    fn after(&self, index: usize) -> Vec<Self> {
+        let op = &self.ops[index];
+        if op.answer.is_some() {
+            return Vec::new();
+        }
+        let mut next = self.clone();
+        let done = match (&op.kind, op.stage) {
+            (Kind::Read { fd, .. } | Kind::Write { fd, .. }, 0) => next.enter(index, *fd),
+            (Kind::Read { room, .. }, _) => {
+                let read = next.device.read(*room, Trouble::None);
+                match self.unless_it_waits(op, read) {
+                    Some(answer) => Some(answer),
+                    None => return Vec::new(),
+                }
+            }
+            (Kind::Write { bytes, .. }, _) => {
+                let written = next.device.write(bytes, Trouble::None);
+                match self.unless_it_waits(op, written.map(|()| (bytes.len() as u32).to_ne_bytes().to_vec())) {
+                    Some(answer) => Some(answer),
+                    None => return Vec::new(),
+                }
+            }
+            (Kind::Poll { fd, .. }, 0) => {
+                next.ops[index].stage = 1;
+                (!self.fds.contains(fd)).then(|| Ok(POLLNVAL.to_ne_bytes().to_vec()))
+            }
+            (Kind::Poll { .. }, _) => return Vec::new(),
+            (Kind::Close { fd }, 0) => {
+                let there = next.fds.contains(fd);
+                next.fds.retain(|other| other != fd);
+                next.ops[index].stage = 1;
+                match (there, next.fds.is_empty()) {
+                    (false, _) => Some(Err(B_FILE_ERROR)),
+                    (true, false) => Some(Ok(Vec::new())),
+                    (true, true) => None,
+                }
+            }
+            (Kind::Close { .. }, _) => {
+                next.device.close();
+                Some(Ok(Vec::new()))
+            }
+            (Kind::Send { frame }, 0) => match next.device.judge_sent(frame, Trouble::None) {
+                Err(error) => Some(Err(error)),
+                Ok(None) => Some(Ok(Vec::new())),
+                Ok(reply) => {
+                    next.ops[index].reply = reply;
+                    next.ops[index].stage = 1;
+                    None
+                }
+            },
+            (Kind::Send { .. }, _) => {
+                let reply = next.ops[index].reply.take().unwrap_or_default();
+                next.device.offer(reply, Trouble::None);
+                Some(Ok(Vec::new()))
+            }
+            (Kind::Down, 0) => {
+                for other in next.ops.iter_mut().filter(|other| other.kind == Kind::Reader) {
+                    other.leaving = true;
+                }
+                next.ops[index].stage = 1;
+                None
+            }
+            (Kind::Down, 1) => {
+                next.device.down();
+                next.ops[index].stage = 2;
+                None
+            }
+            (Kind::Down, _) => {
+                if self.ops.iter().any(|other| other.kind == Kind::Reader && other.answer.is_none()) {
+                    return Vec::new();
+                }
+                Some(Ok(Vec::new()))
+            }
+            (Kind::Reader, _) => return self.received(index),
+        };
+        next.ops[index].answer = done;
+        next.notice();
+        vec![next]
+    }
+
+    /// A call finds its descriptor, opened for what it wants to do.
+    fn enter(&mut self, index: usize, fd: i32) -> Option<Answer> {
+        let wrong = if matches!(self.ops[index].kind, Kind::Read { .. }) { O_WRONLY } else { O_RDONLY };
+        if !self.fds.contains(&fd) || self.device.flags & O_RWMASK == wrong {
+            return Some(Err(B_FILE_ERROR));
+        }
+        self.ops[index].stage = 1;
+        self.ops[index].waits = self.device.flags & O_NONBLOCK == 0;
+        None
+    }
+
+    /// The answer to a call, unless it has to wait for one.
+    fn unless_it_waits(&self, op: &Op, result: Answer) -> Option<Answer> {
+        match result {
+            Err(B_WOULD_BLOCK | B_INTERRUPTED) if !op.waits => Some(Err(B_WOULD_BLOCK)),
+            Err(B_WOULD_BLOCK | B_INTERRUPTED) if op.signalled => Some(Err(B_INTERRUPTED)),
+            Err(B_WOULD_BLOCK | B_INTERRUPTED) => None,
+            answer => Some(answer),
+        }
+    }
+
+    /// The reader receives a packet, or ends.
+    fn received(&self, index: usize) -> Vec<Self> {
+        let mut states = Vec::new();
+        let mut next = self.clone();
+        if let Some(result) = next.device.receive() {
+            match result {
+                Ok(frame) => next.ops[index].received.push(frame),
+                Err(error) => next.ops[index].answer = Some(Err(error)),
+            }
+            next.notice();
+            states.push(next);
+        }
+        if self.ops[index].leaving {
+            let mut next = self.clone();
+            next.ops[index].answer = Some(Ok(Vec::new()));
+            states.push(next);
+        }
+        states
+    }
+
+    /// Everything that this can come to.
+    pub(super) fn outcomes(mut self) -> Vec<Self> {
+        self.notice();
+        let mut seen = HashSet::new();
+        let mut open = vec![self];
+        let mut outcomes = Vec::new();
+        while let Some(state) = open.pop() {
+            let next: Vec<Self> = (0..state.ops.len()).flat_map(|index| state.after(index)).collect();
+            if next.is_empty() {
+                outcomes.push(state);
+                continue;
+            }
+            for state in next {
+                if seen.insert(state.clone()) {
+                    open.push(state);
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Whether this is what really happened.
+    pub(super) fn is(&self, real: &[Real]) -> bool {
+        self.ops.iter().zip(real).all(|(op, real)| op.is(real))
+    }
+
+    /// In words, for whoever wonders.
+    pub(super) fn describe(&self) -> String {
+        let ops = self.ops.iter().map(|op| match &op.kind {
+            Kind::Poll { .. } if op.answer.is_none() => format!("poll: some of {:#x}", op.seen),
+            _ => describe(&op.kind, op.answer.as_ref(), &op.received),
+        });
+        ops.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// A call and what came of it, in words.
+pub(super) fn describe(kind: &Kind, answer: Option<&Answer>, received: &[Vec<u8>]) -> String {
+    let name = match kind {
+        Kind::Read { .. } => "read",
+        Kind::Write { .. } => "write",
+        Kind::Poll { .. } => "poll",
+        Kind::Close { .. } => "close",
+        Kind::Send { .. } => "send_data",
+        Kind::Down => "down",
+        Kind::Reader => "the stack's reader",
+    };
+    let came = match answer {
+        None => "waits".to_owned(),
+        Some(Ok(bytes)) if bytes.len() <= 8 => format!("{bytes:02x?}"),
+        Some(Ok(bytes)) => format!("{} bytes, {:02x?}...", bytes.len(), &bytes[..8]),
+        Some(Err(error)) => strerror(*error),
+    };
+    if *kind == Kind::Reader {
+        format!("{name}: {came}, received {}", received.len())
+    } else {
+        format!("{name}: {came}")
+    }
+}
