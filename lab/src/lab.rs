@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haiku_kernel::{Exports, FaultPlan, Kernel, Schedule};
+use haiku_kernel::{Exports, FaultPlan, Kernel, Processors, Schedule};
 use haiku_sys::status_t;
 
 use crate::addon;
@@ -46,6 +46,8 @@ pub struct LabOptions {
     /// How long `ifconfig down` waits for a reader that the driver did not wake, before the process says so and
     /// aborts; zero waits as long as Haiku does. Ten seconds without a word.
     pub reader_patience: Option<Duration>,
+    /// How many CPUs it has.
+    pub processors: Processors,
 }
 
 /// How long `down` waits for a lost reader if nobody says otherwise.
@@ -108,6 +110,7 @@ impl Lab {
             seed: options.seed,
             net_buffer_node_size: options.net_buffer_node_size,
             schedule: options.schedule,
+            processors: options.processors,
         })
         .map_err(|error| Error::Failed(error.to_string()))?;
         let patience = options.reader_patience.unwrap_or(READER_PATIENCE);

@@ -7,11 +7,13 @@
 //! are Linux's, unless a [`Schedule`] is given: then the kernel is [deterministic](schedule).
 
 pub mod addon;
+pub mod bell;
 pub mod creds;
 pub mod debugger;
 pub mod devfs;
 pub mod fault;
 mod fd;
+pub mod fiber;
 mod futex;
 pub mod heap;
 mod hooks;
@@ -42,6 +44,7 @@ mod wait;
 
 pub use addon::{AddOn, Exports};
 pub use fault::{Fault, FaultPlan};
+pub use fiber::Processors;
 pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;

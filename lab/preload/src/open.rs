@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use haiku_kernel::devfs::{Observer, observe};
+use haiku_kernel::fiber::carry;
 use haiku_kernel::syscalls::{self, Fd, POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd};
 use haiku_lab::Mode;
 use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, FIONREAD, O_NONBLOCK, status_t};
@@ -170,7 +171,7 @@ impl Open {
     pub(crate) fn write(&self, length: usize, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
-            match call(device.fd) {
+            match carry(|| call(device.fd)) {
                 Ok(written) => {
                     self.settle_writable(&device, length);
                     return Ok(written);

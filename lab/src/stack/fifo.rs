@@ -1,6 +1,7 @@
 //! The queue between an interface's reader and consumer threads: bounded in bytes, not in packets.
 
-use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
+use haiku_kernel::bell::Bell;
+use haiku_kernel::sync::{Mutex, MutexGuard};
 use haiku_sys::{ENOBUFS, status_t};
 use std::collections::VecDeque;
 
@@ -42,14 +43,14 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Fifo {
     state: Mutex<State>,
-    arrived: Condvar,
+    arrived: Bell,
     limit: usize,
 }
 
 impl Fifo {
     /// An empty queue for at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), limit }
+        Self { state: Mutex::default(), arrived: Bell::new(), limit }
     }
 
     /// Adds an item, or drops it and says `ENOBUFS`.
@@ -61,16 +62,18 @@ impl Fifo {
         }
         state.bytes = bytes;
         state.items.push_back(item);
-        if state.items.len() == 1 {
-            self.arrived.notify_one();
+        let is_first = state.items.len() == 1;
+        drop(state);
+        if is_first {
+            self.arrived.ring();
         }
         Ok(())
     }
 
     /// The next item; waits for one, and returns `None` once the queue is closed.
     pub(crate) fn dequeue(&self) -> Option<Item> {
-        let mut state = lock(&self.state);
         loop {
+            let mut state = lock(&self.state);
             if state.closed {
                 return None;
             }
@@ -78,7 +81,8 @@ impl Fifo {
                 state.bytes -= item.len();
                 return Some(item);
             }
-            state = self.arrived.wait(state);
+            drop(state);
+            self.arrived.wait();
         }
     }
 
@@ -88,9 +92,9 @@ impl Fifo {
             let mut state = lock(&self.state);
             state.closed = true;
             state.bytes = 0;
-            self.arrived.notify_all();
             std::mem::take(&mut state.items)
         };
+        self.arrived.ring();
         drop(items);
     }
 }

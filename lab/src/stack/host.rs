@@ -5,6 +5,7 @@
 //! own order, and its questions leave from the timer thread.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use haiku_kernel::schedule::instant;
@@ -100,6 +101,8 @@ impl HostState {
 pub(crate) struct Host {
     state: Mutex<HostState>,
     changed: Condvar,
+    /// How many wait for a change; told apart because a notification is a call of Linux's even if nobody hears it.
+    waiting: AtomicUsize,
 }
 
 /// What has to be done after the stack was polled, with no lock held.
@@ -113,7 +116,11 @@ pub(crate) struct Polled {
 impl Host {
     /// A stack without addresses.
     pub(crate) fn new(index: u32, mtu: usize) -> Self {
-        Self { state: Mutex::new(HostState::new(0x6861_696b_7500 + u64::from(index), mtu)), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(HostState::new(0x6861_696b_7500 + u64::from(index), mtu)),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Sets the addresses with their prefixes.
@@ -136,7 +143,7 @@ impl Host {
         let result = act(&mut state);
         let (packets, again) = state.poll();
         drop(state);
-        self.changed.notify_all();
+        self.tell();
         (result, Polled { packets, again })
     }
 
@@ -150,8 +157,15 @@ impl Host {
         state.queues.push(packet);
         let (packets, again) = state.poll();
         drop(state);
-        self.changed.notify_all();
+        self.tell();
         Polled { packets, again }
+    }
+
+    /// Tells those who wait that something may have changed.
+    fn tell(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Gives buffers back that `with` or `deliver` handed out.
@@ -178,7 +192,10 @@ impl Host {
                 return Some(answer);
             }
             let left = deadline.checked_duration_since(instant()).filter(|left| !left.is_zero())?;
+            // Counted with the state locked: who changes it afterwards sees that somebody waits.
+            self.waiting.fetch_add(1, Ordering::SeqCst);
             state = self.changed.wait_timeout(state, left);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

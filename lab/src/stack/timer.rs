@@ -42,8 +42,13 @@ impl Timers {
     /// Makes `key` due after `delay`, whenever it was due before.
     pub(crate) fn set(&self, key: Key, delay: Duration) {
         let mut state = lock(&self.state);
-        state.due.insert(key, instant() + delay);
-        self.changed.notify_one();
+        let at = instant() + delay;
+        // The thread that waits has only to hear of it if nothing is due before.
+        let is_first = state.due.iter().all(|(other, due)| *other == key || at < *due);
+        let was = state.due.insert(key, at);
+        if is_first && was.is_none_or(|was| at < was) {
+            self.changed.notify_one();
+        }
     }
 
     /// Makes `key` not due.

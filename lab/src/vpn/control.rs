@@ -30,6 +30,9 @@ pub const LEDGERS: &str = "HAIKU_LAB_LEDGERS";
 /// program that is started again finds the same Haiku.
 pub const SEED: &str = "HAIKU_LAB_SEED";
 
+/// The environment variable that says how many CPUs Haiku has: 1, or many.
+pub const CPUS: &str = "HAIKU_LAB_CPUS";
+
 /// What a measurement found, on Haiku or on Linux.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {

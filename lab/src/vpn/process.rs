@@ -104,7 +104,10 @@ impl Process {
             let _ = std::fs::remove_file(&path);
             exec::preload(&mut command, &exec::library()?);
             command.env(control::SOCKET, plan.socket(side)).env(control::SEED, side.number().to_string());
-            command.env(control::LOG, plan.file(side, "haiku-log")).env(control::LEDGERS, &path);
+            command
+                .env(control::CPUS, "1")
+                .env(control::LOG, plan.file(side, "haiku-log"))
+                .env(control::LEDGERS, &path);
             ledgers = Some(path);
         }
         Self::spawn(format!("{side} on {}", plan.system.name()), command, log, ledgers, namespace)
