@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLNVAL};
-use haiku_sys::{B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, status_t};
+use haiku_sys::{
+    B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, EBUSY, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, status_t,
+};
 
 use super::calls::revents;
 use super::model::{Device, Trouble};
@@ -35,10 +37,18 @@ pub(super) enum Kind {
     Close {
         fd: i32,
     },
+    Open {
+        flags: u32,
+    },
     Send {
         frame: Rc<[u8]>,
     },
     Down,
+    /// The interface of this serial number goes, after it went down if it has a reader.
+    Detach {
+        serial: u64,
+        reader: bool,
+    },
     /// The stack's reader, which receives for as long as the interface is up.
     Reader,
 }
@@ -77,6 +87,10 @@ pub(super) struct State {
     pub(super) device: Device,
     /// The numbers by which it is open.
     pub(super) fds: Vec<i32>,
+    /// The numbers by which others are.
+    pub(super) others: Vec<i32>,
+    /// It was closed, and may not be free yet.
+    pub(super) closed: bool,
     pub(super) ops: Vec<Op>,
 }
 
@@ -137,7 +151,9 @@ impl State {
                 && self.ops[index].stage == 1
             {
                 let ready = self.ready(fd) & (events | POLLERR | POLLHUP | POLLNVAL);
-                self.ops[index].seen |= ready;
+                // One that is just returning may yet hear that the unit was closed.
+                let closed = if self.closed { POLLERR | POLLHUP } else { 0 };
+                self.ops[index].seen |= ready | closed;
             }
         }
     }
@@ -182,8 +198,10 @@ impl State {
             }
             (Kind::Close { .. }, _) => {
                 next.device.close();
+                next.closed = true;
                 Some(Ok(Vec::new()))
             }
+            (Kind::Open { flags }, _) => return self.opened(index, *flags),
             (Kind::Send { frame }, 0) => match next.device.judge_sent(frame, Trouble::None) {
                 Err(error) => Some(Err(error)),
                 Ok(None) => Some(Ok(Vec::new())),
@@ -198,24 +216,34 @@ impl State {
                 next.device.offer(reply, Trouble::None);
                 Some(Ok(Vec::new()))
             }
-            (Kind::Down, 0) => {
+            (Kind::Detach { reader: false, .. }, 0) => {
+                next.ops[index].stage = 3;
+                None
+            }
+            (Kind::Down | Kind::Detach { .. }, 0) => {
                 for other in next.ops.iter_mut().filter(|other| other.kind == Kind::Reader) {
                     other.leaving = true;
                 }
                 next.ops[index].stage = 1;
                 None
             }
-            (Kind::Down, 1) => {
+            (Kind::Down | Kind::Detach { .. }, 1) => {
                 next.device.down();
                 next.ops[index].stage = 2;
                 None
             }
-            (Kind::Down, _) => {
+            (Kind::Down | Kind::Detach { .. }, 2) => {
                 if self.ops.iter().any(|other| other.kind == Kind::Reader && other.answer.is_none()) {
                     return Vec::new();
                 }
+                next.ops[index].stage = 3;
+                (op.kind == Kind::Down).then(|| Ok(Vec::new()))
+            }
+            (Kind::Detach { serial, .. }, _) => {
+                next.device.detach(*serial);
                 Some(Ok(Vec::new()))
             }
+            (Kind::Down, _) => return Vec::new(),
             (Kind::Reader, _) => return self.received(index),
         };
         next.ops[index].answer = done;
@@ -242,6 +270,30 @@ impl State {
             Err(B_WOULD_BLOCK | B_INTERRUPTED) => None,
             answer => Some(answer),
         }
+    }
+
+    /// The unit is opened, unless somebody has it. One that was closed is free when the last call has returned, and a
+    /// little later.
+    fn opened(&self, index: usize, flags: u32) -> Vec<Self> {
+        let entered = |op: &Op| matches!(op.kind, Kind::Read { .. } | Kind::Write { .. }) && op.stage == 1;
+        let held = self.ops.iter().any(|op| entered(op) && op.answer.is_none());
+        let mut states = Vec::new();
+        if !self.device.open && !held {
+            let mut next = self.clone();
+            let is_free = |fd: &i32| !self.fds.contains(fd) && !self.others.contains(fd);
+            let fd = (0..).find(is_free).unwrap_or_default();
+            next.device.open(flags);
+            next.fds.push(fd);
+            next.ops[index].answer = Some(Ok(fd.to_ne_bytes().to_vec()));
+            next.notice();
+            states.push(next);
+        }
+        if self.device.open || held || self.closed {
+            let mut next = self.clone();
+            next.ops[index].answer = Some(Err(EBUSY));
+            states.push(next);
+        }
+        states
     }
 
     /// The reader receives a packet, or ends.
@@ -307,8 +359,10 @@ pub(super) fn describe(kind: &Kind, answer: Option<&Answer>, received: &[Vec<u8>
         Kind::Write { .. } => "write",
         Kind::Poll { .. } => "poll",
         Kind::Close { .. } => "close",
+        Kind::Open { .. } => "open",
         Kind::Send { .. } => "send_data",
         Kind::Down => "down",
+        Kind::Detach { .. } => "uninit_device",
         Kind::Reader => "the stack's reader",
     };
     let came = match answer {

@@ -55,6 +55,14 @@ impl Handle {
         }
     }
 
+    /// `uninit_device`, as the stack calls it when nobody uses the device any more.
+    fn uninit(self) {
+        if let Some(uninit) = self.module().uninit_device {
+            // SAFETY: the device is alive, and this is the last call with it.
+            unsafe { uninit(self.device) };
+        }
+    }
+
     /// `receive_data`, as the stack's reader calls it.
     pub(super) fn receive(self) -> Answer {
         let mut packet = std::ptr::null_mut();
@@ -74,8 +82,10 @@ pub(super) enum Job {
     Write { fd: i32, bytes: Vec<u8> },
     Poll { fd: i32, events: u16 },
     Close { fd: i32 },
+    Open { path: String, flags: u32 },
     Send { to: Handle, bytes: Vec<u8> },
     Down { to: Handle, reader: Option<Reader> },
+    Detach { what: Handle, reader: Option<Reader> },
 }
 
 impl Job {
@@ -96,6 +106,14 @@ impl Job {
             }
             Self::Close { fd } => syscalls::close(fd).map(|()| Vec::new()),
             Self::Send { to, bytes } => to.send(&bytes).map(|()| Vec::new()),
+            Self::Open { path, flags } => syscalls::open(&path, flags).map(|fd| fd.to_ne_bytes().to_vec()),
+            Self::Detach { what, reader } => {
+                if reader.is_some() {
+                    what.down(reader.as_ref());
+                }
+                what.uninit();
+                Ok(Vec::new())
+            }
             Self::Down { to, reader } => {
                 to.down(reader.as_ref());
                 Ok(Vec::new())

@@ -81,12 +81,25 @@ pub(super) enum Control {
 /// A call that a program makes on a thread of its own, with the unit's lowest descriptor or first interface. It may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    Read { room: usize },
-    Write { shape: Shape },
-    Poll { events: u16 },
+    Read {
+        room: usize,
+    },
+    Write {
+        shape: Shape,
+    },
+    Poll {
+        events: u16,
+    },
     Close,
-    Send { shape: Shape },
+    Open {
+        flags: u32,
+    },
+    Send {
+        shape: Shape,
+    },
     Down,
+    /// The interface goes, after it went down if it has a reader.
+    Detach,
 }
 
 /// One step.
@@ -321,22 +334,27 @@ impl Random {
     }
 
     fn call(&mut self) -> Call {
-        match self.below(20) {
-            0..6 => Call::Read { room: self.pick(&[1, 40, 2000]) },
-            6..12 => Call::Write { shape: self.written() },
-            12..15 => Call::Poll { events: self.pick(&[1, 2, 3, 0]) },
-            15..19 => Call::Send { shape: self.sent() },
-            _ if self.one_in(2) => Call::Close,
-            _ => Call::Down,
+        match self.below(60) {
+            0..17 => Call::Read { room: self.pick(&[1, 40, 2000]) },
+            17..34 => Call::Write { shape: self.written() },
+            34..42 => Call::Poll { events: self.pick(&[1, 2, 3, 0]) },
+            42..53 => Call::Send { shape: self.sent() },
+            53..55 => Call::Close,
+            55..58 => Call::Open { flags: self.pick(&[O_RDWR, O_RDWR | O_NONBLOCK]) },
+            58 => Call::Down,
+            _ => Call::Detach,
         }
     }
 
     fn step(&mut self) -> Step {
         let modifiers = [0, 0, O_NONBLOCK, O_NONBLOCK, O_APPEND];
-        match self.below(130) {
-            100..112 => Step::Start { unit: self.unit(), call: self.call() },
-            112..126 => Step::Together { unit: self.unit(), calls: [self.call(), self.call(), self.call()] },
-            126.. => Step::Signal { program: self.below(PROGRAMS as u64) as usize, kill: self.one_in(3) },
+        match self.below(200) {
+            180..188 => Step::Open { unit: self.unit(), flags: O_RDWR | self.pick(&modifiers) },
+            188..194 => Step::Attach { unit: self.unit(), interface: self.interface() },
+            194.. => Step::Up { interface: self.interface(), reader: self.one_in(3) },
+            100..120 => Step::Start { unit: self.unit(), call: self.call() },
+            120..172 => Step::Together { unit: self.unit(), calls: [self.call(), self.call(), self.call()] },
+            172..180 => Step::Signal { program: self.below(PROGRAMS as u64) as usize, kill: self.one_in(3) },
             0..7 => {
                 let access = self.pick(&[O_RDWR, O_RDWR, O_RDWR, O_RDWR, O_RDONLY, O_WRONLY]);
                 Step::Open { unit: self.unit(), flags: access | self.pick(&modifiers) }

@@ -241,10 +241,7 @@ impl World {
                 self.start(unit, call);
                 Ok(())
             }
-            Step::Together { unit, calls } => {
-                calls.into_iter().for_each(|call| self.start(unit, call));
-                Ok(())
-            }
+            Step::Together { unit, calls } => self.start_together(unit, calls),
             Step::Signal { program, kill } => {
                 self.signal(program, kill);
                 Ok(())
