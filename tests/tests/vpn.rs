@@ -156,6 +156,33 @@ fn a_killed_client_starts_again() {
 }
 
 #[test]
+fn a_client_that_comes_back_from_another_port_is_followed() {
+    survives(|session| {
+        session.process(Side::Client).expect("the client").kill();
+        session.roam(Side::Client).expect("another port");
+        session.start_side(Side::Client).expect("the client starts");
+    });
+}
+
+#[test]
+fn a_transfer_arrives_unharmed_in_both_directions_and_never_stalls() {
+    const BYTES: u64 = 16 << 20;
+    for mode in Mode::ALL {
+        let Some(mut tunnel) = Tunnel::start("openvpn", mode, Keys::Tls) else { return };
+        for side in Side::ALL {
+            let (receiver, sender) = match tunnel.session().transfer(side, BYTES) {
+                Ok(both) => both,
+                Err(error) => panic!("{}", tunnel.session().explain(&error)),
+            };
+            assert_eq!((receiver.bytes, receiver.checksum), (BYTES, sender.checksum), "{mode} {}", side.direction());
+            // A lost packet that only a timer notices costs a second. Anything shorter may be this machine's load.
+            assert!(receiver.stall_nanoseconds < 900_000_000, "{mode} {}: {receiver:?}", side.direction());
+        }
+        tunnel.end();
+    }
+}
+
+#[test]
 fn a_client_that_restarts_by_itself_keeps_its_device() {
     survives(|session| session.process(Side::Client).expect("the client").signal(libc::SIGHUP));
 }

@@ -282,6 +282,58 @@ fn duplicates() {
 }
 
 #[test]
+fn a_forked_child_is_told_that_the_device_stayed_behind_and_the_parent_notices_nothing() {
+    inside("forking", |_| ());
+}
+
+/// What a forked child finds, as a bit for each call that answers as it should.
+fn in_the_child(fd: i32) -> i32 {
+    let mut buffer = [0_u8; 64];
+    let packet = [0x45_u8; 20];
+    let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut pending = 0;
+    // SAFETY: one live vector over a live buffer.
+    let gathered = unsafe { libc::writev(fd, &raw const vector, 1) };
+    let found = [
+        (gathered, errno()) == (-1, libc::EBADFD),
+        // SAFETY: as above.
+        (unsafe { libc::readv(fd, &raw mut vector, 1) }, errno()) == (-1, libc::EBADFD),
+        (read(fd, &mut buffer), errno()) == (-1, libc::EBADFD),
+        (write(fd, &packet), errno()) == (-1, libc::EBADFD),
+        // SAFETY: a place for the number.
+        (unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut pending) }, errno()) == (-1, libc::EBADFD),
+        (open("/dev/tun/1", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
+        (open("/dev/net/tun", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
+    ];
+    found.iter().enumerate().map(|(bit, right)| i32::from(*right) << bit).sum()
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn forking() {
+    if !is_inside() {
+        return;
+    }
+    let fd = open("/dev/tun/0", libc::O_RDWR | libc::O_NONBLOCK);
+    haiku(CONFIGURE);
+    for _ in 0..3 {
+        // SAFETY: the child makes system calls and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let found = in_the_child(fd);
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(found) };
+        }
+        ping_across(fd, 20);
+        let mut status = 0;
+        // SAFETY: a place for the status.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(libc::WEXITSTATUS(status), 0x7f, "each bit is a call that answered right; status {status:#x}");
+    }
+    ping_across(fd, 20);
+}
+
+#[test]
 fn a_daemon_takes_its_device_along() {
     inside("becoming_a_daemon", |folder| {
         let (result, deadline) = (folder.join("result"), Instant::now() + Duration::from_secs(20));

@@ -1,6 +1,7 @@
 //! `haiku-lab vpn`: a VPN program over the driver's devices, at both ends.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -15,6 +16,8 @@ use crate::vpn::{self, Options, report};
 const EXAMPLES: &str = "Examples:
   haiku-lab vpn --tool openvpn                       TLS, 100 pings each way over IPv4 and IPv6
   haiku-lab vpn --tool openvpn --mode tap --count 10000 --json
+  haiku-lab vpn --tool openvpn --transfer 268435456 --idle 10
+                                                     256 MiB over TCP each way, and what an idle tunnel costs
   sudo haiku-lab vpn --tool openvpn --against linux  the same over Linux's own tun, in turns
   haiku-lab vpn --list                               the tools, and how to install them";
 
@@ -49,6 +52,12 @@ pub struct VpnArgs {
     /// Bytes of data in each request, each compared on its return
     #[arg(long, value_name = "BYTES", default_value_t = 56)]
     pub size: usize,
+    /// Then send so many bytes over TCP each way, checksummed
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub transfer: Option<u64>,
+    /// Then leave the tunnel alone for so long, and say what CPU time that took
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle: Option<u64>,
     /// Do the same over another system's devices, in turns (needs root)
     #[arg(long, value_enum, value_name = "SYSTEM")]
     pub against: Option<Against>,
@@ -75,19 +84,21 @@ pub fn run(arguments: &VpnArgs, out: &mut dyn Write) -> Result<(), Error> {
         keys: arguments.keys,
         count: arguments.count,
         size: arguments.size,
+        transfer: arguments.transfer,
+        idle: arguments.idle.map(Duration::from_secs),
         against_linux: arguments.against == Some(Against::Linux),
         stop: Some(signals.flag()),
     };
-    let mut lines = Vec::new();
+    let mut records = Vec::new();
     if !arguments.json {
         say(out, &report::head())?;
     }
-    vpn::run(&options, &mut |line| {
-        lines.push(line.clone());
-        say(out, &if arguments.json { line.json()? } else { line.row() })
+    vpn::run(&options, &mut |record| {
+        records.push(record.clone());
+        say(out, &if arguments.json { record.json()? } else { record.row() })
     })?;
     if options.against_linux && !arguments.json {
-        say(out, &report::ratios(&lines))?;
+        say(out, &report::ratios(&records))?;
     }
     Ok(())
 }

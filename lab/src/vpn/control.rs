@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::lab::Lab;
 use crate::ping;
+use crate::vpn::transfer;
 
 /// The environment variable that names the control socket.
 pub const SOCKET: &str = "HAIKU_LAB_SOCKET";
@@ -54,6 +55,14 @@ pub fn execute(lab: &Lab, line: &str) -> Result<String, Error> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match *words.as_slice() {
         ["measure", target, count, size, interval] => measure(lab, [target, count, size, interval]),
+        ["receive", peer, port, bytes] => {
+            let (peer, port, bytes) = (address("receive", peer)?, number("receive", port)?, number("receive", bytes)?);
+            json(&transfer::receive(lab.stack(), peer, port, bytes)?)
+        }
+        ["send", peer, port, bytes] => {
+            let (peer, port, bytes) = (address("send", peer)?, number("send", port)?, number("send", bytes)?);
+            json(&transfer::send(lab.stack(), peer, port, bytes)?)
+        }
         _ => lab.console().execute(line),
     }
 }
@@ -62,9 +71,17 @@ fn number<T: std::str::FromStr>(what: &str, word: &str) -> Result<T, Error> {
     word.parse().map_err(|_| Error::Usage(format!("{what}: `{word}' is no number that fits")))
 }
 
+fn address(what: &str, word: &str) -> Result<IpAddr, Error> {
+    word.parse().map_err(|_| Error::Usage(format!("{what}: `{word}' is no address")))
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
+}
+
 /// `measure ADDRESS COUNT BYTES MICROSECONDS`.
 fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<String, Error> {
-    let target: IpAddr = target.parse().map_err(|_| Error::Usage(format!("measure: `{target}' is no address")))?;
+    let target = address("measure", target)?;
     let options = ping::Options {
         size: number("measure", size)?,
         interval: Duration::from_micros(number("measure", interval)?),
@@ -78,7 +95,7 @@ fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<Stri
         wrong: report.corrupt + report.duplicates,
         nanoseconds: report.times.nanoseconds().to_vec(),
     };
-    serde_json::to_string(&measured).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
+    json(&measured)
 }
 
 /// Serves a connection until it is closed.

@@ -12,12 +12,14 @@ pub mod process;
 pub mod report;
 pub mod session;
 pub mod tools;
+pub mod transfer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use self::namespaces::Namespaces;
 use self::plan::{Keys, Side, System};
-use self::report::Line;
+use self::report::{Idle, Line, Record, Transfer};
 use self::session::{Session, Setup};
 use self::tools::Tool;
 use crate::error::Error;
@@ -39,6 +41,10 @@ pub struct Options<'a> {
     pub count: u64,
     /// Bytes of data in each.
     pub size: usize,
+    /// Bytes of a TCP transfer in each direction, after the pings.
+    pub transfer: Option<u64>,
+    /// How long the tunnel is left alone, to see what CPU time that takes.
+    pub idle: Option<Duration>,
     /// The same over Linux's own devices, in turns.
     pub against_linux: bool,
     /// Ends the run early.
@@ -51,11 +57,11 @@ pub fn missing(tool: &dyn Tool) -> Vec<&'static str> {
     tool.programs().iter().copied().filter(|program| process::find(program).is_none()).collect()
 }
 
-/// Runs a tool and measures. Each line is handed to `on_line` when it is complete.
+/// Runs a tool and measures. Each record is handed to `on_record` when it is complete.
 ///
 /// # Errors
 /// The tool is not there or cannot carry this; it failed, with its log; or something was not given back.
-pub fn run(options: &Options<'_>, on_line: &mut dyn FnMut(&Line) -> Result<(), Error>) -> Result<(), Error> {
+pub fn run(options: &Options<'_>, on_record: &mut dyn FnMut(&Record) -> Result<(), Error>) -> Result<(), Error> {
     let tool = options.tool;
     tool.supports(options.mode).map_err(|why| Error::Failed(format!("{}: {why}", tool.name())))?;
     let missing = missing(tool);
@@ -79,7 +85,11 @@ pub fn run(options: &Options<'_>, on_line: &mut dyn FnMut(&Line) -> Result<(), E
         let (mode, keys, namespaces) = (options.mode, options.keys, namespaces.as_ref());
         sessions.push(Session::start(&Setup { tool, mode, keys, system, namespaces, folder: &folder })?);
     }
-    let measured = measure(options, &mut sessions, on_line);
+    let measured = measure(options, &mut sessions, on_record).and_then(|lost| {
+        transfer(options, &mut sessions, on_record)?;
+        idle(options, &mut sessions, on_record)?;
+        Ok(lost)
+    });
     let mut ended = Ok(());
     for session in sessions {
         ended = ended.and(session.end());
@@ -96,7 +106,7 @@ pub fn run(options: &Options<'_>, on_line: &mut dyn FnMut(&Line) -> Result<(), E
 fn measure(
     options: &Options<'_>,
     sessions: &mut [Session],
-    on_line: &mut dyn FnMut(&Line) -> Result<(), Error>,
+    on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
 ) -> Result<u64, Error> {
     let mut lost = 0;
     let turns = if sessions.len() > 1 { TURNS.min(options.count) } else { 1 };
@@ -119,9 +129,41 @@ fn measure(
                 if line.system == System::Haiku.name() {
                     lost += line.lost;
                 }
-                on_line(line)?;
+                on_record(&Record::Pings(line.clone()))?;
             }
         }
     }
     Ok(lost)
+}
+
+/// Has each side send so many bytes to the other.
+fn transfer(
+    options: &Options<'_>,
+    sessions: &mut [Session],
+    on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(bytes) = options.transfer else { return Ok(()) };
+    for side in [Side::Client, Side::Server] {
+        for session in &mut *sessions {
+            let (receiver, sender) = session.transfer(side, bytes).map_err(|error| session.explain(&error))?;
+            let system = session.plan().system;
+            on_record(&Record::Transfer(Transfer::new(options, system, side, &receiver, &sender)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the tunnels alone and says what CPU time that took.
+fn idle(
+    options: &Options<'_>,
+    sessions: &mut [Session],
+    on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(time) = options.idle else { return Ok(()) };
+    for session in &mut *sessions {
+        let system = session.plan().system;
+        let used = session.idle(time).map_err(|error| session.explain(&error))?;
+        on_record(&Record::Idle(Idle::new(options, system, time, used)))?;
+    }
+    Ok(())
 }

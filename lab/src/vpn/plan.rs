@@ -116,6 +116,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Gives a side another port, for the next time that it is started.
+    ///
+    /// # Errors
+    /// Linux's.
+    pub fn move_port(&mut self, side: Side) -> Result<(), Error> {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let address = socket.and_then(|socket| socket.local_addr());
+        let port = address.map_err(|error| Error::io("looking for a free port", error))?.port();
+        let [server, client, _] = &mut self.ports;
+        *(if side == Side::Server { server } else { client }) = port;
+        Ok(())
+    }
+
     /// The host of a side.
     #[must_use]
     pub fn host(&self, side: Side) -> Ipv4Addr {

@@ -188,15 +188,15 @@ impl Process {
         format!("--- the log of the {} ---\n{}\n", self.name, shown.join("\n"))
     }
 
-    /// CPU time used so far.
+    /// CPU time that its threads have used so far, to the nanosecond; those that have ended are not counted.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).ok()?;
-        let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
-        let ticks: u64 = [11, 12].iter().filter_map(|&field| fields.get(field)?.parse::<u64>().ok()).sum();
-        // SAFETY: asks for a constant.
-        let frequency = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
-        Some(Duration::from_micros(ticks * 1_000_000 / frequency))
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).ok()?;
+        let used = tasks.flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Some(Duration::from_nanos(used.sum()))
     }
 
     /// Kills it at once.

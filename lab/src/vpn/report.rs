@@ -1,10 +1,13 @@
 //! What a run found, as JSON lines and as a table.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::Options;
 use super::control::Measured;
 use super::plan::{Side, System};
+use super::transfer::Seen;
 use crate::error::Error;
 use crate::latency::{Figures, Latencies};
 use crate::stack::Family;
@@ -57,7 +60,7 @@ impl Line {
         self.sent += measured.sent;
         self.received += measured.received;
         for &time in &measured.nanoseconds {
-            self.times.push(std::time::Duration::from_nanos(time));
+            self.times.push(Duration::from_nanos(time));
         }
     }
 
@@ -66,18 +69,7 @@ impl Line {
         self.rtt_us = self.times.figures();
     }
 
-    /// As JSON, with the end of the line.
-    ///
-    /// # Errors
-    /// None in practice.
-    pub fn json(&self) -> Result<String, Error> {
-        let text = serde_json::to_string(self).map_err(|error| Error::Failed(format!("writing JSON: {error}")))?;
-        Ok(text + "\n")
-    }
-
-    /// As a line of a table.
-    #[must_use]
-    pub fn row(&self) -> String {
+    fn row(&self) -> String {
         let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         format!(
             "{:<9} {:<6} {:<4} {:<5} {:<17} {:>7} {:>9} {:>5}  {:>9} {:>9} {:>9} {:>9}\n",
@@ -97,6 +89,125 @@ impl Line {
     }
 }
 
+/// A TCP transfer, as `--json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Transfer {
+    /// The program.
+    pub tool: &'static str,
+    /// Whose device: `haiku` or `linux`.
+    pub system: &'static str,
+    /// `client_to_server` or `server_to_client`.
+    pub direction: &'static str,
+    /// `tun` or `tap`.
+    pub mode: &'static str,
+    /// Bytes of data.
+    pub transfer_bytes: u64,
+    /// Their checksum, which both ends found.
+    pub checksum: String,
+    /// From the first byte that was sent until the receiver's checksum had come back.
+    pub seconds: f64,
+    /// Data, in millions of bits a second.
+    pub megabits_per_second: f64,
+    /// The longest time between two pieces of data, at the receiver.
+    pub longest_stall_ms: f64,
+}
+
+impl Transfer {
+    pub(super) fn new(options: &Options<'_>, system: System, from: Side, receiver: &Seen, sender: &Seen) -> Self {
+        let seconds = sender.nanoseconds as f64 / 1e9;
+        Self {
+            tool: options.tool.name(),
+            system: system.name(),
+            direction: from.direction(),
+            mode: options.mode.name(),
+            transfer_bytes: receiver.bytes,
+            checksum: format!("{:016x}", receiver.checksum),
+            seconds,
+            megabits_per_second: receiver.bytes as f64 * 8.0 / 1e6 / seconds.max(1e-9),
+            longest_stall_ms: receiver.stall_nanoseconds as f64 / 1e6,
+        }
+    }
+}
+
+/// What a tunnel that carries nothing costs, as `--json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Idle {
+    /// The program.
+    pub tool: &'static str,
+    /// Whose device: `haiku` or `linux`.
+    pub system: &'static str,
+    /// `tun` or `tap`.
+    pub mode: &'static str,
+    /// How long it was left alone.
+    pub idle_seconds: f64,
+    /// What the server used of one CPU, in per cent.
+    pub server_cpu_percent: f64,
+    /// What the client used.
+    pub client_cpu_percent: f64,
+}
+
+impl Idle {
+    pub(super) fn new(options: &Options<'_>, system: System, time: Duration, [server, client]: [Duration; 2]) -> Self {
+        let percent = |used: Duration| used.as_secs_f64() * 100.0 / time.as_secs_f64().max(1e-9);
+        Self {
+            tool: options.tool.name(),
+            system: system.name(),
+            mode: options.mode.name(),
+            idle_seconds: time.as_secs_f64(),
+            server_cpu_percent: percent(server),
+            client_cpu_percent: percent(client),
+        }
+    }
+}
+
+/// One thing that a run found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// Round trips.
+    Pings(Line),
+    /// A TCP transfer.
+    Transfer(Transfer),
+    /// CPU time of an idle tunnel.
+    Idle(Idle),
+}
+
+impl Record {
+    /// As JSON, with the end of the line.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn json(&self) -> Result<String, Error> {
+        let text = serde_json::to_string(self).map_err(|error| Error::Failed(format!("writing JSON: {error}")))?;
+        Ok(text + "\n")
+    }
+
+    /// As a line of a table.
+    #[must_use]
+    pub fn row(&self) -> String {
+        match self {
+            Self::Pings(line) => line.row(),
+            Self::Transfer(transfer) => format!(
+                "{:<9} {:<6} {:<4} {:<5} {:<17} {} bytes in {:.2} s: {:.0} Mbit/s, longest stall {:.1} ms, checksum {}\n",
+                transfer.tool,
+                transfer.system,
+                transfer.mode,
+                "TCP",
+                transfer.direction,
+                transfer.transfer_bytes,
+                transfer.seconds,
+                transfer.megabits_per_second,
+                transfer.longest_stall_ms,
+                transfer.checksum
+            ),
+            Self::Idle(idle) => format!(
+                "{:<9} {:<6} {:<4} idle for {:.0} s: the server used {:.3} % of a CPU, the client {:.3} %\n",
+                idle.tool, idle.system, idle.mode, idle.idle_seconds, idle.server_cpu_percent, idle.client_cpu_percent
+            ),
+        }
+    }
+}
+
 /// The table's head.
 #[must_use]
 pub fn head() -> String {
@@ -108,13 +219,19 @@ pub fn head() -> String {
 
 /// How Haiku's figures compare with Linux's, direction by direction.
 #[must_use]
-pub fn ratios(lines: &[Line]) -> String {
+pub fn ratios(records: &[Record]) -> String {
     let mut text = String::from("Haiku's round trips as a multiple of Linux's:\n");
-    for haiku in lines.iter().filter(|line| line.system == System::Haiku.name()) {
+    let lines = || {
+        records.iter().filter_map(|record| match record {
+            Record::Pings(line) => Some(line),
+            _ => None,
+        })
+    };
+    for haiku in lines().filter(|line| line.system == System::Haiku.name()) {
         let same = |line: &&Line| {
             line.system == System::Linux.name() && line.direction == haiku.direction && line.family == haiku.family
         };
-        let Some(linux) = lines.iter().find(same) else { continue };
+        let Some(linux) = lines().find(same) else { continue };
         let ratio = |ours: Option<f64>, theirs: Option<f64>| match (ours, theirs) {
             (Some(ours), Some(theirs)) if theirs > 0.0 => format!("{:.2}", ours / theirs),
             _ => "-".to_owned(),
@@ -126,6 +243,18 @@ pub fn ratios(lines: &[Line]) -> String {
             ratio(haiku.rtt_us.p50, linux.rtt_us.p50),
             ratio(haiku.rtt_us.p99, linux.rtt_us.p99)
         );
+    }
+    let transfers = || {
+        records.iter().filter_map(|record| match record {
+            Record::Transfer(transfer) => Some(transfer),
+            _ => None,
+        })
+    };
+    for haiku in transfers().filter(|transfer| transfer.system == System::Haiku.name()) {
+        let same = |other: &&Transfer| other.system == System::Linux.name() && other.direction == haiku.direction;
+        let Some(linux) = transfers().find(same) else { continue };
+        let ratio = haiku.megabits_per_second / linux.megabits_per_second.max(1e-9);
+        text += &format!("  TCP  {:<17} throughput {ratio:.2}\n", haiku.direction);
     }
     text
 }

@@ -9,6 +9,7 @@ use super::namespaces::Namespaces;
 use super::plan::{Keys, Plan, Side, System};
 use super::process::{Namespace, Process, unix_second};
 use super::tools::{Configuration, Tool};
+use super::transfer::{self, Seen};
 use super::{linux, process};
 use crate::error::Error;
 use crate::mode::Mode;
@@ -16,6 +17,8 @@ use crate::stack::Family;
 
 /// A first packet is waited for so long before another is sent.
 const TRY: Duration = Duration::from_millis(300);
+/// Where a TCP transfer between two Haikus is received.
+const TCP_PORT: u16 = 5001;
 /// How long a reply may take.
 const REPLY: Duration = Duration::from_secs(5);
 
@@ -95,6 +98,14 @@ impl Session {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Has a side's packets come from another port from its next start on, as after a change of networks.
+    ///
+    /// # Errors
+    /// Linux's.
+    pub fn roam(&mut self, side: Side) -> Result<(), Error> {
+        self.plan.move_port(side)
     }
 
     fn namespace(&self, side: Side) -> Option<&Namespace> {
@@ -242,6 +253,52 @@ impl Session {
         let target = self.plan.address(side.other(), family);
         let text = self.remote(side)?.execute(&format!("measure {target} {count} {size} 0"))?;
         serde_json::from_str(&text).map_err(|error| Error::Failed(format!("an answer that is none: {error}")))
+    }
+
+    /// Sends so many bytes from one side to the other over TCP and IPv4. Returns what the receiver saw, and the sender.
+    ///
+    /// # Errors
+    /// They did not arrive unharmed.
+    pub fn transfer(&mut self, from: Side, bytes: u64) -> Result<(Seen, Seen), Error> {
+        let to = from.other();
+        let [source, target] = [from, to].map(|side| self.plan.address(side, Family::Inet));
+        if self.plan.system == System::Linux {
+            let (Some(from), Some(to)) = (self.namespace(from), self.namespace(to)) else {
+                return Err(Error::Failed("Linux's side needs a namespace".to_owned()));
+            };
+            return transfer::linux(from, to, target, bytes);
+        }
+        let (mut sender, mut receiver) = (self.remote(from)?, self.remote(to)?);
+        let parse = |text: String| -> Result<Seen, Error> {
+            serde_json::from_str(&text).map_err(|error| Error::Failed(format!("an answer that is none: {error}")))
+        };
+        std::thread::scope(|scope| {
+            let received = scope.spawn(move || receiver.execute(&format!("receive {source} {TCP_PORT} {bytes}")));
+            let sent = sender.execute(&format!("send {target} {TCP_PORT} {bytes}"));
+            let received = received.join().unwrap_or_else(|_| Err(Error::Failed("the receiver panicked".to_owned())));
+            Ok((parse(received?)?, parse(sent?)?))
+        })
+    }
+
+    /// Leaves the tunnel alone for a while. Returns the CPU time that the server and the client used.
+    ///
+    /// # Errors
+    /// One of them has ended.
+    pub fn idle(&mut self, time: Duration) -> Result<[Duration; 2], Error> {
+        let mut used = || -> Result<[Duration; 2], Error> {
+            let mut both = [Duration::ZERO; 2];
+            for (used, side) in both.iter_mut().zip(Side::ALL) {
+                let process = self.process(side)?;
+                process.check()?;
+                *used = process.cpu_time().unwrap_or_default();
+            }
+            Ok(both)
+        };
+        let before = used()?;
+        std::thread::sleep(time);
+        let after = used()?;
+        let [server, client] = [0, 1].map(|at| after[at].saturating_sub(before[at]));
+        Ok([server, client])
     }
 
     /// Ends both sides.

@@ -35,11 +35,15 @@ fn parse(path: &[u8]) -> Option<Path<'_>> {
 /// # Safety
 /// `path` is a C string, or null.
 unsafe fn device(path: *const c_char, flags: c_int) -> Option<Result<c_int, c_int>> {
-    if path.is_null() || process::is_orphan() {
+    if path.is_null() {
         return None;
     }
     // SAFETY: the caller's promise.
     let path = parse(unsafe { CStr::from_ptr(path) }.to_bytes())?;
+    if process::is_orphan() {
+        // The Haiku of this process stayed with its parent, and Linux's own device is not what the program wants.
+        return Some(Err(libc::ENXIO));
+    }
     Some(open_device(path, flags))
 }
 
