@@ -20,6 +20,7 @@ mod queues;
 mod readiness;
 mod reading;
 mod routes;
+mod secrets;
 mod settings;
 mod storm;
 mod writing;

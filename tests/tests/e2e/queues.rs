@@ -9,6 +9,7 @@ use tuntap_tests::card::Card;
 use tuntap_tests::packet::{Way, program_packet, stack_frame};
 use tuntap_tests::program::{Program, dropped_for};
 use tuntap_tests::rig::Rig;
+use tuntap_tests::wait::Place;
 
 const MIB: u32 = 1 << 20;
 
@@ -268,6 +269,65 @@ fn an_answer_that_finds_no_room_is_counted() {
     let statistics = program.statistics().to_user;
     assert_eq!((statistics.answered, dropped_for(&statistics, DropReason::AnswerRefused)), (1, 1));
     program.check_accounts();
+    drop(card);
+    rig.end();
+}
+
+/// How many bytes of packets there are: those in the queues, for nobody else has any.
+fn queued_bytes(program: Program) -> (u64, u64) {
+    let statistics = program.statistics();
+    (statistics.to_user.queued_bytes, statistics.to_stack.queued_bytes)
+}
+
+#[test]
+fn a_program_cannot_make_the_kernel_hold_more_than_the_limits() {
+    const PACKETS: u32 = 50;
+    const BYTES: u32 = 100_000;
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        card.set_mtu(65535).unwrap();
+        let program = Program::new(mode);
+        program.set_limits([PACKETS, BYTES, PACKETS, BYTES]).unwrap();
+        let before = rig.ledgers();
+        for length in (60..65000).step_by(997).cycle().take(1000) {
+            let written = program.write(&program_packet(mode, Way::ToStack, length));
+            assert!(written == Ok(length) || written == Err(B_WOULD_BLOCK), "{written:x?}");
+            // Questions make the kernel hold answers.
+            if mode == Mode::Tun {
+                card.send(&tuntap_tests::packet::arp_request(card.address())).unwrap();
+            }
+            let (_, bytes) = queued_bytes(program);
+            assert!(bytes <= u64::from(BYTES), "{bytes} bytes");
+            let ledgers = rig.ledgers();
+            assert!(ledgers.packets - before.packets <= i64::from(PACKETS));
+            assert_eq!(ledgers.heap_bytes, before.heap_bytes, "nothing but packets is kept");
+        }
+        drop(card);
+        rig.end();
+    }
+}
+
+#[test]
+fn programs_that_wait_to_write_hold_no_packets() {
+    let rig = Rig::boot();
+    let card = Card::ready(&rig, "tun/0");
+    let program = Program::waiting(Mode::Tun);
+    program.set_limits([512, MIB, 1, MIB]).unwrap();
+    let packet = program_packet(Mode::Tun, Way::ToStack, 1400);
+    program.write(&packet).unwrap();
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| program.write(&packet))).collect();
+        rig.until_blocked(Place::Write, 8);
+        assert_eq!(rig.ledgers().packets, 1, "one is queued, and nobody holds another");
+        for _ in 0..9 {
+            card.receive().unwrap();
+        }
+        for writer in writers {
+            assert_eq!(writer.join().unwrap(), Ok(1400));
+        }
+    });
+    assert_eq!(rig.ledgers().packets, 0);
     drop(card);
     rig.end();
 }
