@@ -61,6 +61,7 @@ pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mu
     steps.step("soak", || lab(project, &["soak", "--minutes", SOAK_MINUTES]));
     fuzzing::run(project, steps);
     steps.step("address sanitizer", || sanitizers::address(project));
+    steps.step("thread sanitizer", || sanitizers::thread(project));
     steps.step("interpreter (miri)", || miri(project));
 }
 

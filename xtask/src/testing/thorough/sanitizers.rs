@@ -1,6 +1,9 @@
 //! The tests under the compiler's sanitizers: of the packages that have `unsafe` code, for the others can have neither of
 //! the faults that these look for.
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::Result;
 
 use super::{HOST, nightly};
@@ -19,6 +22,27 @@ pub(super) fn address(project: &Project) -> Result<Outcome> {
     // The lab has a handler of its own for the faults that it makes on purpose, and ledgers for what is left over.
     let options = ("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:detect_leaks=0");
     run(project, "address", options, &["-Zsanitizer=address"], &[])
+}
+
+/// Every access to memory by two threads checked for what orders them.
+pub(super) fn thread(project: &Project) -> Result<Outcome> {
+    // The standard library that comes with the compiler will not do: the sanitizer sees nothing of its locks' slow paths,
+    // and takes each access after a wait for a race. It has to be compiled like the rest.
+    if nightly(project).is_some() && !has_library_source(project)? {
+        let how = "`rustup component add rust-src --toolchain nightly`";
+        return Ok(Outcome::Skipped(format!("the nightly has no source of the standard library; {how}")));
+    }
+    let options = ("TSAN_OPTIONS", "handle_segv=0:handle_sigbus=0");
+    run(project, "thread", options, &["-Zsanitizer=thread"], &["-Zbuild-std"])
+}
+
+/// Whether the nightly can compile its own standard library.
+fn has_library_source(project: &Project) -> Result<bool> {
+    let Some(rustup) = process::find("rustup") else { return Ok(false) };
+    let mut command = Command::new(rustup);
+    command.current_dir(project.root()).args(["run", "nightly", "rustc", "--print", "sysroot"]);
+    let sysroot = process::output_of(&mut command)?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock").is_file())
 }
 
 fn run(
