@@ -450,3 +450,28 @@ fn one_select_taken_out_takes_no_notification_from_another() {
         join(leaves);
     });
 }
+
+/// Of the named past (`behaviour/past.rs`), what is a matter of the moment, at every moment.
+mod past {
+    use super::*;
+
+    #[test]
+    fn lost_wake_up_in_wait() {
+        explore(|| {
+            let stage = Stage::new();
+            let reader = stage.reader();
+            stage.send(1).unwrap();
+            assert_eq!(join(reader), Ok(packet4(1, 20)));
+        });
+    }
+
+    #[test]
+    fn down_that_misses_its_reader() {
+        explore(|| {
+            let stage = Stage::new();
+            let receiver = stage.thread(|device, _| device.receive().err());
+            stage.rig.device.down();
+            assert_eq!(join(receiver), Some(Error::NetworkDown));
+        });
+    }
+}
