@@ -231,11 +231,13 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
 }
 
 unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
-    let interface = device.cast::<Interface>();
     // SAFETY: the stack's last call for this device.
-    let Interface { attachment, unit, .. } = unsafe { interface.read() };
-    unit.station().gone(device);
-    unit.station().detach(attachment);
+    let interface = unsafe { Interface::of(device) };
+    interface.station().gone(device);
+    interface.station().detach(interface.attachment);
+    // Only now: until it was told, the unit may have set a flag in there.
+    // SAFETY: nobody knows the interface any more, and it is not used again.
+    let unit = unsafe { (&raw const interface.unit).read() };
     // SAFETY: the memory came from `malloc`, what was in it has been moved out, and nobody knows it any more.
     unsafe { sys::free(device.cast::<c_void>()) };
     drop(unit);
