@@ -11,17 +11,19 @@ use crate::process;
 use crate::project::Project;
 use crate::testing::steps::Outcome;
 
-/// The tests: Cargo's words for them.
+/// The tests that have threads: Cargo's words for them.
 const TESTS: [&[&str]; 2] = [
-    &["--package", "haiku-kernel", "--package", "haiku-loader", "--package", "tuntap-net-addon", "--tests"],
+    &["--package", "haiku-kernel", "--package", "tuntap-net-addon", "--tests"],
     &["--package", "tuntap-tests", "--test", "e2e", "--test", "fuzz"],
 ];
+/// One that has none.
+const LOADER: &[&str] = &["--package", "haiku-loader", "--tests"];
 
 /// Every access to memory checked.
 pub(super) fn address(project: &Project) -> Result<Outcome> {
     // The lab has a handler of its own for the faults that it makes on purpose, and ledgers for what is left over.
     let options = ("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:detect_leaks=0");
-    run(project, "address", options, &["-Zsanitizer=address"], &[])
+    run(project, "address", options, &["-Zsanitizer=address"], &[], &[LOADER, TESTS[0], TESTS[1]])
 }
 
 /// Every access to memory by two threads checked for what orders them.
@@ -33,7 +35,7 @@ pub(super) fn thread(project: &Project) -> Result<Outcome> {
         return Ok(Outcome::Skipped(format!("the nightly has no source of the standard library; {how}")));
     }
     let options = ("TSAN_OPTIONS", "handle_segv=0:handle_sigbus=0");
-    run(project, "thread", options, &["-Zsanitizer=thread"], &["-Zbuild-std"])
+    run(project, "thread", options, &["-Zsanitizer=thread"], &["-Zbuild-std"], &TESTS)
 }
 
 /// Whether the nightly can compile its own standard library.
@@ -51,12 +53,13 @@ fn run(
     (variable, options): (&str, &str),
     flags: &[&str],
     arguments: &[&str],
+    tests: &[&[&str]],
 ) -> Result<Outcome> {
-    for tests in TESTS {
+    for &words in tests {
         let Some(mut command) = nightly(project) else {
             return Ok(Outcome::Skipped("there is no nightly toolchain".to_owned()));
         };
-        command.arg("test").args(arguments).args(["--locked", "--target", HOST]).args(tests);
+        command.arg("test").args(arguments).args(["--locked", "--target", HOST]).args(words);
         command.env("CARGO_TARGET_DIR", project.target().join("sanitized").join(name));
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env(variable, options);
         process::run(&mut command)?;
