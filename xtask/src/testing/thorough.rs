@@ -24,8 +24,8 @@ const CASES: &str = "10000";
 const SCHEDULES: &str = "1000000";
 /// The variable by which the tests of `driver` learn of it.
 const SCHEDULES_VARIABLE: &str = "TUNTAP_SHUTTLE_SCHEDULES";
-/// How many steps the simulation takes.
-const SIMULATED_STEPS: &str = "10000000";
+/// How many steps each of two simulations takes.
+const SIMULATED_STEPS: &str = "5000000";
 /// How long the soak takes, in minutes.
 const SOAK_MINUTES: &str = "1";
 /// How long one program may take here.
@@ -55,9 +55,7 @@ pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mu
     steps.step(ADDON_TWICE, || same_addon_twice(project, built));
     steps.step(PACKAGE_TWICE, || same_package_twice(project, built));
     steps.step(&format!("{SCHEDULES} random schedules"), || schedules(project));
-    steps.step(&format!("simulation: {SIMULATED_STEPS} steps"), || {
-        lab(project, &["simulate", "--steps", SIMULATED_STEPS])
-    });
+    steps.step(&format!("simulation: twice {SIMULATED_STEPS} steps"), || simulation(project));
     steps.step("soak", || lab(project, &["soak", "--minutes", SOAK_MINUTES]));
     fuzzing::run(project, steps);
     steps.step("address sanitizer", || sanitizers::address(project));
@@ -71,6 +69,16 @@ fn schedules(project: &Project) -> Result<Outcome> {
     command.args(["test", "--release", "--locked", "--package", "tuntap-driver", "--test", "schedules"]);
     process::run(command.env(SCHEDULES_VARIABLE, SCHEDULES))?;
     Ok(Outcome::Passed(String::new()))
+}
+
+/// Two simulations at a time, for each takes one processor.
+fn simulation(project: &Project) -> Result<Outcome> {
+    let run = |seed| lab(project, &["simulate", "--seed", seed, "--steps", SIMULATED_STEPS]);
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| run("1"));
+        (run("0"), second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    first.and(second)
 }
 
 /// Has the lab do something, compiled for speed; the note is its last line.
