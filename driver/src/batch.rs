@@ -4,7 +4,11 @@
 //! packet (with whatever the descriptor's framing puts in front), and padding to the next multiple of four. Vectors would
 //! not do: Haiku turns each element of a vector into a call of its own.
 
+use core::mem;
+
 use crate::channel::Wait;
+use crate::run::{RUN, Run};
+use crate::to_stack::{Head, Judged};
 use crate::to_user::waiting;
 use crate::{Descriptor, Device, Error, Kernel, Mode, UserMemory};
 
@@ -33,6 +37,25 @@ impl Batch {
     }
 }
 
+/// A batch that is being written.
+struct Writing<K: Kernel> {
+    wait: Wait,
+    /// Where the buffer ends.
+    end: usize,
+    /// What the queue has taken.
+    done: Batch,
+    /// The same with what is in the run.
+    ahead: Batch,
+    /// Packets that were made and are yet to be put in.
+    run: Run<K>,
+    /// The lengths of their records.
+    lengths: [usize; RUN as usize],
+    /// How many packets the run may have.
+    room: u32,
+    /// The head of the packet that is being made.
+    head: Head,
+}
+
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// Reads up to `most` packets, as many as there are and as fit whole. Waits for the first only.
     ///
@@ -44,23 +67,38 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut batch = Batch::default();
         let mut wait = waiting(descriptor);
         while batch.packets < most {
-            let room = user.len().saturating_sub(batch.bytes + WORD);
-            let fits = |frame: usize| framing.length() + frame.saturating_sub(M::LINK.hidden_header) <= room;
-            let packet = match self.to_user.pop_if(wait, fits) {
-                Ok(Some(packet)) => packet,
-                Ok(None) => return batch.or(Error::Invalid),
+            let wanted = RUN.min(most - batch.packets);
+            let mut planned = batch;
+            let fits = |frame: usize| {
+                let length = framing.length() + frame.saturating_sub(M::LINK.hidden_header);
+                let fits = length <= user.len().saturating_sub(planned.bytes + WORD);
+                if fits {
+                    planned.count(length, user.len());
+                }
+                fits
+            };
+            let mut run = match self.to_user.pop_run(wait, wanted, fits) {
+                Ok(run) if run.packets == 0 => return batch.or(Error::Invalid),
+                Ok(run) => run,
                 Err(error) => return batch.or(error),
             };
-            let copied = self.copy_out(&packet, framing, user, batch.bytes + WORD).and_then(|length| {
-                let word = u32::try_from(length).unwrap_or(u32::MAX);
-                user.write(batch.bytes, &word.to_ne_bytes()).map(|()| length)
-            });
-            match copied {
-                Ok(length) => batch.count(length, user.len()),
-                Err(error) => {
-                    self.lose(&packet);
-                    return batch.or(error);
+            let all = run.packets < wanted;
+            while let Some(packet) = run.pop() {
+                let copied = self.copy_out(&packet, framing, user, batch.bytes + WORD).and_then(|length| {
+                    let word = u32::try_from(length).unwrap_or(u32::MAX);
+                    user.write(batch.bytes, &word.to_ne_bytes()).map(|()| length)
+                });
+                match copied {
+                    Ok(length) => batch.count(length, user.len()),
+                    Err(error) => {
+                        self.lose(&packet);
+                        self.to_user.put_back(run);
+                        return batch.or(error);
+                    }
                 }
+            }
+            if all {
+                break;
             }
             wait = Wait::No;
         }
@@ -73,24 +111,96 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// Those of [`Self::write`], if not even the first was written; [`Error::Invalid`] for a record that is cut off.
     pub fn write_batch(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
-        let (framing, wait) = (descriptor.framing().length(), waiting(descriptor));
-        let mut batch = Batch::default();
-        while batch.packets < most && batch.bytes < user.len() {
-            let start = batch.bytes + WORD;
-            if start > user.len() {
-                return batch.or(Error::Invalid);
+        let mut writing = Writing {
+            wait: waiting(descriptor),
+            end: user.len(),
+            done: Batch::default(),
+            ahead: Batch::default(),
+            run: Run::new(),
+            lengths: [0; RUN as usize],
+            room: 0,
+            head: Head::new(),
+        };
+        loop {
+            let is_more = writing.ahead.packets < most && writing.ahead.bytes < user.len();
+            let failed = if is_more { self.write_record(descriptor, user, &mut writing).err() } else { None };
+            if is_more && failed.is_none() {
+                continue;
             }
-            let mut word = [0; WORD];
-            let written = user.read(batch.bytes, &mut word).and_then(|()| {
-                let length = u32::from_ne_bytes(word) as usize;
-                let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
-                self.copy_in(user, start + framing, end, wait).map(|()| length)
-            });
-            match written {
-                Ok(length) => batch.count(length, user.len()),
-                Err(error) => return batch.or(error),
+            // What is in the run goes first.
+            let ahead = writing.ahead;
+            if let Err(error) = self.flush(&mut writing) {
+                return writing.done.or(error);
+            }
+            if writing.ahead == ahead {
+                return failed.map_or(Ok(writing.done), |error| writing.done.or(error));
             }
         }
-        Ok(batch)
+    }
+
+    /// Makes a packet of the record that is next, and puts the run in when there may be no room for more.
+    fn write_record(&self, descriptor: &Descriptor, user: &K::User, writing: &mut Writing<K>) -> Result<(), Error> {
+        let record = writing.ahead.bytes;
+        let start = record + WORD;
+        if start > user.len() {
+            return Err(Error::Invalid);
+        }
+        let mut word = [0; WORD];
+        user.read(record, &mut word)?;
+        let length = u32::from_ne_bytes(word) as usize;
+        let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
+        let packet = start + descriptor.framing().length();
+        match self.judge(user, packet, end, &mut writing.head)? {
+            Judged::Travels => {
+                if writing.run.packets >= writing.room {
+                    self.flush(writing)?;
+                    writing.room = self.to_stack.await_room(writing.wait)?;
+                    if writing.ahead.bytes != record {
+                        return Ok(());
+                    }
+                }
+                let made = writing.head.packet::<K>(user, packet, end)?;
+                if let Some(place) = writing.lengths.get_mut(writing.run.packets as usize) {
+                    *place = length;
+                }
+                writing.run.push(made);
+                writing.ahead.count(length, user.len());
+            }
+            Judged::Dropped { reason, length: dropped } => {
+                self.flush(writing)?;
+                if writing.ahead.bytes != record {
+                    return Ok(());
+                }
+                self.drop_written(reason, dropped)?;
+                writing.ahead.count(length, user.len());
+                writing.done = writing.ahead;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the run in, and counts what of it was taken. Where somebody else was quicker to the room, the rest is given
+    /// up and not held while waiting, as by [`Self::write`]: its records are then the next again.
+    #[inline(never)]
+    fn flush(&self, writing: &mut Writing<K>) -> Result<(), Error> {
+        writing.room = 0;
+        let mut run = mem::replace(&mut writing.run, Run::new());
+        let made = run.packets;
+        if made == 0 {
+            return Ok(());
+        }
+        let pushed = self.to_stack.push_run(&mut run);
+        for &length in writing.lengths.iter().take((made - run.packets) as usize) {
+            writing.done.count(length, writing.end);
+        }
+        if run.packets == 0 {
+            return pushed;
+        }
+        writing.ahead = writing.done;
+        match pushed {
+            Ok(()) | Err(Error::WouldBlock) if writing.wait != Wait::No => Ok(()),
+            Ok(()) => Err(Error::WouldBlock),
+            failed => failed,
+        }
     }
 }

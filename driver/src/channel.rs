@@ -5,8 +5,9 @@
 //! So no section can forget a wake, none wakes a thread that would find nothing, and none wakes under the lock.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::run::RUN;
 use crate::{Counters, Error, Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, Refusal, WaitPoint};
 
 /// How much a queue may hold.
@@ -61,13 +62,6 @@ pub(crate) enum Wait {
     Until(Interruptible),
 }
 
-/// What a consumer finds.
-enum Next<P> {
-    Taken(Option<P>),
-    Unwanted,
-    ToCome,
-}
-
 /// Whom to wake once the lock is let go.
 #[derive(Default)]
 struct Wakes {
@@ -79,9 +73,11 @@ struct Wakes {
 
 /// What the lock guards. `mode` is the mode's own state, which only one direction needs.
 pub(crate) struct State<K: Kernel, S> {
-    queue: K::Fifo,
-    packets: u32,
-    bytes: usize,
+    pub(crate) queue: K::Fifo,
+    pub(crate) packets: u32,
+    pub(crate) bytes: usize,
+    /// How often the queue was emptied because what was in it had become stale.
+    pub(crate) purges: u32,
     limits: Limits,
     /// The longest frame that can come: there is room only if it would fit.
     longest: usize,
@@ -116,7 +112,29 @@ impl<K: Kernel, S> State<K, S> {
         self.accepting.is_ok() && self.fits(self.longest)
     }
 
+    /// For how many packets there is room for sure, however long; no more than one section may move.
+    fn room(&self) -> u32 {
+        if !self.has_room() {
+            return 0;
+        }
+        let packets = self.limits.packets.saturating_sub(self.packets).clamp(1, RUN);
+        let bytes = (self.limits.bytes as usize).saturating_sub(self.bytes);
+        if bytes >= self.longest.saturating_mul(packets as usize) {
+            return packets;
+        }
+        u32::try_from(bytes.checked_div(self.longest).unwrap_or(1)).unwrap_or(packets).max(1)
+    }
+
+    /// Whether there is so much room that whoever waits for it may as well be woken: half the queue. Were it a single
+    /// place, a writer that is faster than the reader would sleep and be woken once for each packet.
+    fn has_slack(&self) -> bool {
+        self.has_room()
+            && (self.packets <= self.limits.packets / 2 && self.bytes <= self.limits.bytes as usize / 2
+                || self.packets == 0)
+    }
+
     /// Whether the program's call would not wait.
+    #[inline(never)]
     fn is_ready(&self) -> bool {
         match self.end {
             ProgramEnd::Consumer => self.packets > 0 || self.serving.is_err(),
@@ -125,6 +143,7 @@ impl<K: Kernel, S> State<K, S> {
     }
 
     /// Puts a packet in. Its admission was checked by whoever calls.
+    #[inline]
     pub(crate) fn put(&mut self, packet: K::Packet) {
         let bytes = packet.len();
         self.counters.accept(bytes);
@@ -134,6 +153,7 @@ impl<K: Kernel, S> State<K, S> {
     }
 
     /// Takes the packet that is next.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<K::Packet> {
         let packet = self.queue.pop()?;
         let bytes = packet.len();
@@ -148,19 +168,27 @@ impl<K: Kernel, S> State<K, S> {
     #[must_use]
     pub(crate) fn purge(&mut self) -> K::Fifo {
         self.counters.purged += u64::from(self.packets);
+        self.purges = self.purges.wrapping_add(1);
         self.packets = 0;
         self.bytes = 0;
         core::mem::take(&mut self.queue)
     }
 
+    /// Whether anybody may have to be woken or told: mostly not.
+    #[inline]
+    fn is_anyone_concerned(&self, was_serving: bool) -> bool {
+        self.waiting_consumers | self.waiting_producers | self.selecting != 0 || was_serving != self.serving.is_ok()
+    }
+
     /// Who can go on, now that things are as they are.
+    #[inline(never)]
     fn settle(&mut self, was_ready: bool, was_serving: bool) -> Wakes {
         let mut wakes = Wakes::default();
         if self.waiting_consumers > 0 && (self.packets > 0 || self.serving.is_err()) {
             wakes.consumers = if self.serving.is_ok() { 1 } else { self.waiting_consumers };
             self.waiting_consumers -= wakes.consumers;
         }
-        if self.waiting_producers > 0 && (self.accepting.is_err() || self.has_room()) {
+        if self.waiting_producers > 0 && (self.accepting.is_err() || self.has_slack()) {
             wakes.producers = if self.accepting.is_ok() { 1 } else { self.waiting_producers };
             self.waiting_producers -= wakes.producers;
         }
@@ -171,11 +199,14 @@ impl<K: Kernel, S> State<K, S> {
     }
 }
 
-/// One direction of a device.
+/// One direction of a device. Each has cache lines of its own: its two ends are on two processors already, and need not
+/// hinder those of the other direction.
+#[repr(align(64))]
 pub(crate) struct Channel<K: Kernel, S: Send> {
     state: K::Lock<State<K, S>>,
-    /// Whether there was room when the lock was last let go: saves a full queue's writers an allocation.
-    had_room: AtomicBool,
+    /// For how many packets there was room when the lock was last let go, up to [`RUN`]: saves a full queue's writers an
+    /// allocation.
+    had_room: AtomicU32,
     end: ProgramEnd,
     consumers: K::WaitPoint,
     /// Where writers wait for room. The stack never waits, so the direction it feeds has none.
@@ -206,6 +237,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             queue: K::Fifo::default(),
             packets: 0,
             bytes: 0,
+            purges: 0,
             limits: Limits::DEFAULT,
             longest,
             end,
@@ -220,7 +252,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         };
         Ok(Self {
             state: K::Lock::new(state),
-            had_room: AtomicBool::new(false),
+            had_room: AtomicU32::new(0),
             end,
             consumers,
             producers,
@@ -229,21 +261,35 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 
     /// Runs a section under the lock, then wakes whoever can go on.
+    #[inline]
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<K, S>) -> R) -> R {
         let (result, wakes) = self.state.with(|state| {
-            let (was_ready, was_serving) = (state.is_ready(), state.serving.is_ok());
+            // Where nobody selects, nobody is to be told: whoever begins to in this section looks for himself.
+            let was_ready = state.selecting == 0 || state.is_ready();
+            let was_serving = state.serving.is_ok();
             let result = section(state);
-            let wakes = state.settle(was_ready, was_serving);
-            let room = state.has_room();
-            if self.had_room.load(Ordering::Relaxed) != room {
-                self.had_room.store(room, Ordering::Relaxed);
+            let wakes = state.is_anyone_concerned(was_serving).then(|| state.settle(was_ready, was_serving));
+            if self.producers.is_some() {
+                self.note_room(state);
             }
             (result, wakes)
         });
-        self.wake(&wakes);
+        if let Some(wakes) = wakes {
+            self.wake(&wakes);
+        }
         result
     }
 
+    /// Leaves word of how much room there is.
+    #[inline(never)]
+    fn note_room(&self, state: &State<K, S>) {
+        let room = state.room();
+        if self.had_room.load(Ordering::Relaxed) != room {
+            self.had_room.store(room, Ordering::Relaxed);
+        }
+    }
+
+    #[inline(never)]
     fn wake(&self, wakes: &Wakes) {
         if wakes.consumers > 0 {
             self.consumers.wake(wakes.consumers);
@@ -263,27 +309,31 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// Takes the next packet, waiting for one if need be.
     pub(crate) fn pop(&self, wait: Wait) -> Result<K::Packet, Error> {
-        self.pop_if(wait, |_| true)?.ok_or(Error::WouldBlock)
+        self.when_filled(wait, |state| state.take())?.ok_or(Error::WouldBlock)
     }
 
-    /// Takes the next packet if its length is wanted, waiting for one if need be. `None` leaves it where it is.
-    pub(crate) fn pop_if(&self, wait: Wait, wanted: impl Fn(usize) -> bool) -> Result<Option<K::Packet>, Error> {
+    /// Runs a section as soon as there is a packet.
+    pub(crate) fn when_filled<R>(
+        &self,
+        wait: Wait,
+        mut section: impl FnMut(&mut State<K, S>) -> R,
+    ) -> Result<R, Error> {
         loop {
-            let next = self.with(|state| {
+            let found = self.with(|state| {
                 state.serving?;
-                if state.packets == 0 {
-                    if wait == Wait::No {
-                        return Err(Error::WouldBlock);
-                    }
-                    state.waiting_consumers += 1;
-                    return Ok(Next::ToCome);
+                if state.packets > 0 {
+                    return Ok(Some(section(state)));
                 }
-                if wanted(state.queue.front_length()) { Ok(Next::Taken(state.take())) } else { Ok(Next::Unwanted) }
+                if wait == Wait::No {
+                    return Err(Error::WouldBlock);
+                }
+                state.waiting_consumers += 1;
+                Ok(None)
             })?;
-            match (next, wait) {
-                (Next::Taken(packet), _) => return Ok(packet),
-                (Next::Unwanted, _) | (Next::ToCome, Wait::No) => return Ok(None),
-                (Next::ToCome, Wait::Until(interruptible)) => {
+            match (found, wait) {
+                (Some(result), _) => return Ok(result),
+                (None, Wait::No) => return Err(Error::WouldBlock),
+                (None, Wait::Until(interruptible)) => {
                     self.sleep(&self.consumers, interruptible, |state| &mut state.waiting_consumers)?;
                 }
             }
@@ -315,15 +365,17 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         if packet.is_some() { Err(Error::QueueFull) } else { Ok(()) }
     }
 
-    /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
-    pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
-        if self.had_room.load(Ordering::Relaxed) {
-            return Ok(());
+    /// Returns when there is room, and for how many packets; or the reason why there will be none. A hint: the room may
+    /// be gone again.
+    pub(crate) fn await_room(&self, wait: Wait) -> Result<u32, Error> {
+        match self.had_room.load(Ordering::Relaxed) {
+            0 => self.when_room(wait, |_| ()).map(|()| 1),
+            room => Ok(room),
         }
-        self.when_room(wait, |_| ())
     }
 
-    fn when_room(&self, wait: Wait, mut section: impl FnMut(&mut State<K, S>)) -> Result<(), Error> {
+    /// Runs a section as soon as there is room.
+    pub(crate) fn when_room(&self, wait: Wait, mut section: impl FnMut(&mut State<K, S>)) -> Result<(), Error> {
         loop {
             let done = self.with(|state| {
                 state.admit()?;

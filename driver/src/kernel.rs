@@ -66,6 +66,8 @@ pub trait Fifo<P>: Default + Send {
     fn push(&mut self, packet: P);
     /// Takes the packet at the front.
     fn pop(&mut self) -> Option<P>;
+    /// Puts all packets of `other` at the end, in constant time.
+    fn append(&mut self, other: Self);
     /// Bytes of the packet at the front; 0 if there is none.
     fn front_length(&self) -> usize;
 }

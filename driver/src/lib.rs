@@ -24,6 +24,7 @@ mod kernel;
 mod link;
 mod mode;
 mod ready;
+mod run;
 mod to_stack;
 mod to_user;
 

@@ -118,6 +118,12 @@ impl FrameHeader {
         Self { bytes, length: Self::ETHERNET }
     }
 
+    /// The bytes to put in front, at the end of a place that any header fits, and how many they are. There are only
+    /// whole headers and none, so they are at its beginning too.
+    pub(crate) const fn padded(&self) -> (&[u8; Self::ETHERNET], usize) {
+        (&self.bytes, self.length)
+    }
+
     /// The bytes to put in front.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

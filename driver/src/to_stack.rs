@@ -2,7 +2,57 @@
 
 use crate::channel::Wait;
 use crate::to_user::waiting;
-use crate::{Descriptor, Device, Error, HEAD_MAX, Interruptible, Kernel, Mode, Packet, ToStack, UserMemory};
+use crate::{
+    Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet, ToStack,
+    UserMemory,
+};
+
+/// The verdict on a packet of the program's.
+pub(crate) enum Judged {
+    /// It travels, and its head is ready.
+    Travels,
+    /// It does not, and the program is not told.
+    Dropped { reason: DropReason, length: usize },
+}
+
+/// The beginning of a packet, fetched and judged, with the link header that it got in front of it.
+pub(crate) struct Head {
+    bytes: [u8; Self::MAX],
+    /// Where the link header begins; it ends at [`FrameHeader::ETHERNET`].
+    from: usize,
+    /// How many bytes were fetched.
+    fetched: usize,
+}
+
+impl Head {
+    const MAX: usize = FrameHeader::ETHERNET + HEAD_MAX;
+
+    /// Room for a head.
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; Self::MAX], from: FrameHeader::ETHERNET, fetched: 0 }
+    }
+
+    /// Puts a link header in front.
+    fn put_behind(&mut self, header: &FrameHeader) {
+        let (place, length) = header.padded();
+        if let Some(front) = self.bytes.first_chunk_mut() {
+            *front = *place;
+        }
+        self.from = FrameHeader::ETHERNET.saturating_sub(length);
+    }
+
+    /// The whole packet, of which this is the head: every byte is fetched once, so that the head that was judged is the
+    /// head that travels.
+    pub(crate) fn packet<K: Kernel>(&self, user: &K::User, start: usize, end: usize) -> Result<K::Packet, Error> {
+        let bytes = self.bytes.get(self.from..FrameHeader::ETHERNET + self.fetched).unwrap_or_default();
+        let mut packet = K::Packet::from_parts(&[bytes])?;
+        let rest = start + self.fetched;
+        if rest < end {
+            packet.append_user(user, rest, end - rest)?;
+        }
+        Ok(packet)
+    }
+}
 
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// The program writes one packet. Returns the bytes taken: all of them.
@@ -15,24 +65,27 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// [`Error::Closed`] for the device; [`Error::WouldBlock`] and [`Error::Interrupted`] for a full queue;
     /// [`Error::BadAddress`] and [`Error::NoMemory`].
     pub fn write(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
-        self.copy_in(user, descriptor.framing().length(), user.len(), waiting(descriptor))?;
-        Ok(user.len())
-    }
-
-    /// Copies the packet that lies from `start` to `end` in the program's memory, waiting for room if need be.
-    pub(crate) fn copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
+        let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
+        let mut head = Head::new();
         loop {
-            match self.try_copy_in(user, start, end, wait) {
+            let written = match self.judge(user, start, end, &mut head)? {
+                Judged::Travels => {
+                    self.to_stack.await_room(wait)?;
+                    self.to_stack.push(head.packet::<K>(user, start, end)?)
+                }
+                Judged::Dropped { reason, length } => self.drop_written(reason, length),
+            };
+            match written {
                 // Somebody else was quicker. What was copied is given up and not held while waiting: a program with many
                 // writers must not make the kernel keep more than its queue may.
                 Err(Error::WouldBlock) if wait != Wait::No => {}
-                copied => return copied,
+                written => return written.map(|()| end),
             }
         }
     }
 
-    /// Does it, if there is still room once it is copied.
-    fn try_copy_in(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<(), Error> {
+    /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and judges it.
+    pub(crate) fn judge(&self, user: &K::User, start: usize, end: usize, head: &mut Head) -> Result<Judged, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         let link = self.link.get();
         if length < M::LINK.shortest {
@@ -41,25 +94,28 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if length > link.mtu + M::LINK.overhead {
             return Err(Error::TooLong);
         }
-        let mut buffer = [0; HEAD_MAX];
-        let head = buffer.get_mut(..length.min(M::HEAD_TO_STACK)).unwrap_or_default();
-        user.read(start, head)?;
-        let header = match M::to_stack(&link, &self.groups, head, length)? {
-            ToStack::Deliver(header) => header,
-            ToStack::Drop(reason) => {
-                return self.to_stack.with(|state| {
-                    state.admit()?;
-                    state.counters.accept(length);
-                    state.counters.drop(reason);
-                    Ok(())
-                });
+        // A small packet is fetched whole: a second fetch would cost more than the bytes do.
+        let fetched = if length <= HEAD_MAX { length } else { M::HEAD_TO_STACK };
+        head.fetched = fetched;
+        let space = head.bytes.get_mut(FrameHeader::ETHERNET..FrameHeader::ETHERNET + fetched).unwrap_or_default();
+        user.read(start, space)?;
+        match M::to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
+            ToStack::Deliver(header) => {
+                head.put_behind(&header);
+                Ok(Judged::Travels)
             }
-        };
-        self.to_stack.await_room(wait)?;
-        let mut packet = K::Packet::from_parts(&[header.bytes(), head])?;
-        // Every byte is fetched once: the head that was judged is the head that travels.
-        packet.append_user(user, start + head.len(), length - head.len())?;
-        self.to_stack.push(packet)
+            ToStack::Drop(reason) => Ok(Judged::Dropped { reason, length }),
+        }
+    }
+
+    /// Counts a packet that nobody gets.
+    pub(crate) fn drop_written(&self, reason: DropReason, length: usize) -> Result<(), Error> {
+        self.to_stack.with(|state| {
+            state.admit()?;
+            state.counters.accept(length);
+            state.counters.drop(reason);
+            Ok(())
+        })
     }
 
     /// The stack's reader takes the next frame, waiting for it.

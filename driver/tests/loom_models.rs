@@ -356,6 +356,38 @@ fn one_who_leaves_the_packet_hands_on_the_wake() {
     });
 }
 
+#[test]
+fn a_run_of_a_batch_wakes_whoever_it_has_a_packet_for() {
+    explore(|| {
+        let stage = Stage::new();
+        let receiver = || stage.thread(|device, _| device.receive().map(|packet| packet.bytes()[14] & 15));
+        let receivers = [receiver(), receiver()];
+        let record = |mark| [&20_u32.to_ne_bytes()[..], &packet4(mark, 20)].concat();
+        let records = User::holding(&[record(1), record(2)].concat());
+        assert_eq!(stage.rig.device.write_batch(&stage.descriptor, &records, 2).unwrap().packets, 2);
+        let mut got = receivers.map(|receiver| join(receiver).unwrap());
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+    });
+}
+
+#[test]
+fn what_a_faulting_batch_puts_back_is_not_left_behind_a_close() {
+    explore(|| {
+        let stage = Stage::new();
+        stage.send(1).unwrap();
+        stage.send(2).unwrap();
+        let batch = stage.thread(|device, descriptor| {
+            device.read_batch(descriptor, &User::room(100).faulting(0..1), 2).map(|batch| batch.packets)
+        });
+        stage.rig.device.close();
+        let ended = join(batch).unwrap_err();
+        assert!(ended == Error::BadAddress || ended == Error::Closed);
+        stage.rig.device.free();
+        assert_eq!(stage.rig.device.statistics().to_user_queued.packets, 0);
+    });
+}
+
 /// Selects until the descriptor can be read, and reads.
 fn select_and_read(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Vec<u8> {
     loop {

@@ -128,6 +128,41 @@ fn a_fault_costs_the_packet_it_hits_and_those_before_it_are_read() {
 }
 
 #[test]
+fn a_fault_leaves_what_is_behind_it_in_its_place() {
+    let (rig, descriptor) = rig();
+    for mark in 0..5 {
+        rig.send(&frame(IPV4, &packet4(mark, 20))).unwrap();
+    }
+    let bytes = rig.device.statistics().to_user_queued.bytes;
+    let user = User::room(500).faulting(30..31);
+    assert_eq!(read(&rig, &descriptor, &user, 10), Ok((1, 24)));
+    let statistics = rig.device.statistics();
+    assert_eq!(statistics.to_user_queued.packets, 3);
+    assert_eq!(statistics.to_user_queued.bytes, bytes / 5 * 3);
+    assert_eq!((statistics.to_user.delivered, statistics.to_user.delivered_bytes), (1, u64::from(bytes) / 5));
+    rig.send(&frame(IPV4, &packet4(5, 20))).unwrap();
+    for mark in [2, 3, 4, 5] {
+        assert_eq!(rig.read(&descriptor), Ok(packet4(mark, 20)));
+    }
+}
+
+#[test]
+fn a_batch_of_many_is_read_and_written_whole_and_in_order() {
+    let (rig, descriptor) = rig();
+    let packets: Vec<_> = (0..100_u8).map(|mark| packet4(mark, 20 + usize::from(mark % 3))).collect();
+    let all: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+    let whole = records(&all, UNTOUCHED);
+    assert_eq!(write(&rig, &descriptor, &whole, 200), Ok((100, whole.len())));
+    for packet in &packets {
+        assert_eq!(rig.receive(), Ok(frame(IPV4, packet)));
+        rig.send(&frame(IPV4, packet)).unwrap();
+    }
+    let user = User::room(whole.len());
+    assert_eq!(read(&rig, &descriptor, &user, 200), Ok((100, whole.len())));
+    assert_eq!(user.bytes(), whole);
+}
+
+#[test]
 fn a_batch_is_written_whole_and_in_order_with_or_without_its_last_padding() {
     let (rig, descriptor) = rig();
     let packets = [packet4(1, 21), packet6(2, 40), packet4(3, 1)];

@@ -7,6 +7,7 @@ mod sync;
 
 mod answers;
 mod batches;
+mod costs;
 mod hangup;
 mod interface;
 mod limits;

@@ -16,6 +16,7 @@ impl<T: Send> Lock<T> for Spinning<T> {
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
         let task = Task::current();
         task.must_not_spin("a second spinning lock");
+        task.world.section();
         let mut value = self.0.lock().unwrap();
         task.spins(true);
         let result = section(&mut value);

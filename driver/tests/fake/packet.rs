@@ -95,6 +95,10 @@ impl Fifo<Packet> for Queue {
         self.0.pop_front()
     }
 
+    fn append(&mut self, Self(mut other): Self) {
+        self.0.append(&mut other);
+    }
+
     fn front_length(&self) -> usize {
         self.0.front().map_or(0, |packet| packet.bytes.len())
     }

@@ -78,6 +78,7 @@ impl tuntap_driver::WaitPoint for WaitPoint {
     fn wake(&self, count: u32) {
         Task::current().must_not_spin("waking");
         assert!(count > 0, "a call of the kernel's that wakes nobody");
+        Task::current().world.woken();
         self.semaphore.state.lock().unwrap().wakes += count;
         self.semaphore.changed.notify_all();
     }

@@ -23,6 +23,10 @@ pub(crate) struct World {
     packets: AtomicUsize,
     /// Allocations so far, failed ones included.
     allocations: AtomicUsize,
+    /// Sections of spinning locks so far.
+    sections: AtomicUsize,
+    /// Calls that woke somebody so far.
+    wakes: AtomicUsize,
     /// How many allocations from now on the one that fails is; negative for none.
     failing: AtomicI64,
     /// Whether a signal and a wake that have both come to a waiter count as a signal.
@@ -93,6 +97,24 @@ impl World {
     /// How many allocations there were.
     pub(crate) fn allocations(&self) -> usize {
         self.allocations.load(SeqCst)
+    }
+
+    /// How many sections of spinning locks there were.
+    pub(crate) fn sections(&self) -> usize {
+        self.sections.load(SeqCst)
+    }
+
+    pub(super) fn section(&self) {
+        self.sections.fetch_add(1, SeqCst);
+    }
+
+    /// How many calls there were that woke somebody.
+    pub(crate) fn wakes(&self) -> usize {
+        self.wakes.load(SeqCst)
+    }
+
+    pub(super) fn woken(&self) {
+        self.wakes.fetch_add(1, SeqCst);
     }
 
     /// How many packets are alive.

@@ -12,7 +12,7 @@ mod sync;
 use std::fmt;
 
 use proptest::prelude::*;
-use tuntap_driver::{Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, Limits, Mode};
+use tuntap_driver::{Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, HEAD_MAX, Limits, Mode};
 
 use fake::{ARP, Entry, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
 use model::{Books, Line, Model};
@@ -51,6 +51,8 @@ enum Step {
     ReadBatch {
         room: usize,
         most: u32,
+        /// A byte of the buffer that is not there.
+        fault: Option<usize>,
     },
     Write {
         packet: Bytes,
@@ -103,9 +105,17 @@ fn written() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn written_batch(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Bytes>> {
+    prop::collection::vec(written().prop_map(Bytes), count)
+}
+
+fn batch_room() -> impl Strategy<Value = usize> {
+    prop_oneof![0..400_usize, 0..10_000_usize]
+}
+
 fn limits() -> impl Strategy<Value = Limits> {
     let bytes = prop_oneof![Just(0), Just(100), Just(3000), Just(1 << 20)];
-    (0..5_u32, bytes).prop_map(|(packets, bytes)| Limits { packets, bytes })
+    (prop_oneof![9 => 0..5_u32, 1 => 10..50_u32], bytes).prop_map(|(packets, bytes)| Limits { packets, bytes })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -121,10 +131,11 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (stack_frame(), prop::bool::weighted(0.9)).prop_map(|(frame, memory)| Step::Send { frame: Bytes(frame), memory }),
         12 => Just(Step::Receive),
         12 => (length(), prop::bool::weighted(0.1)).prop_map(|(room, fault)| Step::Read { room, fault }),
-        4 => (0..400_usize, 0..5_u32).prop_map(|(room, most)| Step::ReadBatch { room, most }),
+        4 => (batch_room(), 0..40_u32, prop::option::weighted(0.3, 0..200_usize))
+            .prop_map(|(room, most, fault)| Step::ReadBatch { room, most, fault }),
         20 => (written(), prop::bool::weighted(0.1), prop::option::weighted(0.1, 0..2_i64))
             .prop_map(|(packet, fault, memory)| Step::Write { packet: Bytes(packet), fault, memory }),
-        4 => (prop::collection::vec(written().prop_map(Bytes), 0..4), 0..5_u32)
+        4 => (prop_oneof![15 => written_batch(0..4), 1 => written_batch(14..40)], 0..40_u32)
             .prop_map(|(packets, most)| Step::WriteBatch { packets, most }),
         3 => framing.prop_map(Step::SetFraming),
         2 => prop_oneof![Just(67), Just(68), Just(100), Just(1500), Just(65536)].prop_map(Step::SetMtu),
@@ -240,16 +251,22 @@ impl<M: Mode> Pair<M> {
                 let read = rig.device.read(descriptor, &user).map(|length| user.first(length));
                 assert_eq!(read, model.read(room, fault));
             }
-            Step::ReadBatch { room, most } => {
-                let user = User::room(room);
+            Step::ReadBatch { room, most, fault } => {
+                let fault = fault.filter(|&at| at < room);
+                let user = User::room(room).faulting(fault.map_or(0..0, |at| at..at + 1));
                 let batch = rig.device.read_batch(descriptor, &user, most);
-                assert_eq!(batch.map(|batch| (batch.packets, user.first(batch.bytes))), model.read_batch(room, most));
+                // Before a fault in it, part of a record may have been copied.
+                let filled = |bytes| if fault.is_none() { user.first(bytes) } else { user.bytes()[..bytes].to_vec() };
+                let expected = model.read_batch(room, most, fault);
+                assert_eq!(batch.map(|batch| (batch.packets, filled(batch.bytes))), expected);
             }
             Step::Write { packet: Bytes(packet), fault, memory } => {
                 let start = descriptor.framing().length();
                 let user = User::holding(&packet).faulting(start..start + usize::from(fault));
                 rig.world.fail_allocation(memory.unwrap_or(-1));
-                let expected = model.write(&packet, fault, memory.is_none());
+                // A small packet is made in one piece.
+                let pieces = if packet.len() <= start + HEAD_MAX { 1 } else { 2 };
+                let expected = model.write(&packet, fault, memory.is_none_or(|failing| failing >= pieces));
                 assert_eq!(rig.device.write(descriptor, &user), expected.map(|()| packet.len()));
             }
             Step::WriteBatch { packets, most } => {

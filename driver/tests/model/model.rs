@@ -231,7 +231,8 @@ impl<M: Mode> Model<M> {
         Ok(self.show(&frame, room))
     }
 
-    pub(crate) fn read_batch(&mut self, room: usize, most: u32) -> Result<(u32, Vec<u8>), Error> {
+    /// `fault` is a byte of the buffer that is not there.
+    pub(crate) fn read_batch(&mut self, room: usize, most: u32, fault: Option<usize>) -> Result<(u32, Vec<u8>), Error> {
         let (mut packets, mut records) = (0, Vec::new());
         while packets < most {
             let length =
@@ -240,6 +241,11 @@ impl<M: Mode> Model<M> {
                 (Err(error), _) => error,
                 (Ok(()), None) => Error::WouldBlock,
                 (Ok(()), Some(length)) if records.len() + 4 + length > room => Error::Invalid,
+                (Ok(()), Some(length)) if fault.is_some_and(|at| at < records.len() + 4 + length) => {
+                    self.to_user.queue.pop_front();
+                    self.to_user.books.dropped += 1;
+                    Error::BadAddress
+                }
                 (Ok(()), Some(length)) => {
                     records.extend_from_slice(&(length as u32).to_ne_bytes());
                     records.extend(self.read(length, false).expect("there is one"));

@@ -162,7 +162,8 @@ fn write(device: &Shared<ToyTun>, descriptor: &Descriptor, packet: &[u8]) {
 pub(crate) fn waiting_writers() {
     const WRITERS: usize = 3;
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
-    let limit = pick(1..4) as usize;
+    // So few that a single place is half of the queue, and whoever waits is woken for it.
+    let limit = pick(1..3) as usize;
     rig.device.set_to_stack_limits(Limits { packets: limit as u32, bytes: 1 << 20 });
     let (descriptor, finished) = (Arc::new(descriptor), Arc::new(AtomicUsize::new(0)));
     let batches: Vec<u32> = (0..WRITERS).map(|_| pick(1..5)).collect();

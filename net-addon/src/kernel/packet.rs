@@ -65,16 +65,23 @@ impl Packet for NetBuffer {
         let from = user.part(offset, length)?;
         let module = buffer().ok_or(Error::NoMemory)?;
         let make_room = module.append_size.ok_or(Error::NoMemory)?;
-        let write = module.write.ok_or(Error::NoMemory)?;
         // Not `append`, which says nothing of a fault once the packet is in several pieces: whatever the kernel's memory
         // held before would then travel in it.
-        let end = self.len();
-        // SAFETY: the packet is ours.
-        if unsafe { make_room(self.0.as_ptr(), length, null_mut()) } != sys::B_OK {
+        let (end, mut room) = (self.len(), null_mut());
+        // SAFETY: the packet is ours, and there is a place for the room's address.
+        if unsafe { make_room(self.0.as_ptr(), length, &raw mut room) } != sys::B_OK {
             return Err(Error::NoMemory);
         }
-        // SAFETY: the packet is ours and has the room; `from` is user memory, which the module copies by `user_memcpy`.
-        let status = unsafe { write(self.0.as_ptr(), end, from, length) };
+        let status = if room.is_null() {
+            let write = module.write.ok_or(Error::NoMemory)?;
+            // SAFETY: the packet is ours and has the room, in pieces; `from` is user memory, which the module copies by
+            // `user_memcpy`.
+            unsafe { write(self.0.as_ptr(), end, from, length) }
+        } else {
+            // SAFETY: the room is the packet's own and nobody else's yet; `from` is user memory, and `user_memcpy`
+            // survives it not being there.
+            unsafe { sys::user_memcpy(room, from, length) }
+        };
         if status == sys::B_OK { Ok(()) } else { Err(Error::BadAddress) }
     }
 
@@ -156,6 +163,22 @@ impl Fifo<NetBuffer> for PacketList {
             self.last = null_mut();
         }
         Some(NetBuffer(packet))
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if other.first.is_null() {
+            return;
+        }
+        if self.last.is_null() {
+            self.first = other.first;
+        } else {
+            // SAFETY: the list owns its last packet.
+            unsafe { (*self.last).link.next = other.first.cast() };
+        }
+        self.last = other.last;
+        // They are not the other's to free.
+        other.first = null_mut();
+        other.last = null_mut();
     }
 
     fn front_length(&self) -> usize {

@@ -7,6 +7,7 @@ mod accounts;
 mod batches;
 mod blocking;
 mod controls;
+mod costs;
 mod crossing;
 mod debugger;
 mod exports;

@@ -1,0 +1,57 @@
+//! What a packet costs the kernel: its buffer, and nothing else.
+
+use haiku_kernel::fault::{self, Counts};
+use haiku_kernel::{Fault, FaultPlan};
+use haiku_lab::Mode;
+use tuntap_tests::card::Card;
+use tuntap_tests::packet::{Way, program_packet, stack_frame};
+use tuntap_tests::program::Program;
+use tuntap_tests::rig::Rig;
+
+/// What the kernel is asked for while something is done.
+fn asked(act: impl FnOnce()) -> Counts {
+    fault::arm(FaultPlan::Count);
+    act();
+    let counts = fault::counts();
+    fault::arm(FaultPlan::Off);
+    counts
+}
+
+/// Holds the counts for so many packets against what each may cost, all others being none.
+#[track_caller]
+fn check(counts: Counts, packets: u64, each: &[(Fault, u64)]) {
+    for kind in Fault::ALL {
+        let allowed = each.iter().find(|(of, _)| *of == kind).map_or(0, |(_, count)| *count);
+        assert_eq!(counts.of(kind), packets * allowed, "{kind}, for {packets} packets");
+    }
+}
+
+#[test]
+fn a_packet_is_one_buffer_and_no_memory_of_the_drivers_own() {
+    const PACKETS: u64 = 300;
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        for (length, pieces) in [(60, 1), (1400, 2)] {
+            let packet = program_packet(mode, Way::ToStack, length);
+            let frame = stack_frame(mode, card.address(), length);
+            let written = asked(|| (0..PACKETS).for_each(|_| assert_eq!(program.write(&packet), Ok(packet.len()))));
+            // A small packet is fetched in one go and put in in one piece; a long one in two.
+            let each = [(Fault::NetBufferCreate, 1), (Fault::NetBufferAppend, pieces), (Fault::UserMemcpy, pieces)];
+            check(written, PACKETS, &each);
+            for _ in 0..PACKETS {
+                card.receive().unwrap();
+            }
+            // What is sent is the stack's own buffer: that the test makes, in one piece.
+            let sent = asked(|| (0..PACKETS).for_each(|_| card.send(&frame).unwrap()));
+            let looks = u64::from(mode == Mode::Tun);
+            let each = [(Fault::NetBufferCreate, 1), (Fault::NetBufferAppend, 1), (Fault::NetBufferRead, looks)];
+            check(sent, PACKETS, &each);
+            let read = asked(|| (0..PACKETS).for_each(|_| drop(program.packet().unwrap())));
+            check(read, PACKETS, &[(Fault::NetBufferRead, 1), (Fault::UserMemcpy, 1)]);
+        }
+        drop(card);
+        rig.end();
+    }
+}
