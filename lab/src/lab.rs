@@ -43,6 +43,8 @@ pub struct LabOptions {
     pub net_buffer_node_size: Option<usize>,
     /// The deterministic mode; without it threads and time are Linux's.
     pub schedule: Option<Schedule>,
+    /// Memory is not filled with patterns, nor kept and checked when it was freed: for benchmarks.
+    pub unchecked_memory: bool,
     /// How long `ifconfig down` waits for a reader that the driver did not wake, before the process says so and
     /// aborts; zero waits as long as Haiku does. Ten seconds without a word.
     pub reader_patience: Option<Duration>,
@@ -111,6 +113,7 @@ impl Lab {
             net_buffer_node_size: options.net_buffer_node_size,
             schedule: options.schedule,
             processors: options.processors,
+            unchecked_memory: options.unchecked_memory,
         })
         .map_err(|error| Error::Failed(error.to_string()))?;
         let patience = options.reader_patience.unwrap_or(READER_PATIENCE);

@@ -29,6 +29,9 @@ pub struct Options {
     pub schedule: Option<Schedule>,
     /// How many CPUs it has; the deterministic mode has its own.
     pub processors: Processors,
+    /// Memory is not filled with patterns, nor kept and checked when it was freed: for benchmarks, which would measure
+    /// little else. Whoever looks for mistakes leaves this alone.
+    pub unchecked_memory: bool,
 }
 
 impl fmt::Debug for Options {
@@ -40,6 +43,7 @@ impl fmt::Debug for Options {
             .field("net_buffer_node_size", &self.net_buffer_node_size)
             .field("schedule", &self.schedule)
             .field("processors", &self.processors)
+            .field("unchecked_memory", &self.unchecked_memory)
             .finish_non_exhaustive()
     }
 }
@@ -97,9 +101,7 @@ impl fmt::Debug for Kernel {
 impl Kernel {
     /// Starts a kernel, after the one that another thread runs now, if any.
     pub fn boot(options: Options) -> Result<Self, BootError> {
-        if let Some(address) = user::misplaced() {
-            return Err(BootError::AddressLayout(address));
-        }
+        user::settle().map_err(BootError::AddressLayout)?;
         let node_size = options.net_buffer_node_size.unwrap_or(net_buffer::HAIKU_NODE_SIZE);
         if !(net_buffer::MIN_NODE_SIZE..=net_buffer::MAX_NODE_SIZE).contains(&node_size) {
             return Err(BootError::NodeSize(node_size));
@@ -118,6 +120,7 @@ impl Kernel {
         fault::arm(FaultPlan::Off);
         sem::reset();
         net_buffer::reset(node_size);
+        heap::set_checked(!options.unchecked_memory);
         log::reset(options.log);
         random::seed(options.seed);
         settings::reset(options.settings);
@@ -187,6 +190,7 @@ impl Kernel {
         fiber::shut_down();
         heap::flush();
         net_buffer::flush();
+        heap::set_checked(true);
         let ledgers = Ledgers::now();
         schedule::stop();
         *RUNNING.guarded() = None;

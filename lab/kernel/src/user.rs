@@ -2,10 +2,11 @@
 //!
 //! A user pointer is a real address with one bit flipped, where nothing is mapped: a driver that touches it
 //! crashes, as it would on a CPU with SMAP, and only `user_memcpy` can reach what is behind it. Real addresses are
-//! the kernel's here, wherever they are.
+//! the kernel's here, wherever they are: nearly always above the flipped ones, but below them where valgrind or another
+//! simulator has put the process.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::Once;
 
 use haiku_sys::{B_BAD_ADDRESS, B_OK, USER_BASE, status_t};
@@ -13,8 +14,12 @@ use haiku_sys::{B_BAD_ADDRESS, B_OK, USER_BASE, status_t};
 use crate::fault::{self, Fault};
 use crate::interrupts;
 
-/// The bit that tells the two kinds of address apart. Linux's own addresses have it set.
+/// The bit that tells the two kinds of address apart.
 const FLIPPED: usize = 1 << 46;
+
+/// That bit of user addresses. Linux's own addresses have it set, so it is clear in the flipped ones, unless
+/// [`settle`] finds the process elsewhere.
+static USER_SIDE: AtomicUsize = AtomicUsize::new(0);
 
 /// The user address that stands for a real one.
 #[must_use]
@@ -30,19 +35,21 @@ pub const fn to_kernel(address: usize) -> usize {
 
 /// Whether Haiku would take this for an address of a program (`IS_USER_ADDRESS`). Real addresses are not.
 #[must_use]
-pub const fn is_user_address(address: usize) -> bool {
-    address >= USER_BASE && address < FLIPPED
+#[inline]
+pub fn is_user_address(address: usize) -> bool {
+    // Of 47 bits: what is beyond is no program's on Linux or Haiku.
+    (USER_BASE..FLIPPED << 1).contains(&address) && address & FLIPPED == USER_SIDE.load(Ordering::Relaxed)
 }
 
 /// Whether the system calls would take it for an address of the kernel (`IS_KERNEL_ADDRESS`).
 #[must_use]
-pub const fn is_kernel_address(address: usize) -> bool {
-    address >= FLIPPED
+pub fn is_kernel_address(address: usize) -> bool {
+    address >= USER_BASE && !is_user_address(address)
 }
 
 /// `is_user_address_range`, where real addresses are not a program's.
 #[must_use]
-pub const fn is_user_range(address: usize, size: usize) -> bool {
+pub fn is_user_range(address: usize, size: usize) -> bool {
     address.checked_add(size).is_some()
         && is_user_address(address)
         && is_user_address(address.wrapping_add(size).wrapping_sub(1))
@@ -50,7 +57,7 @@ pub const fn is_user_range(address: usize, size: usize) -> bool {
 
 /// Whether a range neither wraps around nor crosses the border between programs and the kernel. It does not say on
 /// which side it is, and neither does Haiku's: that is the driver's duty.
-const fn is_range(address: usize, size: usize) -> bool {
+fn is_range(address: usize, size: usize) -> bool {
     let last = address.wrapping_add(size).wrapping_sub(1);
     address.checked_add(size).is_some() && is_user_address(address) == is_user_address(last)
 }
@@ -159,12 +166,43 @@ unsafe extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, c
     }
 }
 
-/// The first address of the process that stands in the way of the flipped ones, if any.
-pub(crate) fn misplaced() -> Option<usize> {
+/// Chooses the side of user memory: the one on which the process is not. If it is on both, its address that stands in the
+/// way of user memory where that should be.
+pub(crate) fn settle() -> Result<(), usize> {
     static STATIC: u8 = 0;
     let local = 0_u8;
     let heap = Box::new(0_u8);
-    [&raw const STATIC as usize, &raw const local as usize, &raw const *heap as usize, misplaced as *const () as usize]
-        .into_iter()
-        .find(|address| address & FLIPPED == 0)
+    let own = [
+        &raw const STATIC as usize,
+        &raw const local as usize,
+        &raw const *heap as usize,
+        settle as *const () as usize,
+    ];
+    let side = choose(own)?;
+    USER_SIDE.store(side, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The bit of user addresses for a process with these addresses of its own.
+fn choose(own: [usize; 4]) -> Result<usize, usize> {
+    if own.iter().all(|address| address & FLIPPED == 0) {
+        return Ok(FLIPPED);
+    }
+    own.into_iter().find(|address| address & FLIPPED == 0).map_or(Ok(0), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_memory_is_where_the_process_is_not() {
+        let high = [0x5555_5555_4000, 0x7fff_ffff_0000, 0x5555_5600_0000, 0x5555_5555_8000];
+        assert_eq!(choose(high), Ok(0));
+        // As valgrind places it.
+        let low = [0x10_8000, 0x1f_ff00_0000, 0x4a4_9000, 0x10_9000];
+        assert_eq!(choose(low), Ok(FLIPPED));
+        // As a program that is linked at a fixed address is: its stack is high, everything else low.
+        assert_eq!(choose([0x40_2000, 0x7fff_ffff_0000, 0x41_0000, 0x40_1000]), Err(0x40_2000));
+    }
 }
