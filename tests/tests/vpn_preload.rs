@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use haiku_lab::exec;
 use haiku_lab::vpn::control::{self, Remote};
+use tuntap_net_addon::ioctl::wire::{TUNREADBATCH, TUNSETLIMITS, TUNWRITEBATCH, VERSION};
 
 /// The library; built once, if need be.
 fn library() -> &'static Path {
@@ -222,6 +223,54 @@ fn readiness() {
     // SAFETY: an argument that the device does not look at.
     assert_eq!((unsafe { libc::ioctl(fd, 0x1234, 0) }, errno()), (-1, libc::ENOTTY));
     ping_across(fd, 2_000);
+}
+
+#[test]
+fn batches_wait_as_reads_and_writes_do() {
+    inside("batches", |_| ());
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn batches() {
+    const MANY: u32 = 5_000;
+    if !is_inside() {
+        return;
+    }
+    let fd = open("/dev/tun/0", libc::O_RDWR);
+    haiku(CONFIGURE);
+    let control = |op: u32, words: &mut [u32]| {
+        // SAFETY: the words live through the call, and the second says how many bytes they are.
+        let result = unsafe { libc::ioctl(fd, u64::from(op), words.as_mut_ptr()) };
+        if result == 0 { Ok(()) } else { Err(errno()) }
+    };
+    // A queue that is full at once.
+    assert_eq!(control(TUNSETLIMITS, &mut [VERSION, 24, 4, 1 << 20, 4, 1 << 20]), Ok(()));
+    // For nobody: the stack throws it away.
+    let ip: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 77, 0, 1];
+    let words = ip.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+    let record: Vec<u32> = std::iter::once(20).chain(words).collect();
+    let mut request = vec![VERSION, 16 + 24 * 8, 8, 0];
+    (0..8).for_each(|_| request.extend_from_slice(&record));
+    let mut written = 0;
+    while written < MANY {
+        request[2] = 8;
+        assert_eq!(control(TUNWRITEBATCH, &mut request), Ok(()), "after {written}");
+        assert!((1..=8).contains(&request[2]));
+        written += request[2];
+    }
+    let ping = std::thread::spawn(|| {
+        let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
+        Remote::connect(&socket).unwrap().execute("ping -q -c 1 -W 50 10.9.0.2").is_err()
+    });
+    let mut request = vec![VERSION, 4096, 8, 0];
+    request.resize(1024, 0);
+    assert_eq!(control(TUNREADBATCH, &mut request), Ok(()), "it waits for the first packet");
+    assert_eq!(request[2], 1);
+    assert!(ping.join().unwrap());
+    set_nonblocking(fd);
+    assert_eq!(control(TUNREADBATCH, &mut request), Err(libc::EAGAIN));
+    assert!(!polled(fd, 0).0, "and what was read in a batch is not readable any more");
 }
 
 #[test]

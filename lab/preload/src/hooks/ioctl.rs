@@ -2,11 +2,12 @@
 
 use std::ffi::{c_int, c_ulong};
 
-use haiku_kernel::{syscalls, user};
+use haiku_kernel::syscalls::{self, Fd};
+use haiku_kernel::user;
 use haiku_lab::Mode;
-use haiku_sys::FIONREAD;
+use haiku_sys::{FIONREAD, status_t};
 use tuntap_net_addon::ioctl::TunFlags;
-use tuntap_net_addon::ioctl::wire::{SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TUNSETIFF};
+use tuntap_net_addon::ioctl::wire::{SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TUNREADBATCH, TUNSETIFF, TUNWRITEBATCH};
 
 use crate::errno::{fail, from_status};
 use crate::interface::{self, Request};
@@ -89,9 +90,21 @@ unsafe fn device(open: &Open, op: u32, argument: usize) -> Option<Result<c_int, 
                 None => Err(libc::EFAULT),
             }
         }
+        TUNREADBATCH => open.read(|fd| batch(fd, op, argument)).map(|status| status as c_int),
+        TUNWRITEBATCH => {
+            // How many packets it takes is not known before: whether there is room is asked again.
+            open.forget_room();
+            open.write(0, |fd| batch(fd, op, argument)).map(|status| status as c_int)
+        }
         _ if u64::from(op) == libc::FIONREAD => pass(open, FIONREAD, argument),
         _ => pass(open, op, argument),
     })
+}
+
+/// Hands a batch to the device, which does not wait; whether the program does is known where this is called from.
+fn batch(fd: Fd, op: u32, argument: usize) -> Result<usize, status_t> {
+    let argument = if argument < FIRST_PAGES { argument } else { user::to_user(argument) };
+    syscalls::ioctl(fd, op, argument, 0).map(|status| status.unsigned_abs() as usize)
 }
 
 /// Hands a control to the device.
