@@ -1,16 +1,16 @@
 //! `core`: one packet written and received, one sent and read, by one thread.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::unit::{Driver, Packet, Shape, Unit};
-use super::{Figure, Goal, compare};
+use super::{Figure, Goal, Options, compare};
 use crate::error::Error;
 use crate::mode::Mode;
 
 /// Packets each way in a round.
-const PACKETS: u32 = 20_000;
+pub(super) const PACKETS: u32 = 20_000;
 /// Bytes of IP.
-const LENGTHS: [usize; 2] = [64, 1400];
+pub(super) const LENGTHS: [usize; 2] = [64, 1400];
 
 /// The device against allocating, copying and freeing the same bytes.
 pub(super) fn run(driver: &Driver) -> Result<Vec<Figure>, Error> {
@@ -24,8 +24,8 @@ pub(super) fn run(driver: &Driver) -> Result<Vec<Figure>, Error> {
                 format!("core/{mode}/{length}"),
                 "ns",
                 Goal::AtMost(1.5),
-                || device(&unit, &shape),
-                || floor(&shape),
+                || device(&unit, &shape, PACKETS),
+                || floor(&shape, PACKETS),
             )?);
         }
     }
@@ -41,8 +41,8 @@ pub(super) fn against(linked: &Driver, real: &Driver) -> Result<Vec<Figure>, Err
                 let _lab = driver.boot()?;
                 let unit = driver.unit(mode, 0, true)?;
                 let shape = Shape::new(mode, &unit, length);
-                device(&unit, &shape)?;
-                device(&unit, &shape)
+                device(&unit, &shape, PACKETS)?;
+                device(&unit, &shape, PACKETS)
             };
             figures.push(compare(
                 format!("real/{mode}/{length}"),
@@ -56,27 +56,57 @@ pub(super) fn against(linked: &Driver, real: &Driver) -> Result<Vec<Figure>, Err
     Ok(figures)
 }
 
+/// `core` once and without its counterpart, for a tool that counts: `core/tun/64`, through the device or as the floor.
+pub(super) fn once(options: &Options, name: &str, packets: u32, as_floor: bool) -> Result<(), Error> {
+    let unknown = || Error::Failed(format!("\"{name}\" is no measurement of core's"));
+    let (mode, length) = name.strip_prefix("core/").and_then(|rest| rest.split_once('/')).ok_or_else(unknown)?;
+    let mode = Mode::ALL.into_iter().find(|one| one.to_string() == mode).ok_or_else(unknown)?;
+    let length = length.parse().map_err(|_| unknown())?;
+    let driver = Driver::linked(options);
+    let _lab = driver.boot()?;
+    let unit = driver.unit(mode, 0, true)?;
+    let shape = Shape::new(mode, &unit, length);
+    if as_floor { floor(&shape, packets) } else { device(&unit, &shape, packets) }.map(drop)
+}
+
+/// What this thread has had of a processor so far: what others do on the machine costs it nothing.
+pub(super) fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a live place.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Runs something for one thread, and says how many nanoseconds of its processor each of `count` took.
+pub(super) fn each(count: u32, run: impl FnOnce() -> Result<(), Error>) -> Result<f64, Error> {
+    let start = processor_time();
+    run()?;
+    Ok((processor_time() - start).as_nanos() as f64 / f64::from(count))
+}
+
 /// Nanoseconds for a packet each way, through the device.
-pub(super) fn device(unit: &Unit, shape: &Shape) -> Result<f64, Error> {
+pub(super) fn device(unit: &Unit, shape: &Shape, packets: u32) -> Result<f64, Error> {
     let mut buffer = [0; 2048];
-    let start = Instant::now();
-    for _ in 0..PACKETS {
-        unit.write(&shape.packet)?;
-        unit.receive()?;
-        unit.send(&shape.frame)?;
-        unit.read(&mut buffer)?;
-    }
-    Ok(start.elapsed().as_nanos() as f64 / f64::from(PACKETS))
+    each(packets, || {
+        for _ in 0..packets {
+            unit.write(&shape.packet)?;
+            unit.receive()?;
+            unit.send(&shape.frame)?;
+            unit.read(&mut buffer)?;
+        }
+        Ok(())
+    })
 }
 
 /// Nanoseconds for the same bytes without a device: what is written is copied in, what is sent is copied in and out.
-fn floor(shape: &Shape) -> Result<f64, Error> {
+pub(super) fn floor(shape: &Shape, packets: u32) -> Result<f64, Error> {
     let mut buffer = [0; 2048];
-    let start = Instant::now();
-    for _ in 0..PACKETS {
-        drop(Packet::new(&shape.packet)?);
-        let packet = Packet::new(&shape.frame)?;
-        packet.read(&mut buffer[..shape.frame.len()])?;
-    }
-    Ok(start.elapsed().as_nanos() as f64 / f64::from(PACKETS))
+    each(packets, || {
+        for _ in 0..packets {
+            drop(Packet::new(&shape.packet)?);
+            let packet = Packet::new(&shape.frame)?;
+            packet.read(&mut buffer[..shape.frame.len()])?;
+        }
+        Ok(())
+    })
 }

@@ -3,8 +3,12 @@
 //! Machines are noisy, so no figure stands alone: the device and its floor take turns, round by round, and the ratio is
 //! the median of the rounds' ratios.
 
+pub mod client;
 mod core;
+mod instructions;
+mod linux;
 mod memory;
+mod plot;
 mod scale;
 mod threads;
 mod unit;
@@ -64,6 +68,8 @@ pub struct Options {
     pub name: Option<String>,
     /// A real add-on file, for `real`; all others run on the linked-in driver.
     pub addon: Option<PathBuf>,
+    /// The emulated kernel neither fills nor checks memory: less of the measurement is the emulation's.
+    pub unchecked_memory: bool,
 }
 
 /// A benchmark: its name, and how to run it.
@@ -71,15 +77,18 @@ type Benchmark = (&'static str, fn(&Options) -> Result<Vec<Figure>, Error>);
 
 /// All benchmarks.
 const BENCHMARKS: &[Benchmark] = &[
-    ("core", |_| core::run(&Driver::linked())),
-    ("wake", |_| threads::wake(&Driver::linked())),
-    ("select", |_| threads::select(&Driver::linked())),
-    ("flood", |_| threads::flood(&Driver::linked())),
-    ("batch", |_| threads::batch(&Driver::linked())),
-    ("units", |_| scale::units(&Driver::linked())),
-    ("depth", |_| scale::depth(&Driver::linked())),
-    ("memory", |_| memory::run(&Driver::linked())),
+    ("core", |options| core::run(&Driver::linked(options))),
+    ("wake", |options| threads::wake(&Driver::linked(options))),
+    ("select", |options| threads::select(&Driver::linked(options))),
+    ("flood", |options| threads::flood(&Driver::linked(options))),
+    ("batch", |options| threads::batch(&Driver::linked(options))),
+    ("units", |options| scale::units(&Driver::linked(options))),
+    ("depth", |options| scale::depth(&Driver::linked(options))),
+    ("memory", |options| memory::run(&Driver::linked(options))),
     ("real", real),
+    ("instructions", instructions::run),
+    ("preload", linux::preload),
+    ("linux", linux::run),
 ];
 
 /// The names of all benchmarks.
@@ -117,8 +126,81 @@ fn real(options: &Options) -> Result<Vec<Figure>, Error> {
         }
         return Ok(Vec::new());
     };
-    let real = Driver::file(Path::new(file))?;
-    core::against(&Driver::linked(), &real)
+    let real = Driver::file(Path::new(file), options)?;
+    core::against(&Driver::linked(options), &real)
+}
+
+/// Runs a measurement of `core` once, for a tool that counts what it executes.
+///
+/// # Errors
+/// An unknown name, or a lab that does not boot.
+pub fn once(options: &Options, packets: u32, as_floor: bool) -> Result<(), Error> {
+    core::once(options, options.name.as_deref().unwrap_or_default(), packets, as_floor)
+}
+
+/// Draws what a table does not show well, as SVG pictures in a folder; says which.
+///
+/// # Errors
+/// A lab that does not boot, or a folder that cannot be written.
+pub fn plot(options: &Options, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    plot::draw(&Driver::linked(options), folder)
+}
+
+/// A unit in a system of its own, for the micro-benchmarks of `cargo bench`: the hooks, one packet at a time.
+pub struct Hooks {
+    unit: unit::Unit,
+    shape: unit::Shape,
+    // Behind what lives in it, for it is dropped last.
+    _lab: crate::lab::Lab,
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooks")
+    }
+}
+
+impl Hooks {
+    /// A unit that is open and up, and packets with so many bytes of IP for it.
+    ///
+    /// # Errors
+    /// A lab that does not boot.
+    pub fn new(mode: crate::mode::Mode, length: usize, options: &Options) -> Result<Self, Error> {
+        let driver = Driver::linked(options);
+        let lab = driver.boot()?;
+        let unit = driver.unit(mode, 0, true)?;
+        Ok(Self { shape: unit::Shape::new(mode, &unit, length), unit, _lab: lab })
+    }
+
+    /// The program writes a packet, and the stack receives and frees it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn to_stack(&self) -> Result<(), Error> {
+        self.unit.write(&self.shape.packet)?;
+        self.unit.receive()
+    }
+
+    /// The stack makes a packet and sends it, and the program reads it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn to_user(&self, buffer: &mut [u8]) -> Result<(), Error> {
+        self.unit.send(&self.shape.frame)?;
+        self.unit.read(buffer).map(drop)
+    }
+}
+
+/// What a benchmark cannot be run without. Asked for by name its absence is an error; else it is passed over.
+fn unless_missing(options: &Options, missing: Option<String>) -> Result<bool, Error> {
+    match missing {
+        None => Ok(true),
+        Some(why) if options.name.is_some() => Err(Error::Failed(why)),
+        Some(why) => {
+            eprintln!("passed over: {why}");
+            Ok(false)
+        }
+    }
 }
 
 /// Takes turns between the device and its floor, and says how they compare.
@@ -171,7 +253,7 @@ mod tests {
 
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_list_of_those_there_are() {
-        let options = Options { name: Some("speed".to_owned()), addon: None };
+        let options = Options { name: Some("speed".to_owned()), ..Options::default() };
         let error = run(&options, |_| Ok(())).expect_err("there is none of that name");
         assert!(error.to_string().contains("core, wake"), "{error}");
     }

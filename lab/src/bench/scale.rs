@@ -1,7 +1,5 @@
 //! `units` and `depth`: whether a packet costs the same, however many units are open and however much is queued.
 
-use std::time::Instant;
-
 use super::unit::{Driver, Shape, Unit};
 use super::{Figure, Goal, compare, core};
 use crate::error::Error;
@@ -25,9 +23,9 @@ pub(super) fn units(driver: &Driver) -> Result<Vec<Figure>, Error> {
                 let others: Result<Vec<Unit>, Error> =
                     (1..count).map(|number| driver.unit(Mode::Tun, number, true)).collect();
                 let _others = others?;
-                core::device(&first, &shape)
+                core::device(&first, &shape, core::PACKETS)
             },
-            || core::device(&first, &shape),
+            || core::device(&first, &shape, core::PACKETS),
         )?;
         figures.push(figure);
     }
@@ -55,19 +53,19 @@ pub(super) fn depth(driver: &Driver) -> Result<Vec<Figure>, Error> {
 
 /// Nanoseconds for a packet sent and read, with `depth` in the queue.
 fn through(unit: &Unit, shape: &Shape, depth: usize) -> Result<f64, Error> {
-    const PACKETS: u32 = 20_000;
     let mut buffer = [0; 2048];
     for _ in 1..depth {
         unit.send(&shape.frame)?;
     }
-    let start = Instant::now();
-    for _ in 0..PACKETS {
-        unit.send(&shape.frame)?;
-        unit.read(&mut buffer)?;
-    }
-    let time = start.elapsed().as_nanos() as f64 / f64::from(PACKETS);
+    let time = core::each(core::PACKETS, || {
+        for _ in 0..core::PACKETS {
+            unit.send(&shape.frame)?;
+            unit.read(&mut buffer)?;
+        }
+        Ok(())
+    });
     for _ in 1..depth {
         unit.read(&mut buffer)?;
     }
-    Ok(time)
+    time
 }

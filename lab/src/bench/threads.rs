@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haiku_kernel::syscalls::{self, POLLIN, PollFd};
 use haiku_sys::{B_INFINITE_TIMEOUT, O_NONBLOCK, O_RDWR};
-use tuntap_net_addon::ioctl::wire::{TUNWRITEBATCH, VERSION};
+use tuntap_net_addon::ioctl::wire::TUNWRITEBATCH;
 
-use super::unit::{Driver, Packet, Shape, Unit};
+use super::unit::{Driver, Packet, Shape, Unit, records};
 use super::{Figure, Goal, compare};
 use crate::error::Error;
 use crate::mode::Mode;
@@ -96,8 +96,8 @@ pub(super) fn wake(driver: &Driver) -> Result<Vec<Figure>, Error> {
     let _lab = driver.boot()?;
     let unit = driver.unit(Mode::Tun, 0, true)?;
     let shape = Shape::new(Mode::Tun, &unit, LENGTH);
-    let device = || both(TRIPS, || echo(&unit, TRIPS, |buffer| unit.read(buffer)), || stack(&unit, &shape));
-    Ok(vec![compare("wake", "ns", Goal::AtMost(1.2), device, || bare_ping_pong(&shape))?])
+    let device = || both(TRIPS, || echo(&unit, TRIPS, |buffer| unit.read(buffer)), || stack(&unit, &shape, drop));
+    Ok(vec![compare("wake", "ns", Goal::AtMost(1.2), device, || bare_ping_pong(&shape, drop))?])
 }
 
 /// The program's side: reads, and writes what it read.
@@ -112,15 +112,17 @@ fn echo(unit: &Unit, trips: u32, mut read: impl FnMut(&mut [u8]) -> Result<Optio
 }
 
 /// The stack's side: sends, and waits for the answer.
-fn stack(unit: &Unit, shape: &Shape) -> Result<(), Error> {
+fn stack(unit: &Unit, shape: &Shape, mut trip: impl FnMut(Duration)) -> Result<(), Error> {
     for _ in 0..TRIPS {
+        let start = Instant::now();
         unit.send(&shape.frame)?;
         unit.receive()?;
+        trip(start.elapsed());
     }
     Ok(())
 }
 
-fn bare_ping_pong(shape: &Shape) -> Result<f64, Error> {
+fn bare_ping_pong(shape: &Shape, mut trip: impl FnMut(Duration)) -> Result<f64, Error> {
     let (out, back) = (Queue::new(), Queue::new());
     both(
         TRIPS,
@@ -134,12 +136,30 @@ fn bare_ping_pong(shape: &Shape) -> Result<f64, Error> {
         },
         || {
             for _ in 0..TRIPS {
+                let start = Instant::now();
                 out.push(Packet::new(&shape.frame)?);
                 drop(back.pop());
+                trip(start.elapsed());
             }
             Ok(())
         },
     )
+}
+
+/// The round trips of `wake` one by one, in microseconds: the device's, and the bare queues'. They take turns, as
+/// everywhere.
+pub(super) fn samples(driver: &Driver) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    let _lab = driver.boot()?;
+    let unit = driver.unit(Mode::Tun, 0, true)?;
+    let shape = Shape::new(Mode::Tun, &unit, LENGTH);
+    let (mut device, mut floor) = (Vec::new(), Vec::new());
+    let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
+    for _ in 0..5 {
+        let there = || echo(&unit, TRIPS, |buffer| unit.read(buffer));
+        both(TRIPS, there, || stack(&unit, &shape, |time| device.push(microseconds(time))))?;
+        bare_ping_pong(&shape, |time| floor.push(microseconds(time)))?;
+    }
+    Ok((device, floor))
 }
 
 /// Ping-pong through readiness, against the same with an eventfd and poll.
@@ -160,7 +180,7 @@ pub(super) fn select(driver: &Driver) -> Result<Vec<Figure>, Error> {
         }
         Ok(())
     };
-    let device = || both(TRIPS, program, || stack(&unit, &shape));
+    let device = || both(TRIPS, program, || stack(&unit, &shape, drop));
     let figure = compare("select", "ns", Goal::AtMost(1.3), device, || bare_poll(&shape));
     syscalls::close(fd).map_err(|status| Error::status("closing a unit", status))?;
     figure.map(|figure| vec![figure])
@@ -291,20 +311,4 @@ pub(super) fn batch(driver: &Driver) -> Result<Vec<Figure>, Error> {
         figures.push(compare(format!("batch/{count}"), "ns", goal, singly, device)?);
     }
     Ok(figures)
-}
-
-/// A batch of so many copies of a packet.
-fn records(packet: &[u8], count: u32) -> Vec<u8> {
-    let record = (4 + packet.len()).next_multiple_of(4);
-    let size = 16 + record * count as usize;
-    let mut request = Vec::with_capacity(size);
-    for word in [VERSION, size as u32, count, 0] {
-        request.extend_from_slice(&word.to_ne_bytes());
-    }
-    for _ in 0..count {
-        request.extend_from_slice(&(packet.len() as u32).to_ne_bytes());
-        request.extend_from_slice(packet);
-        request.resize(request.len().next_multiple_of(4), 0);
-    }
-    request
 }

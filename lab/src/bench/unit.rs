@@ -10,6 +10,9 @@ use haiku_sys::{
     net_device_module_info, status_t,
 };
 
+use tuntap_net_addon::ioctl::wire::VERSION;
+
+use super::Options;
 use crate::addon::{self, File};
 use crate::error::Error;
 use crate::lab::{Lab, LabOptions};
@@ -18,26 +21,28 @@ use crate::mode::Mode;
 /// The driver to measure.
 pub(super) struct Driver {
     exports: Exports,
+    unchecked_memory: bool,
     /// Keeps the image of a real file mapped.
     _file: Option<File>,
 }
 
 impl Driver {
     /// The one that is linked in.
-    pub(super) fn linked() -> Self {
-        Self { exports: addon::linked(), _file: None }
+    pub(super) fn linked(options: &Options) -> Self {
+        Self { exports: addon::linked(), unchecked_memory: options.unchecked_memory, _file: None }
     }
 
     /// A real file.
-    pub(super) fn file(path: &Path) -> Result<Self, Error> {
+    pub(super) fn file(path: &Path, options: &Options) -> Result<Self, Error> {
         let mut file = File::open(path)?;
         let exports = file.load().map_err(|status| Error::status("loading the add-on", status))?;
-        Ok(Self { exports, _file: Some(file) })
+        Ok(Self { exports, unchecked_memory: options.unchecked_memory, _file: Some(file) })
     }
 
     /// A system with this driver in it.
     pub(super) fn boot(&self) -> Result<Lab, Error> {
-        Lab::boot(LabOptions { exports: Some(self.exports), ..LabOptions::default() })
+        let unchecked_memory = self.unchecked_memory;
+        Lab::boot(LabOptions { exports: Some(self.exports), unchecked_memory, ..LabOptions::default() })
     }
 
     /// A unit of it, open and up. The system must run.
@@ -273,4 +278,20 @@ impl Shape {
         };
         Self { packet, frame: framed([2, 0, 0, 0, 0, 9]) }
     }
+}
+
+/// The request for a batch of so many copies of a packet.
+pub(super) fn records(packet: &[u8], count: u32) -> Vec<u8> {
+    let record = (4 + packet.len()).next_multiple_of(4);
+    let size = 16 + record * count as usize;
+    let mut request = Vec::with_capacity(size);
+    for word in [VERSION, size as u32, count, 0] {
+        request.extend_from_slice(&word.to_ne_bytes());
+    }
+    for _ in 0..count {
+        request.extend_from_slice(&(packet.len() as u32).to_ne_bytes());
+        request.extend_from_slice(packet);
+        request.resize(request.len().next_multiple_of(4), 0);
+    }
+    request
 }

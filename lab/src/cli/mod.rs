@@ -85,6 +85,9 @@ pub enum Command {
     Shell(shell::ShellArgs),
     /// Measure what the device costs, as ratios to a floor measured in the same run
     Bench(bench::BenchArgs),
+    /// What `bench linux` and `bench preload` start
+    #[command(hide = true)]
+    BenchClient(bench::ClientArgs),
     /// Hold the device against a model of it through random programs, stacks and faults, reproducibly
     Simulate(simulate::SimulateArgs),
     /// Traffic over many units while programs are killed and interfaces come and go; nothing may be lost or leak
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Some(Command::Ping(arguments)) => ping::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
         Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
+        Some(Command::BenchClient(arguments)) => bench::client(arguments, &mut io::stdout().lock()),
         Some(Command::Simulate(arguments)) => simulate::run(arguments, &mut io::stdout().lock()),
         Some(Command::Soak(arguments)) => soak::run(arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
