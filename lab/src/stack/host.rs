@@ -21,6 +21,9 @@ use crate::phy::Queues;
 /// How often in a row a stack is polled at most: it asks for more only while it is sending fragments.
 const POLLS: usize = 64;
 
+/// Whether the sockets are such that it is worth waking whoever waits for them.
+pub type WakeFor = Box<dyn Fn(&SocketSet<'static>) -> bool + Send>;
+
 /// smoltcp's side of an interface.
 pub struct HostState {
     interface: Interface,
@@ -30,6 +33,8 @@ pub struct HostState {
     epoch: Instant,
     cidrs: Vec<IpCidr>,
     seed: u64,
+    /// What a lone waiter wants to be woken for, as `SO_RCVLOWAT` and its like do; for every change without one.
+    pub wake_for: Option<WakeFor>,
     /// The hop limit of the packet that arrived last, which smoltcp's sockets do not tell.
     pub hop_limit: u8,
 }
@@ -51,6 +56,7 @@ impl HostState {
             epoch: instant(),
             cidrs: Vec::new(),
             seed,
+            wake_for: None,
             hop_limit: 0,
         }
     }
@@ -142,8 +148,7 @@ impl Host {
         let mut state = lock(&self.state);
         let result = act(&mut state);
         let (packets, again) = state.poll();
-        drop(state);
-        self.tell();
+        self.tell(state);
         (result, Polled { packets, again })
     }
 
@@ -156,14 +161,19 @@ impl Host {
         };
         state.queues.push(packet);
         let (packets, again) = state.poll();
-        drop(state);
-        self.tell();
+        self.tell(state);
         Polled { packets, again }
     }
 
     /// Tells those who wait that something may have changed.
-    fn tell(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+    fn tell(&self, state: MutexGuard<'_, HostState>) {
+        let wake = match self.waiting.load(Ordering::SeqCst) {
+            0 => false,
+            1 => state.wake_for.as_ref().is_none_or(|worth| worth(&state.sockets)),
+            _ => true,
+        };
+        drop(state);
+        if wake {
             self.changed.notify_all();
         }
     }

@@ -41,7 +41,7 @@ pub use address::{Family, broadcast, is_contiguous, masked, prefix_length};
 pub use control::{AliasRequest, RouteRequest};
 pub use ethernet::Mac;
 pub(crate) use ethernet::link_address;
-pub use host::HostState;
+pub use host::{HostState, WakeFor};
 pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};
 pub use output::Path;
 

@@ -15,13 +15,15 @@ use smoltcp::socket::tcp::{self, State};
 
 use super::process::Namespace;
 use crate::error::Error;
-use crate::stack::{HostState, Stack};
+use crate::stack::{HostState, Stack, WakeFor};
 
 /// Bytes that are produced, or taken, at once.
 const CHUNK: usize = 65_536;
-/// What a socket of Haiku's receives at most before it is read: the window. A whole one fits into the buffer of a
-/// datagram socket of Linux's, through which the tools' packets go: more would be lost there, not queued.
-const WINDOW: usize = 96 * 1024;
+/// What a socket of Haiku's receives at most before it is read: the window. A whole one fits into the buffer of the
+/// datagram socket through which OpenVPN's packets come: more would be lost there, not queued.
+const WINDOW: usize = 144 * 1024;
+/// How much must have come before whoever reads is woken: a part of the window, so that it never fills meanwhile.
+const LOW_WATER: usize = WINDOW / 3;
 /// What a socket of Haiku's takes before it blocks.
 const SEND_BUFFER: usize = 256 * 1024;
 /// How long nothing may happen before the transfer is given up.
@@ -159,6 +161,15 @@ impl<'a> Socket<'a> {
         Ok(Self { stack, interface: path.interface, handle })
     }
 
+    /// Has this thread woken only when `worth` is so, until it asks for something else.
+    fn wake_for(&self, worth: impl Fn(&tcp::Socket<'static>) -> bool + Send + 'static) -> Result<(), Error> {
+        let handle = self.handle;
+        let wake_for: WakeFor = Box::new(move |sockets| worth(sockets.get::<tcp::Socket<'static>>(handle)));
+        self.stack
+            .with_sockets(&self.interface, |state| state.wake_for = Some(wake_for))
+            .map_err(|status| Error::status(format!("tcp: interface {}", self.interface), status))
+    }
+
     /// Waits until `ready` has an answer.
     fn wait<R>(&self, what: &str, mut ready: impl FnMut(&mut tcp::Socket<'static>) -> Option<R>) -> Result<R, Error> {
         let handle = self.handle;
@@ -180,7 +191,7 @@ impl<'a> Socket<'a> {
     fn send_all(&self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
             // As a socket of Haiku's or Linux's: whoever waits for room is not woken for every little bit of it.
-            let room = bytes.len().min(SEND_BUFFER / 4);
+            let room = bytes.len().min(CHUNK);
             self.wait("the sending", |socket| {
                 (!socket.may_send() || socket.send_capacity() - socket.send_queue() >= room).then_some(())
             })?;
@@ -191,9 +202,9 @@ impl<'a> Socket<'a> {
         Ok(())
     }
 
-    /// Waits for data and hands it over; returns how much it was.
-    fn receive(&self, take: &mut dyn FnMut(&[u8])) -> Result<usize, Error> {
-        self.wait("the receiving", |socket| (socket.can_recv() || !socket.may_recv()).then_some(()))?;
+    /// Waits for so much data and hands over what there is; returns how much it was.
+    fn receive(&self, least: usize, take: &mut dyn FnMut(&[u8])) -> Result<usize, Error> {
+        self.wait("the receiving", |socket| (socket.recv_queue() >= least || !socket.may_recv()).then_some(()))?;
         self.act(|socket| {
             let mut count = 0;
             while socket.can_recv() {
@@ -211,7 +222,10 @@ impl<'a> Socket<'a> {
 impl Drop for Socket<'_> {
     fn drop(&mut self) {
         let handle = self.handle;
-        let _ = self.stack.with_sockets(&self.interface, |state| drop(state.sockets.remove(handle)));
+        let _ = self.stack.with_sockets(&self.interface, |state| {
+            state.wake_for = None;
+            drop(state.sockets.remove(handle));
+        });
     }
 }
 
@@ -224,12 +238,19 @@ pub fn receive(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Resul
     socket
         .wait("a connection", |socket| (!matches!(socket.state(), State::Listen | State::SynReceived)).then_some(()))?;
     let mut sink = Sink::default();
+    socket.wake_for(|socket| socket.recv_queue() >= LOW_WATER || !socket.may_recv())?;
     while sink.seen.bytes < bytes {
-        if socket.receive(&mut |piece| sink.take(piece))? == 0 {
+        let left = bytes - sink.seen.bytes;
+        let least = usize::try_from(left).unwrap_or(usize::MAX).min(LOW_WATER);
+        if least < LOW_WATER {
+            socket.wake_for(|_| true)?;
+        }
+        if socket.receive(least, &mut |piece| sink.take(piece))? == 0 {
             return Err(Error::Failed(format!("tcp: the connection ended after {} bytes", sink.seen.bytes)));
         }
     }
     let seen = sink.finish();
+    socket.wake_for(|_| true)?;
     socket.send_all(&seen.checksum.to_le_bytes())?;
     // The sender closes when it has the checksum.
     socket.wait("the end", |socket| (!socket.may_recv()).then_some(()))?;
@@ -262,6 +283,7 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
             _ => break socket,
         }
     };
+    socket.wake_for(|socket| !socket.may_send() || socket.send_capacity() - socket.send_queue() >= CHUNK)?;
     let (mut source, begin) = (Source::new(bytes), Instant::now());
     loop {
         let piece = source.next();
@@ -271,8 +293,9 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
         socket.send_all(piece)?;
     }
     let mut answer = Vec::new();
+    socket.wake_for(|_| true)?;
     while answer.len() < SUM {
-        if socket.receive(&mut |piece| answer.extend_from_slice(piece))? == 0 {
+        if socket.receive(1, &mut |piece| answer.extend_from_slice(piece))? == 0 {
             return Err(Error::Failed("tcp: the connection ended before the checksum came".to_owned()));
         }
     }

@@ -56,7 +56,7 @@ impl Tool for OpenVpn {
         let mut words: Vec<String> = format!(
             "--dev {}0 --dev-type {} --proto udp --local {host} --lport {port} --remote {peer} {peer_port} \
              --ifconfig-noexec --route-noexec --disable-dco --script-security 2 --persist-tun --persist-key \
-             --keepalive 2 10 --verb 3 --float --up",
+             --keepalive 2 10 --verb 3 --float --sndbuf 212992 --rcvbuf 212992 --up",
             plan.mode, plan.mode
         )
         .split_whitespace()
