@@ -21,7 +21,7 @@ use crate::stack::{HostState, Stack, WakeFor};
 const CHUNK: usize = 65_536;
 /// What a socket of Haiku's receives at most before it is read: the window. A whole one fits into the buffer of the
 /// datagram socket through which OpenVPN's packets come: more would be lost there, not queued.
-const WINDOW: usize = 144 * 1024;
+const WINDOW: usize = 96 * 1024;
 /// How much must have come before whoever reads is woken: a part of the window, so that it never fills meanwhile.
 const LOW_WATER: usize = WINDOW / 3;
 /// What a socket of Haiku's takes before it blocks.
