@@ -18,7 +18,7 @@ pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 pub(super) const UNTOUCHED: u8 = 0xee;
 
 /// What became of the packets of one direction, as the statistics say it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Books {
     pub(super) accepted: u64,
     pub(super) accepted_bytes: u64,
@@ -35,7 +35,7 @@ pub(super) struct Books {
 }
 
 /// One direction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) queue: VecDeque<Rc<[u8]>>,
     pub(super) packets: u32,
@@ -86,7 +86,7 @@ impl Line {
 }
 
 /// What stands in front of every packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Bare,
     PacketInformation,
@@ -114,7 +114,7 @@ enum Verdict {
 }
 
 /// One unit. Each call is one step here, or a few; [`super::possible`] says in which orders they may come.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Device {
     pub(super) tun: bool,
     pub(super) address: [u8; 6],

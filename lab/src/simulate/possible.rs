@@ -5,6 +5,7 @@
 //! go on that can, again and again, until none can any longer. Whoever could go on in the end and has not was forgotten.
 
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLNVAL};
@@ -20,7 +21,7 @@ use crate::error::strerror;
 pub(super) type Answer = Result<Vec<u8>, status_t>;
 
 /// A call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Read {
         fd: i32,
@@ -54,10 +55,12 @@ pub(super) enum Kind {
 }
 
 /// How far a call is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Op {
     pub(super) kind: Kind,
     stage: u8,
+    /// It has waited before: nothing but its packet or its room is missing.
+    old: bool,
     /// It may wait; decided as it begins.
     waits: bool,
     /// A signal was sent to it.
@@ -82,7 +85,7 @@ pub(super) struct Real {
 }
 
 /// A unit and the calls that are inside it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) device: Device,
     /// The numbers by which it is open.
@@ -94,12 +97,23 @@ pub(super) struct State {
     pub(super) ops: Vec<Op>,
 }
 
+impl Hash for State {
+    /// Of what differs most, for there are many states to look up, and few that are not the same.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.device.to_user.queue.len(), self.device.to_stack.queue.len(), self.device.up).hash(hasher);
+        for op in &self.ops {
+            (op.stage, op.seen, op.received.len(), op.answer.is_some()).hash(hasher);
+        }
+    }
+}
+
 impl Op {
     /// A call that begins.
     pub(super) fn new(kind: Kind) -> Self {
         Self {
             kind,
             stage: 0,
+            old: false,
             waits: true,
             signalled: false,
             leaving: false,
@@ -135,6 +149,7 @@ impl Op {
     /// It is still there after this, for the next step.
     pub(super) fn go_on(&mut self) {
         self.received.clear();
+        self.old = true;
     }
 }
 
@@ -161,7 +176,7 @@ impl State {
     /// The states to which a call going on leads: none if it waits or is done.
     fn after(&self, index: usize) -> Vec<Self> {
         let op = &self.ops[index];
-        if op.answer.is_some() {
+        if op.answer.is_some() || self.waits_on(op) {
             return Vec::new();
         }
         let mut next = self.clone();
@@ -249,6 +264,20 @@ impl State {
         next.ops[index].answer = done;
         next.notice();
         vec![next]
+    }
+
+    /// Whether a call that has waited before still has to.
+    fn waits_on(&self, op: &Op) -> bool {
+        let Device { open, up, .. } = self.device;
+        let [readable, writable, gone] = self.device.readiness();
+        match op.kind {
+            Kind::Poll { .. } => op.stage == 1,
+            _ if !op.old || op.signalled || op.leaving => false,
+            Kind::Reader => up && self.device.to_stack.queue.is_empty(),
+            Kind::Read { .. } => open && !readable,
+            Kind::Write { .. } => open && up && !gone && !writable,
+            _ => false,
+        }
     }
 
     /// A call finds its descriptor, opened for what it wants to do.

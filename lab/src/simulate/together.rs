@@ -191,7 +191,9 @@ impl World {
         let mut units: Vec<usize> = self.inside.iter().map(|inside| inside.unit).collect();
         units.sort_unstable();
         units.dedup();
-        units.into_iter().try_for_each(|unit| self.settle_unit(unit))
+        units.into_iter().try_for_each(|unit| self.settle_unit(unit))?;
+        // Whoever looks at the queue takes its packets, and that may let others go on.
+        if std::mem::take(&mut self.drained) { self.settle() } else { Ok(()) }
     }
 
     fn settle_unit(&mut self, unit: usize) -> Checked {
@@ -298,6 +300,7 @@ impl World {
         }
         let waiting = devices.first().map_or(0, |device| device.to_stack.queue.len());
         if devices.len() > 1 && waiting > 0 {
+            self.drained = true;
             let slot = self.interfaces.iter().position(|there| there.is_some_and(|there| there.unit == unit));
             let Some(handle) = slot.and_then(|slot| self.handle(slot)) else {
                 return Err(format!("{} has packets for the stack, and no interface", name(unit)));

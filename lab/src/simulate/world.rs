@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) readers: [Option<Reader>; INTERFACES],
     /// Who is inside a call.
     pub(super) inside: Vec<Inside>,
+    /// Packets were taken for the stack to see their order.
+    pub(super) drained: bool,
 }
 
 /// Says what differs, if anything does.
@@ -115,6 +117,7 @@ impl World {
             last_words: BTreeMap::new(),
             readers: [const { None }; INTERFACES],
             inside: Vec::new(),
+            drained: false,
         };
         for unit in 0..UNITS {
             world.step(&Planned { step: Step::Attach { unit, interface: 0 }, fault: None })?;
