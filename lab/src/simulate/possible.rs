@@ -69,6 +69,8 @@ pub(super) struct Op {
     pub(super) leaving: bool,
     /// For a poll: what happened since it began.
     seen: u16,
+    /// For a poll: what it may be told besides, if it returns.
+    hearsay: u16,
     /// For a question: the answer to come.
     reply: Option<Vec<u8>>,
     /// For the reader: what it received.
@@ -118,6 +120,7 @@ impl Op {
             signalled: false,
             leaving: false,
             seen: 0,
+            hearsay: 0,
             reply: None,
             received: Vec::new(),
             answer: None,
@@ -130,7 +133,7 @@ impl Op {
             // Whichever of the things that happened it was told of in time; but of one at least.
             (Kind::Poll { .. }, Some(Ok(bytes))) if self.answer.is_none() => {
                 let revents = bytes.first_chunk().map_or(0, |word| u16::from_ne_bytes(*word));
-                revents != 0 && revents & !self.seen == 0
+                revents & self.seen != 0 && revents & !(self.seen | self.hearsay) == 0
             }
             (Kind::Poll { .. }, Some(Err(B_INTERRUPTED))) => self.signalled,
             (Kind::Poll { .. }, None) => self.seen == 0 && !self.signalled && self.answer.is_none(),
@@ -166,9 +169,9 @@ impl State {
                 && self.ops[index].stage == 1
             {
                 let ready = self.ready(fd) & (events | POLLERR | POLLHUP | POLLNVAL);
+                self.ops[index].seen |= ready;
                 // One that is just returning may yet hear that the unit was closed.
-                let closed = if self.closed { POLLERR | POLLHUP } else { 0 };
-                self.ops[index].seen |= ready | closed;
+                self.ops[index].hearsay |= if self.closed { POLLERR | POLLHUP } else { 0 };
             }
         }
     }

@@ -7,7 +7,9 @@ use std::thread::Scope;
 use haiku_kernel::thread;
 
 use super::Shared;
+use super::program::FAR;
 use crate::console::Console;
+use crate::mode::Mode;
 use crate::simulate::Random;
 
 /// How many threads there are of them.
@@ -34,6 +36,11 @@ fn send(shared: &Shared, sender: u64) {
         packet[..12].copy_from_slice(&[0x45, 0, (length >> 8) as u8, length as u8, 0, 0, 0, 0, 64, 17, 0, 0]);
         packet[12..16].copy_from_slice(&unit.host(1));
         packet[16..20].copy_from_slice(&unit.host(2));
+        if unit.mode == Mode::Tap {
+            // As `arp -s` would: the dead answer no questions, and Haiku does not survive the removal of an interface
+            // through which it still asks.
+            shared.stack.learn_neighbour(unit.host(2).into(), FAR);
+        }
         for _ in 0..random.below(20) {
             if shared.stack.send_ip(&packet).is_ok() {
                 shared.counts.sent.fetch_add(1, Ordering::Relaxed);

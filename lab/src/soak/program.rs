@@ -16,6 +16,8 @@ use crate::statistics::{Direction, device_statistics};
 
 /// How often packets that are under way are waited for, a millisecond each time, before they count as lost.
 const PATIENCE: usize = 3000;
+/// The far side's address on a TAP.
+pub(super) const FAR: [u8; 6] = [2, 0, 0, 0, 0, 9];
 /// Bytes of a batch's header.
 const HEADER: usize = 16;
 
@@ -89,13 +91,13 @@ fn address(fd: Fd) -> [u8; 6] {
 fn packet(unit: &Unit, address: [u8; 6], length: usize, mark: u8) -> Vec<u8> {
     let length = length.max(28);
     let udp = (length - 20) as u16;
-    let mut bytes =
-        if unit.mode == Mode::Tap { [&address[..], &[2, 0, 0, 0, 0, 9, 8, 0]].concat() } else { Vec::new() };
+    let mut bytes = if unit.mode == Mode::Tap { [&address[..], &FAR[..], &[8, 0]].concat() } else { Vec::new() };
     let start = bytes.len();
     bytes.extend_from_slice(&[0x45, 0]);
     bytes.extend_from_slice(&(length as u16).to_be_bytes());
     bytes.extend_from_slice(&[0, 0, 0, 0, 64, 17, 0, 0]);
-    bytes.extend_from_slice(&unit.host(2));
+    // From nowhere on a TAP: no answer to it has to ask for the way back.
+    bytes.extend_from_slice(&if unit.mode == Mode::Tap { [0; 4] } else { unit.host(2) });
     bytes.extend_from_slice(&unit.host(1));
     let sum: u32 = bytes[start..].chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
@@ -109,7 +111,7 @@ fn packet(unit: &Unit, address: [u8; 6], length: usize, mark: u8) -> Vec<u8> {
 /// Answers an ARP request, as the far side of a TAP must.
 fn answer(shared: &Shared, fd: Fd, frame: &[u8]) {
     if frame.len() >= 42 && frame[12..14] == [8, 6] && frame[21] == 1 {
-        let own = [2, 0, 0, 0, 0, 9];
+        let own = FAR;
         let head = [&frame[6..12], &own, &[8, 6], &frame[14..20], &[0, 2], &own].concat();
         let reply = [&head[..], &frame[38..42], &frame[22..28], &frame[28..32]].concat();
         if syscalls::write(fd, &reply).is_ok() {

@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use haiku_kernel::sync::Mutex;
@@ -82,6 +82,8 @@ pub struct Stack {
     ndp: Cache,
     timers: Timers,
     timer_thread: Mutex<Option<thread_id>>,
+    /// The machine is being shut down: what would go wrong a second later does not any more.
+    stopping: AtomicBool,
     census: Census,
 }
 
@@ -108,6 +110,7 @@ impl Stack {
             ndp: Cache::default(),
             timers: Timers::default(),
             timer_thread: Mutex::new(None),
+            stopping: AtomicBool::new(false),
             census: Census::default(),
         });
         modules::register();
@@ -123,6 +126,7 @@ impl Stack {
 
     /// Removes every interface and ends the stack's threads. Says what somebody still holds on to.
     pub fn stop(self: &Arc<Self>) -> Leftovers {
+        self.stopping.store(true, Ordering::SeqCst);
         let interfaces = lock(&self.interfaces).clone();
         for interface in interfaces {
             self.remove_interface_object(&interface);

@@ -1,7 +1,9 @@
 //! Who has which link-layer address: the cache behind ARP and behind neighbour discovery.
 //!
 //! Haiku has two copies of the same machine, one per family, each with one cache for all interfaces. A packet for an
-//! unknown neighbour waits in its entry; five questions follow a second apart, then twenty seconds of refusal.
+//! unknown neighbour waits in its entry, however many there are; five questions follow a second apart, then twenty seconds
+//! of refusal. ARP's entries outlive the interface that asks: when the next question is due, or the answer comes and
+//! something waits for it, Haiku looks at memory that was freed, and so [panics](Stack::asks_through_nothing).
 //! An answer from another link-layer address than the first is ignored for half an hour.
 
 use std::collections::HashMap;
@@ -14,13 +16,13 @@ use std::time::Duration;
 use haiku_kernel::sync::Mutex;
 use haiku_sys::{EHOSTUNREACH, status_t};
 
-use super::Stack;
 use super::address::Family;
 use super::buffer::Packet;
 use super::ethernet::Mac;
 use super::fifo::lock;
 use super::interface::Interface;
 use super::timer::Key;
+use super::{Stack, kernel_panic};
 
 /// Half an hour, after which an entry that nobody renewed goes.
 const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -169,7 +171,12 @@ impl Stack {
             return;
         }
         entry.state = State::Valid;
-        let Some(interface) = entry.interface.upgrade() else { return };
+        let Some(interface) = entry.interface.upgrade() else {
+            if !entry.waiting.is_empty() {
+                self.asks_through_nothing(address);
+            }
+            return;
+        };
         // As on Haiku, what waited is sent while the cache is locked: a driver that came back to it would hang.
         for packet in std::mem::take(&mut entry.waiting) {
             let _ = self.send_to(&interface, family, packet, mac);
@@ -239,6 +246,16 @@ impl Stack {
         }
     }
 
+    /// ARP uses its part of an interface that was deleted: `arp_timer` and `arp_entry::MarkValid` look at
+    /// `entry->protocol`, which `arp_uninit_protocol` has freed. Discovery's questions find their way by the routing table.
+    fn asks_through_nothing(&self, address: IpAddr) {
+        if address.is_ipv4() && !self.stopping.load(Ordering::SeqCst) {
+            kernel_panic(&format!(
+                "vm_page_fault: unhandled page fault in kernel space: ARP still asks for {address}, through an interface that was deleted"
+            ));
+        }
+    }
+
     /// The timer's turn: the next question, or the end of an entry.
     pub(crate) fn neighbour_due(self: &Arc<Self>, address: IpAddr) {
         let family = Family::of(address);
@@ -250,11 +267,14 @@ impl Stack {
                 entry.state = State::Asking(asked + 1);
                 let interface = entry.interface.upgrade();
                 drop(entries);
-                if let Some(interface) = interface {
-                    let _ = match address {
-                        IpAddr::V4(address) => self.ask_who_has(&interface, address),
-                        IpAddr::V6(address) => self.solicit(&interface, address),
-                    };
+                match interface {
+                    Some(interface) => {
+                        let _ = match address {
+                            IpAddr::V4(address) => self.ask_who_has(&interface, address),
+                            IpAddr::V6(address) => self.solicit(&interface, address),
+                        };
+                    }
+                    None => self.asks_through_nothing(address),
                 }
                 // The answer may have come while the question was being sent; its own timer must stay.
                 let mut entries = lock(&self.cache(family).0);

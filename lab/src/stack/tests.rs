@@ -121,6 +121,8 @@ fn an_address_is_probed_for_and_announced_and_a_duplicate_noticed() {
 #[test]
 fn a_refused_frame_is_freed_and_counted() {
     let (_turn, fake, lab) = one();
+    // The interface's own announcement is not to be refused too.
+    fake.sent(ARP, |frame| frame[28..32] == [10, 1, 0, 1] && frame[38..42] == [10, 1, 0, 1]);
     fake.give(&arp(1, (mac(9), [10, 1, 0, 2]), [10, 1, 0, 1], mac(1)));
     fake.sent(ARP, |frame| frame[21] == 2);
     fake.change(|state| state.refusal = ENOBUFS);
