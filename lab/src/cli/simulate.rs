@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::simulate::{self, Options, Run, Steps};
 
 const EXAMPLES: &str = "Examples:
-  haiku-lab simulate                               100,000 steps of seed 0
+  haiku-lab simulate                               100,000 steps, with seeds from 0 on
   haiku-lab simulate --seed 7 --steps 1000000
   haiku-lab simulate --minutes 60                  seed after seed for an hour
   haiku-lab simulate --seed 7 --only 12,190,4711   a failure again, as it was printed
   haiku-lab simulate --lose-wakes 'tun_tap room'   a planted fault, to see it found";
 
-/// Steps of a run, unless somebody says otherwise.
+/// Steps, unless somebody says otherwise.
 const STEPS: u64 = 100_000;
 
 /// The arguments of `simulate`.
@@ -26,7 +26,7 @@ pub struct SimulateArgs {
     /// Where the steps and the turns of the threads come from; of several runs, the first one's
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Steps of a run; 100000 unless given
+    /// So many steps, in runs of 50000 at most; 100000 unless given
     #[arg(long)]
     pub steps: Option<u64>,
     /// Start runs with the seeds that follow until so many minutes have passed

@@ -33,6 +33,9 @@ pub(crate) use step::Random;
 use worker::{Ended, Wrong};
 pub use worker::{Run, Steps};
 
+/// Steps of a run at most: many beginnings find more than one long life, and a failure is shrunk sooner.
+const RUN: u64 = 50_000;
+
 /// How often a failing run is tried again to make it shorter.
 const ATTEMPTS: usize = 2000;
 
@@ -41,9 +44,9 @@ const ATTEMPTS: usize = 2000;
 pub struct Options {
     /// The program that a worker is: this one's command line.
     pub program: PathBuf,
-    /// The first run. Each that follows has the next seed.
+    /// The first run, or all: more steps than 50,000 are made in several, each with the next seed.
     pub first: Run,
-    /// Runs are started until so much time has passed; one without.
+    /// Further runs are started until so much time has passed.
     pub time: Option<Duration>,
 }
 
@@ -171,7 +174,12 @@ pub fn run(options: &Options, mut begin: impl FnMut(u64)) -> io::Result<Result<R
     let start = Instant::now();
     let mut report = Report::default();
     loop {
-        let run = Run { seed: options.first.seed.wrapping_add(report.runs), ..options.first.clone() };
+        let steps = match &options.first.steps {
+            Steps::Until(all) if options.time.is_none() => Steps::Until((all - report.steps.min(*all)).min(RUN)),
+            Steps::Until(all) => Steps::Until(RUN.min(*all)),
+            only @ Steps::Only(_) => only.clone(),
+        };
+        let run = Run { seed: options.first.seed.wrapping_add(report.runs), steps, ..options.first.clone() };
         begin(run.seed);
         match options.attempt(&run)? {
             Ok((hash, events)) => {
@@ -182,7 +190,12 @@ pub fn run(options: &Options, mut begin: impl FnMut(u64)) -> io::Result<Result<R
             }
             Err(wrong) => return Ok(Err(Box::new(options.shrink(&run, wrong)?))),
         }
-        if options.time.is_none_or(|time| start.elapsed() >= time) {
+        let done = match (options.time, &options.first.steps) {
+            (Some(time), _) => start.elapsed() >= time,
+            (None, Steps::Until(all)) => report.steps >= *all,
+            (None, Steps::Only(_)) => true,
+        };
+        if done {
             return Ok(Ok(report));
         }
     }

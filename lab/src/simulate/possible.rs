@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLNVAL};
+use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLIN, POLLNVAL};
 use haiku_sys::{
     B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, EBUSY, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, status_t,
 };
@@ -170,8 +170,8 @@ impl State {
             {
                 let ready = self.ready(fd) & (events | POLLERR | POLLHUP | POLLNVAL);
                 self.ops[index].seen |= ready;
-                // One that is just returning may yet hear that the unit was closed.
-                self.ops[index].hearsay |= if self.closed { POLLERR | POLLHUP } else { 0 };
+                // One that is just returning may yet hear that the unit was closed, and that a read would not wait.
+                self.ops[index].hearsay |= if self.closed { POLLIN | POLLERR | POLLHUP } else { 0 };
             }
         }
     }
