@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use crate::locks::Guarded;
 use crate::thread::{self, ThreadRef};
-use crate::{interrupts, mutex};
+use crate::{interrupts, recursive_lock};
 
 /// How many CPUs the kernel has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,10 +191,10 @@ impl Fiber {
         loop {
             let carrier = swap_current(Some(self));
             self.own.thread.set(thread::exchange(self.own.thread.get()));
-            self.own.held.set(mutex::exchange_held(self.own.held.get()));
+            self.own.held.set(recursive_lock::exchange_held(self.own.held.get()));
             // SAFETY: its stack was laid out, or left by `suspend`; nobody else runs it.
             unsafe { haiku_fiber_switch(self.own.outside.as_ptr(), self.own.inside.get()) };
-            self.own.held.set(mutex::exchange_held(self.own.held.get()));
+            self.own.held.set(recursive_lock::exchange_held(self.own.held.get()));
             self.own.thread.set(thread::exchange(self.own.thread.get()));
             swap_current(carrier);
             if self.own.ended.get() {

@@ -1,20 +1,20 @@
 //! Calls from the kernel into an add-on, with what must hold when they return.
 
 use crate::panic::kpanic;
-use crate::{interrupts, mutex, schedule};
+use crate::{interrupts, recursive_lock, schedule};
 
-/// Calls a hook. It must return with interrupts enabled and with as many mutexes held as before: on Haiku the next
+/// Calls a hook. It must return with interrupts enabled and with as many locks held as before: on Haiku the next
 /// who wants one would wait for ever, or the next who sleeps stop the machine.
 #[inline]
 pub(crate) fn call<R>(name: &'static str, hook: impl FnOnce() -> R) -> R {
-    let held = mutex::held();
+    let held = recursive_lock::held();
     schedule::point(name);
     let result = hook();
     if !interrupts::are_enabled() {
         kpanic!("the hook {name} returned with interrupts disabled");
     }
-    if mutex::held() != held {
-        kpanic!("the hook {name} was called with {held} mutex(es) held and returned with {}", mutex::held());
+    if recursive_lock::held() != held {
+        kpanic!("the hook {name} was called with {held} lock(s) held and returned with {}", recursive_lock::held());
     }
     result
 }

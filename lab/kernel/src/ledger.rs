@@ -26,7 +26,7 @@ pub(crate) static PACKETS: Counter = Counter::new();
 pub(crate) static SEMAPHORES: Counter = Counter::new();
 pub(crate) static COOKIES: Counter = Counter::new();
 pub(crate) static NODES: Counter = Counter::new();
-pub(crate) static MUTEXES: Counter = Counter::new();
+pub(crate) static LOCKS: Counter = Counter::new();
 pub(crate) static MODULE_REFERENCES: Counter = Counter::new();
 pub(crate) static HEAP_BLOCKS: Counter = Counter::new();
 pub(crate) static HEAP_BYTES: Counter = Counter::new();
@@ -49,7 +49,7 @@ const COUNTERS: [&Counter; 14] = [
     &SEMAPHORES,
     &COOKIES,
     &NODES,
-    &MUTEXES,
+    &LOCKS,
     &MODULE_REFERENCES,
     &HEAP_BLOCKS,
     &HEAP_BYTES,
@@ -73,7 +73,7 @@ pub struct Ledgers {
     /// Character nodes below /dev.
     pub nodes: i64,
     /// Mutexes that were initialised and not destroyed.
-    pub mutexes: i64,
+    pub locks: i64,
     /// References to modules.
     pub module_references: i64,
     /// Blocks of `malloc` and `memalign`.
@@ -102,7 +102,7 @@ impl Ledgers {
             semaphores: SEMAPHORES.get(),
             cookies: COOKIES.get(),
             nodes: NODES.get(),
-            mutexes: MUTEXES.get(),
+            locks: LOCKS.get(),
             module_references: MODULE_REFERENCES.get(),
             heap_blocks: HEAP_BLOCKS.get(),
             heap_bytes: HEAP_BYTES.get(),
@@ -123,7 +123,7 @@ impl Ledgers {
             ("semaphores", self.semaphores),
             ("cookies", self.cookies),
             ("nodes", self.nodes),
-            ("mutexes", self.mutexes),
+            ("locks", self.locks),
             ("module references", self.module_references),
             ("heap blocks", self.heap_blocks),
             ("heap bytes", self.heap_bytes),

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::{
-    creds, debugger, heap, interrupts, legacy, log, modules, mutex, panic, random, select, sem, settings, user,
+    creds, debugger, heap, interrupts, legacy, log, modules, panic, random, recursive_lock, select, sem, settings, user,
 };
 
 /// What a symbol is: its type in the kernel's symbol table.
@@ -46,10 +46,10 @@ pub fn symbols() -> &'static [Symbol] {
             "delete_sem": sem::haiku_delete_sem,
             "acquire_sem_etc": sem::haiku_acquire_sem_etc,
             "release_sem_etc": sem::haiku_release_sem_etc,
-            "mutex_init": mutex::haiku_mutex_init,
-            "mutex_destroy": mutex::haiku_mutex_destroy,
-            "mutex_lock": mutex::haiku_mutex_lock,
-            "mutex_unlock": mutex::haiku_mutex_unlock,
+            "recursive_lock_init": recursive_lock::haiku_recursive_lock_init,
+            "recursive_lock_destroy": recursive_lock::haiku_recursive_lock_destroy,
+            "recursive_lock_lock": recursive_lock::haiku_recursive_lock_lock,
+            "recursive_lock_unlock": recursive_lock::haiku_recursive_lock_unlock,
             "disable_interrupts": interrupts::haiku_disable_interrupts,
             "restore_interrupts": interrupts::haiku_restore_interrupts,
             "add_select_sync_pool_entry": select::haiku_add_select_sync_pool_entry,

@@ -13,7 +13,7 @@ use haiku_sys::{
 
 use crate::fd::{self, Descriptor, Held};
 use crate::panic::kpanic;
-use crate::{devfs, hooks, interrupts, ledger, mutex, poll as waiting, schedule, thread, user};
+use crate::{devfs, hooks, interrupts, ledger, poll as waiting, recursive_lock, schedule, thread, user};
 
 pub use crate::fd::Fd;
 
@@ -91,7 +91,7 @@ impl Drop for Call {
         if !interrupts::are_enabled() {
             kpanic!("{} returns to the program with interrupts disabled", self.0);
         }
-        mutex::check_none_held(self.0);
+        recursive_lock::check_none_held(self.0);
         thread::clear_signals();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A thread announces that it is about to block, enters some queue, and blocks; whoever takes it out of the queue
 //! claims it with a status, and exactly one claim succeeds: release, deletion, signal or timeout. Everything that
-//! waits (semaphores, mutexes, the kernel's own locks, snoozing, waiting for a thread) comes through here. In the
+//! waits (semaphores, recursive locks, the kernel's own locks, snoozing, waiting for a thread) comes through here. In the
 //! [deterministic mode](crate::schedule) a thread that blocks gives its turn away, and the clock is that mode's.
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};

@@ -45,17 +45,17 @@ fn returning_with_interrupts_disabled_stops_the_kernel() {
 }
 
 #[test]
-fn returning_with_a_mutex_held_stops_the_kernel() {
+fn returning_with_a_lock_held_stops_the_kernel() {
     unsafe extern "C" fn control(_: *mut c_void, _: u32, _: *mut c_void, _: usize) -> status_t {
-        let block = Box::leak(Box::new(mutex::uninitialised()));
+        let block = Box::leak(Box::new(recursive_lock::uninitialised()));
         // SAFETY: a block to initialise.
-        unsafe { mutex_init(block, c"forgotten".as_ptr()) };
+        unsafe { recursive_lock_init(block, c"forgotten".as_ptr()) };
         // SAFETY: initialised above.
-        unsafe { mutex_lock(block) }
+        unsafe { recursive_lock_lock(block) }
     }
     panics(
-        "returning_with_a_mutex_held_stops_the_kernel",
-        "the hook control was called with 0 mutex(es) held and returned with 1",
+        "returning_with_a_lock_held_stops_the_kernel",
+        "the hook control was called with 0 lock(s) held and returned with 1",
         || {
             let (_kernel, fd) = open_with(control);
             let _ = syscalls::ioctl(fd, 1, 0, 0);

@@ -42,13 +42,14 @@ impl<T: Send> Lock<T> for SpinLock<T> {
     }
 }
 
-/// The kernel's own mutex around a value, for what happens rarely.
+/// The kernel's own lock around a value, for what happens rarely. A recursive one, for of those that sleep it alone is the
+/// same function in every kernel: R1/beta5 exports no `mutex_lock`, and later ones no `_mutex_lock`.
 pub(crate) struct KernelMutex<T> {
     /// The kernel's block must stay where it was initialised, so that is done when it is first locked. (`spin::Once`
     /// would say the same, but that it can panic.)
     ready: AtomicBool,
     first: SpinLock<()>,
-    block: UnsafeCell<sys::mutex>,
+    block: UnsafeCell<sys::recursive_lock>,
     value: UnsafeCell<T>,
 }
 
@@ -62,7 +63,7 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
         Self {
             ready: AtomicBool::new(false),
             first: SpinLock::free(()),
-            block: UnsafeCell::new(sys::mutex::uninitialised()),
+            block: UnsafeCell::new(sys::recursive_lock::uninitialised()),
             value: UnsafeCell::new(value),
         }
     }
@@ -73,17 +74,17 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
             self.first.with(|()| {
                 if !self.ready.load(Ordering::Relaxed) {
                     // SAFETY: the block is ours, unused so far, and stays here: `with` borrows `self`.
-                    unsafe { sys::mutex_init(block, c"tun_tap".as_ptr()) };
+                    unsafe { sys::recursive_lock_init(block, c"tun_tap".as_ptr()) };
                     self.ready.store(true, Ordering::Release);
                 }
             });
         }
         // SAFETY: initialised above; no section locks the mutex it runs under.
-        unsafe { sys::mutex_lock(block) };
+        unsafe { sys::recursive_lock_lock(block) };
         // SAFETY: the mutex is ours, so nobody else has a reference.
         let result = section(unsafe { &mut *self.value.get() });
         // SAFETY: locked above by this thread.
-        unsafe { sys::mutex_unlock(block) };
+        unsafe { sys::recursive_lock_unlock(block) };
         result
     }
 }
@@ -92,7 +93,7 @@ impl<T> Drop for KernelMutex<T> {
     fn drop(&mut self) {
         if *self.ready.get_mut() {
             // SAFETY: initialised, and nobody holds it: this is the only reference.
-            unsafe { sys::mutex_destroy(self.block.get()) };
+            unsafe { sys::recursive_lock_destroy(self.block.get()) };
         }
     }
 }

@@ -6,7 +6,7 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use crate::{
-    bigtime_t, cpu_status, driver_settings, module_info, mutex, select_sync_pool, selectsync, sem_id, status_t,
+    bigtime_t, cpu_status, driver_settings, module_info, recursive_lock, select_sync_pool, selectsync, sem_id, status_t,
 };
 
 macro_rules! kernel {
@@ -42,14 +42,14 @@ kernel! {
     /// `release_sem_etc`: gives `count`, waking as many.
     fn release_sem_etc(id: sem_id, count: i32, flags: u32) -> status_t;
 
-    /// `mutex_init`: must come before any other use of the mutex; the name is kept by reference.
-    fn mutex_init(lock: *mut mutex, name: *const c_char);
-    /// `mutex_destroy`: nobody may hold it.
-    fn mutex_destroy(lock: *mut mutex);
-    /// `mutex_lock`: may sleep.
-    fn mutex_lock(lock: *mut mutex) -> status_t;
-    /// `mutex_unlock`: by the thread that locked it.
-    fn mutex_unlock(lock: *mut mutex);
+    /// `recursive_lock_init`: must come before any other use of the lock; the name is kept by reference.
+    fn recursive_lock_init(lock: *mut recursive_lock, name: *const c_char);
+    /// `recursive_lock_destroy`: nobody may hold it.
+    fn recursive_lock_destroy(lock: *mut recursive_lock);
+    /// `recursive_lock_lock`: may sleep; the holder may lock it again.
+    fn recursive_lock_lock(lock: *mut recursive_lock) -> status_t;
+    /// `recursive_lock_unlock`: by the thread that locked it, as often.
+    fn recursive_lock_unlock(lock: *mut recursive_lock);
     /// `disable_interrupts`: on this CPU, until `restore_interrupts`.
     fn disable_interrupts() -> cpu_status;
     /// `restore_interrupts`: to what they were.

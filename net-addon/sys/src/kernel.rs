@@ -38,18 +38,18 @@ pub struct list {
     offset: i32,
 }
 
-/// A kernel `mutex`, opaque: one word of it changes meaning with the kernel's debug level.
+/// A kernel `recursive_lock`, opaque: what its words mean changes with the kernel's debug level.
 ///
-/// 32 bytes, aligned to 8, hold it in every release; only `mutex_init`, `mutex_lock`, `mutex_unlock` and
-/// `mutex_destroy` may touch them.
+/// It has 40 bytes on x86_64, aligned to 8, in R1/beta5 and on master; there is room for one that grows. Only
+/// `recursive_lock_init`, `recursive_lock_lock`, `recursive_lock_unlock` and `recursive_lock_destroy` may touch it.
 #[repr(C, align(8))]
-pub struct mutex([u8; 32]);
+pub struct recursive_lock([u8; 64]);
 
-impl mutex {
-    /// Space for a mutex, to be handed to `mutex_init` before anything else.
+impl recursive_lock {
+    /// Space for a lock, to be handed to `recursive_lock_init` before anything else.
     #[must_use]
     pub const fn uninitialised() -> Self {
-        Self([0; 32])
+        Self([0; 64])
     }
 }
 

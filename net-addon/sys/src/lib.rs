@@ -4,7 +4,7 @@
 //! figures are those of x86_64, where R1/beta5 and master agree; `tests/abi.rs` compares every one of them with
 //! `abi/x86_64.json`, which was measured by compiling Haiku's own headers.
 //!
-//! Nothing here touches the inside of a `mutex`: its layout changes with the kernel's debug level.
+//! Nothing here touches the inside of a lock: its layout changes with the kernel's debug level.
 #![no_std]
 #![expect(non_camel_case_types, reason = "types are spelled as Haiku's headers spell them")]
 

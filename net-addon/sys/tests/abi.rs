@@ -405,6 +405,6 @@ fn module_names_are_those_of_the_headers() {
 }
 
 #[test]
-fn a_kernel_mutex_fits_its_opaque_block() {
-    assert_eq!((size_of::<mutex>(), align_of::<mutex>()), (32, 8));
+fn a_kernel_lock_fits_its_opaque_block() {
+    assert_eq!((size_of::<recursive_lock>(), align_of::<recursive_lock>()), (64, 8));
 }

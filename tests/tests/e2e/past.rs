@@ -139,7 +139,7 @@ fn dangling_device_after_failed_init() {
             program.close();
             drop(card);
             let now = rig.ledgers();
-            assert_eq!((now.mutexes, now.semaphores), (before.mutexes, before.semaphores), "a device was left behind");
+            assert_eq!((now.locks, now.semaphores), (before.locks, before.semaphores), "a device was left behind");
         }
         assert!(failed > 2, "{failed} of {calls} calls failed");
         rig.end();

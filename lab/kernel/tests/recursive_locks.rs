@@ -1,21 +1,21 @@
-//! Mutexes as drivers meet them, and what stops the kernel.
+//! Recursive locks as drivers meet them, and what stops the kernel.
 
 mod common;
 
 use common::{Program, boot, panics};
 use haiku_sys::*;
 
-/// A mutex that threads share.
-struct Shared(*mut mutex);
+/// A lock that threads share.
+struct Shared(*mut recursive_lock);
 
-// SAFETY: a mutex is made to be shared.
+// SAFETY: a lock is made to be shared.
 unsafe impl Send for Shared {}
 
 impl Shared {
     fn new() -> Self {
-        let block = Box::into_raw(Box::new(mutex::uninitialised()));
+        let block = Box::into_raw(Box::new(recursive_lock::uninitialised()));
         // SAFETY: a block to initialise, and a constant name.
-        unsafe { mutex_init(block, c"test".as_ptr()) };
+        unsafe { recursive_lock_init(block, c"test".as_ptr()) };
         Self(block)
     }
 
@@ -24,18 +24,18 @@ impl Shared {
     }
 
     fn lock(&self) -> status_t {
-        // SAFETY: a mutex block.
-        unsafe { mutex_lock(self.0) }
+        // SAFETY: a lock's block.
+        unsafe { recursive_lock_lock(self.0) }
     }
 
     fn unlock(&self) {
         // SAFETY: as above.
-        unsafe { mutex_unlock(self.0) };
+        unsafe { recursive_lock_unlock(self.0) };
     }
 
     fn destroy(&self) {
         // SAFETY: as above.
-        unsafe { mutex_destroy(self.0) };
+        unsafe { recursive_lock_destroy(self.0) };
     }
 
     fn free(self) {
@@ -103,44 +103,61 @@ fn waiters_are_served_in_order() {
 }
 
 #[test]
-fn destruction_by_the_holder_wakes_the_waiters_with_an_error() {
-    let kernel = boot();
-    let shared = Shared::new();
-    shared.lock();
-    let waiter = {
-        let shared = shared.again();
-        Program::blocked(move || {
-            let shared = shared;
-            shared.lock()
-        })
-    };
-    shared.destroy();
-    assert_eq!(waiter.join(), B_ERROR);
-    shared.give_back();
-    assert!(kernel.shutdown().is_zero());
+fn whoever_waits_for_a_lock_that_is_destroyed_does_not_hold_it() {
+    panics("whoever_waits_for_a_lock_that_is_destroyed_does_not_hold_it", "using uninitialized lock", || {
+        let shared = Shared::new();
+        shared.lock();
+        let waiter = {
+            let shared = shared.again();
+            Program::blocked(move || {
+                let shared = shared;
+                shared.lock();
+                shared.unlock();
+            })
+        };
+        shared.destroy();
+        waiter.join();
+    });
 }
 
 #[test]
-fn a_mutex_that_is_never_destroyed_is_in_the_ledger() {
+fn a_lock_that_is_never_destroyed_is_in_the_ledger() {
     let kernel = boot();
     let shared = Shared::new();
-    assert_eq!(kernel.ledgers().mutexes, 1);
+    assert_eq!(kernel.ledgers().locks, 1);
     shared.free();
     assert!(kernel.shutdown().is_zero());
 }
 
 #[test]
-fn locking_twice_stops_the_kernel() {
-    panics("locking_twice_stops_the_kernel", "_mutex_lock(): double lock of", || {
-        let shared = Shared::new();
-        shared.lock();
-        shared.lock();
-    });
+fn the_holder_may_lock_again_and_unlocks_as_often() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    let kernel = boot();
+    let shared = Shared::new();
+    shared.lock();
+    shared.lock();
+    let inside = std::sync::Arc::new(AtomicBool::new(false));
+    let waiter = {
+        let (shared, inside) = (shared.again(), inside.clone());
+        Program::blocked(move || {
+            let shared = shared;
+            shared.lock();
+            inside.store(true, SeqCst);
+            shared.unlock();
+        })
+    };
+    shared.unlock();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(!inside.load(SeqCst), "it is still locked once");
+    shared.unlock();
+    waiter.join();
+    shared.free();
+    assert!(kernel.shutdown().is_zero());
 }
 
 #[test]
 fn unlocking_what_another_thread_holds_stops_the_kernel() {
-    panics("unlocking_what_another_thread_holds_stops_the_kernel", "is trying to release mutex", || {
+    panics("unlocking_what_another_thread_holds_stops_the_kernel", "unlocked by non-holder thread", || {
         let shared = Shared::new();
         shared.lock();
         let other = shared.again();
@@ -154,21 +171,21 @@ fn unlocking_what_another_thread_holds_stops_the_kernel() {
 
 #[test]
 fn unlocking_what_nobody_holds_stops_the_kernel() {
-    panics("unlocking_what_nobody_holds_stops_the_kernel", "(current holder -1)", || Shared::new().unlock());
+    panics("unlocking_what_nobody_holds_stops_the_kernel", "unlocked by non-holder thread", || Shared::new().unlock());
 }
 
 #[test]
-fn using_an_uninitialised_mutex_stops_the_kernel() {
-    panics("using_an_uninitialised_mutex_stops_the_kernel", "using uninitialized lock", || {
-        let mut block = mutex::uninitialised();
-        // SAFETY: a mutex block.
-        unsafe { mutex_lock(&mut block) };
+fn using_an_uninitialised_lock_stops_the_kernel() {
+    panics("using_an_uninitialised_lock_stops_the_kernel", "using uninitialized lock", || {
+        let mut block = recursive_lock::uninitialised();
+        // SAFETY: a lock's block.
+        unsafe { recursive_lock_lock(&mut block) };
     });
 }
 
 #[test]
-fn using_a_destroyed_mutex_stops_the_kernel() {
-    panics("using_a_destroyed_mutex_stops_the_kernel", "using uninitialized lock", || {
+fn using_a_destroyed_lock_stops_the_kernel() {
+    panics("using_a_destroyed_lock_stops_the_kernel", "using uninitialized lock", || {
         let shared = Shared::new();
         shared.destroy();
         shared.lock();
@@ -193,7 +210,7 @@ fn destroying_what_another_thread_holds_stops_the_kernel() {
 fn locking_with_interrupts_disabled_stops_the_kernel() {
     panics(
         "locking_with_interrupts_disabled_stops_the_kernel",
-        "_mutex_lock(): called with interrupts disabled",
+        "recursive_lock_lock: called with interrupts disabled",
         || {
             let shared = Shared::new();
             // SAFETY: a call of the kernel.

@@ -1,8 +1,8 @@
-//! Kernel mutexes, behind the opaque block that `haiku-sys` gives them.
+//! The kernel's recursive locks, behind the opaque block that `haiku-sys` gives them.
 //!
-//! They behave as in a kernel with `KDEBUG`: a lock has a holder, waiters are served in order and get the lock
-//! handed over, and misuse stops the kernel. The block holds a pointer to what is behind it and the proof that
-//! `mutex_init` wrote it; copying an unlocked mutex elsewhere works, as it does on Haiku.
+//! They behave as in a kernel with `KDEBUG`: a lock has a holder, who may lock it again; waiters are served in order and
+//! get the lock handed over, and misuse stops the kernel. The block holds a pointer to what is behind it and the proof
+//! that `recursive_lock_init` wrote it; copying an unlocked one elsewhere works, as it does on Haiku.
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_char};
@@ -25,27 +25,29 @@ const FREE: i32 = -1;
 /// Beside the holder's id: others wait.
 const WAITERS: i32 = 1 << 30;
 
-/// What `mutex_init` writes beside the pointer, combined with it.
+/// What `recursive_lock_init` writes beside the pointer, combined with it.
 const MAGIC: usize = 0x6d75_7465_7820_6f6b;
 
-/// What is behind the block. Its memory is used again, never given back, so that a stale block finds a mutex.
+/// What is behind the block. Its memory is used again, never given back, so that a stale block finds a lock.
 #[derive(Debug)]
 struct Inner {
     holder: AtomicI32,
+    /// How often the holder has locked it.
+    depth: AtomicI32,
     waiters: Mutex<VecDeque<ThreadRef>>,
 }
 
-/// How the 32 opaque bytes are used.
+/// How the opaque bytes are used.
 #[repr(C)]
 struct Block {
     inner: *const Inner,
     proof: usize,
     name: *const c_char,
-    _rest: usize,
+    _rest: [usize; 5],
 }
 
-const _: () = assert!(size_of::<Block>() == size_of::<haiku_sys::mutex>());
-const _: () = assert!(align_of::<Block>() == align_of::<haiku_sys::mutex>());
+const _: () = assert!(size_of::<Block>() == size_of::<haiku_sys::recursive_lock>());
+const _: () = assert!(align_of::<Block>() == align_of::<haiku_sys::recursive_lock>());
 
 static SPARE: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 
@@ -53,7 +55,7 @@ thread_local! {
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// How many mutexes the calling thread holds.
+/// How many locks the calling thread holds.
 #[must_use]
 pub fn held() -> u32 {
     HELD.get()
@@ -65,15 +67,20 @@ pub(crate) fn exchange_held(held: u32) -> u32 {
     HELD.replace(held)
 }
 
-/// Stops the kernel if the calling thread holds a mutex where it must not.
+/// Stops the kernel if the calling thread holds a lock where it must not.
 pub(crate) fn check_none_held(what: &str) {
     if HELD.get() != 0 {
-        kpanic!("{what} while holding {} mutex(es): nobody will ever unlock them", HELD.get());
+        kpanic!("{what} while holding {} lock(s): nobody will ever unlock them", HELD.get());
     }
 }
 
 impl Inner {
-    fn lock(&self, block: *const haiku_sys::mutex) -> status_t {
+    fn is_mine(&self) -> bool {
+        let holder = self.holder.load(Ordering::SeqCst);
+        holder != FREE && holder & !WAITERS == this().id()
+    }
+
+    fn lock(&self) -> status_t {
         let this = this();
         let id = this.id();
         if self.holder.compare_exchange(FREE, id, Ordering::Acquire, Ordering::Relaxed).is_ok() {
@@ -83,10 +90,6 @@ impl Inner {
             let mut waiters = self.waiters.guarded();
             loop {
                 let holder = self.holder.load(Ordering::SeqCst);
-                if holder != FREE && holder & !WAITERS == id {
-                    drop(waiters);
-                    kpanic!("_mutex_lock(): double lock of {block:p} by thread {id}");
-                }
                 let wanted = if holder == FREE { id } else { holder | WAITERS };
                 if self.holder.compare_exchange(holder, wanted, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                     if holder == FREE {
@@ -101,20 +104,12 @@ impl Inner {
         this.parker().block(None, Place::Mutex)
     }
 
-    fn unlock(&self, block: *const haiku_sys::mutex) {
+    fn unlock(&self) {
         let id = this().id();
         if self.holder.compare_exchange(id, FREE, Ordering::Release, Ordering::Relaxed).is_ok() {
             return;
         }
         let mut waiters = self.waiters.guarded();
-        let holder = self.holder.load(Ordering::SeqCst);
-        if holder == FREE || holder & !WAITERS != id {
-            let holder = if holder == FREE { FREE } else { holder & !WAITERS };
-            drop(waiters);
-            kpanic!(
-                "_mutex_unlock() failure: thread {id} is trying to release mutex {block:p} (current holder {holder})"
-            );
-        }
         let Some(next) = waiters.pop_front() else {
             self.holder.store(FREE, Ordering::SeqCst);
             return;
@@ -127,36 +122,41 @@ impl Inner {
     }
 }
 
-/// What is behind a block that `mutex_init` wrote.
+/// What is behind a block that `recursive_lock_init` wrote.
 ///
 /// # Safety
-/// `block` must point to a mutex block; what is in it does not matter.
-unsafe fn inner(block: *mut haiku_sys::mutex) -> &'static Inner {
-    // SAFETY: the block is a live mutex by this function's contract, and of the same size and alignment.
+/// `block` must point to a lock's block; what is in it does not matter.
+unsafe fn inner(block: *mut haiku_sys::recursive_lock) -> &'static Inner {
+    // SAFETY: the block is a live lock by this function's contract, and of the same size and alignment.
     let content = unsafe { &*block.cast::<Block>() };
     if content.inner.is_null() || content.proof != content.inner as usize ^ MAGIC {
         kpanic!("_mutex_lock(): using uninitialized lock {block:p}");
     }
-    // SAFETY: the proof says that `mutex_init` wrote the pointer; what it points to is never given back.
+    // SAFETY: the proof says that `recursive_lock_init` wrote the pointer; what it points to is never given back.
     unsafe { &*content.inner }
 }
 
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn haiku_mutex_init(block: *mut haiku_sys::mutex, name: *const c_char) {
+pub(crate) unsafe extern "C" fn haiku_recursive_lock_init(block: *mut haiku_sys::recursive_lock, name: *const c_char) {
     let spare = SPARE.guarded().pop();
     let inner = spare.unwrap_or_else(|| {
-        Box::leak(Box::new(Inner { holder: AtomicI32::new(FREE), waiters: Mutex::new(VecDeque::new()) }))
+        Box::leak(Box::new(Inner {
+            holder: AtomicI32::new(FREE),
+            depth: AtomicI32::new(0),
+            waiters: Mutex::new(VecDeque::new()),
+        }))
     });
     inner.holder.store(FREE, Ordering::SeqCst);
-    let content = Block { inner, proof: core::ptr::from_ref(inner) as usize ^ MAGIC, name, _rest: 0 };
+    inner.depth.store(0, Ordering::SeqCst);
+    let content = Block { inner, proof: core::ptr::from_ref(inner) as usize ^ MAGIC, name, _rest: [0; 5] };
     // SAFETY: the caller gives a block to initialise.
     unsafe { block.cast::<Block>().write(content) };
-    ledger::MUTEXES.add(1);
+    ledger::LOCKS.add(1);
 }
 
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn haiku_mutex_destroy(block: *mut haiku_sys::mutex) {
-    // SAFETY: the caller gives a mutex block.
+pub(crate) unsafe extern "C" fn haiku_recursive_lock_destroy(block: *mut haiku_sys::recursive_lock) {
+    // SAFETY: the caller gives a lock's block.
     let inner = unsafe { inner(block) };
     let id = this().id();
     let woken: Vec<_> = {
@@ -168,48 +168,56 @@ pub(crate) unsafe extern "C" fn haiku_mutex_destroy(block: *mut haiku_sys::mutex
             kpanic!("mutex_destroy(): the lock ({block:p}) is held by {holder}, not by the caller");
         }
         if holder != FREE {
-            HELD.set(HELD.get() - 1);
+            HELD.set(HELD.get() - inner.depth.swap(0, Ordering::SeqCst) as u32);
         }
         waiters.drain(..).filter(|waiter| waiter.parker().claim(B_ERROR) == Claim::MustWake).collect()
     };
+    // SAFETY: the caller gives a lock's block; a second destroy or a later lock finds it uninitialised.
+    unsafe { block.write(haiku_sys::recursive_lock::uninitialised()) };
     for waiter in woken {
         waiter.parker().wake();
     }
-    // SAFETY: the caller gives a mutex block; a second destroy or a later lock finds it uninitialised.
-    unsafe { block.write(haiku_sys::mutex::uninitialised()) };
     SPARE.guarded().push(inner);
-    ledger::MUTEXES.add(-1);
+    ledger::LOCKS.add(-1);
 }
 
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn haiku_mutex_lock(block: *mut haiku_sys::mutex) -> status_t {
+pub(crate) unsafe extern "C" fn haiku_recursive_lock_lock(block: *mut haiku_sys::recursive_lock) -> status_t {
     if !interrupts::are_enabled() {
-        kpanic!("_mutex_lock(): called with interrupts disabled for lock {block:p}");
+        kpanic!("recursive_lock_lock: called with interrupts disabled for lock {block:p}");
     }
-    schedule::point("mutex_lock");
-    // SAFETY: the caller gives a mutex block.
-    let status = unsafe { inner(block) }.lock(block);
-    if status == B_OK {
+    schedule::point("recursive_lock_lock");
+    // SAFETY: the caller gives a lock's block.
+    let inner = unsafe { inner(block) };
+    // A destroyed lock lets its waiters in all the same, as Haiku's does; their unlock finds out.
+    if inner.is_mine() || inner.lock() == B_OK {
+        inner.depth.fetch_add(1, Ordering::SeqCst);
         HELD.set(HELD.get() + 1);
     }
-    status
+    B_OK
 }
 
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn haiku_mutex_unlock(block: *mut haiku_sys::mutex) {
-    // SAFETY: the caller gives a mutex block.
-    unsafe { inner(block) }.unlock(block);
+pub(crate) unsafe extern "C" fn haiku_recursive_lock_unlock(block: *mut haiku_sys::recursive_lock) {
+    // SAFETY: the caller gives a lock's block.
+    let inner = unsafe { inner(block) };
+    if !inner.is_mine() {
+        kpanic!("recursive_lock {block:p} unlocked by non-holder thread!");
+    }
+    if inner.depth.fetch_sub(1, Ordering::SeqCst) == 1 {
+        inner.unlock();
+    }
     HELD.set(HELD.get() - 1);
-    schedule::point("mutex_unlock");
+    schedule::point("recursive_lock_unlock");
 }
 
-/// The name a mutex was initialised with, for messages; `None` for an uninitialised one.
+/// The name a lock was initialised with, for messages; `None` for an uninitialised one.
 ///
 /// # Safety
-/// `block` must be a mutex block, and the name it was given must still be alive.
+/// `block` must be a lock's block, and the name it was given must still be alive.
 #[must_use]
-pub unsafe fn name(block: *const haiku_sys::mutex) -> Option<String> {
-    // SAFETY: a mutex block by this function's contract.
+pub unsafe fn name(block: *const haiku_sys::recursive_lock) -> Option<String> {
+    // SAFETY: a lock's block by this function's contract.
     let content = unsafe { &*block.cast::<Block>() };
     if content.inner.is_null() || content.name.is_null() {
         return None;
