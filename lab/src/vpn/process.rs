@@ -188,15 +188,17 @@ impl Process {
         format!("--- the log of the {} ---\n{}\n", self.name, shown.join("\n"))
     }
 
-    /// CPU time that its threads have used so far, to the nanosecond; those that have ended are not counted.
+    /// CPU time that its threads have used so far, to the nanosecond, those that have ended among them.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).ok()?;
-        let used = tasks.flatten().filter_map(|task| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        });
-        Some(Duration::from_nanos(used.sum()))
+        let mut clock = 0;
+        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: both calls only write to the value that the pointer leads to.
+        let read = unsafe {
+            libc::clock_getcpuclockid(self.id() as libc::pid_t, &mut clock) == 0
+                && libc::clock_gettime(clock, &mut used) == 0
+        };
+        read.then(|| Duration::new(used.tv_sec as u64, used.tv_nsec as u32))
     }
 
     /// Kills it at once.
