@@ -7,7 +7,8 @@
 use core::mem;
 
 use crate::channel::Wait;
-use crate::run::{RUN, Run};
+use crate::limits::RUN;
+use crate::run::Run;
 use crate::to_stack::{Head, Judged};
 use crate::to_user::waiting;
 use crate::{Descriptor, Device, Error, Kernel, Mode, UserMemory};

@@ -7,35 +7,10 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::run::RUN;
-use crate::{Counters, Error, Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, Refusal, WaitPoint};
-
-/// How much a queue may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// In packets; at least 1.
-    pub packets: u32,
-    /// In bytes, link headers included. One packet always fits, however long.
-    pub bytes: u32,
-}
-
-impl Limits {
-    /// What a queue holds unless somebody says otherwise.
-    pub const DEFAULT: Self = Self { packets: 512, bytes: 1 << 20 };
-    /// What anybody may say.
-    pub const MOST: Self = Self { packets: 1 << 16, bytes: 64 << 20 };
-}
-
-/// How much a queue holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// In packets.
-    pub packets: u32,
-    /// In bytes, link headers included.
-    pub bytes: u32,
-    /// Bytes of the packet that is next, link header included.
-    pub next: u32,
-}
+use crate::limits::RUN;
+use crate::{
+    Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, Poll, Refusal, WaitPoint,
+};
 
 /// Which end of the queue a program has, and so what readiness means to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,7 @@ use core::mem;
 use crate::channel::{Channel, Wait};
 use crate::{Error, Fifo, Kernel, Packet};
 
-/// The most packets in a run. Its section has interrupts off, so it must be short.
-pub(crate) const RUN: u32 = 16;
-
-/// Packets in a row.
+/// Packets in a row, [`RUN`](crate::limits::RUN) at the most.
 pub(crate) struct Run<K: Kernel> {
     queue: K::Fifo,
     pub(crate) packets: u32,

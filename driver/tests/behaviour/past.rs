@@ -1,6 +1,6 @@
 //! The named past: a test for each fault of the two earlier drivers, by its name. Those that are of Haiku's side of the
 //! driver are in `tests/tests/e2e/past.rs`, and those that are a matter of the moment are tried at every moment in
-//! `loom_models.rs`; `docs/reliability.md` lists all.
+//! `loom_models`; `docs/reliability.md` lists all.
 
 use tuntap_driver::{Blocking, Error, Event, Limits};
 

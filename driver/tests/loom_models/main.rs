@@ -8,8 +8,9 @@
 //! `LOOM_MAX_PREEMPTIONS=4 cargo test --release --test loom_models` looks further than the default of 3; loom's other
 //! variables work too. After a failure, `LOOM_CHECKPOINT_FILE` and `LOOM_LOG=trace` show the way that led to it.
 
-#[path = "fake/mod.rs"]
+#[path = "../fake/mod.rs"]
 mod fake;
+mod selects;
 
 /// The scheduler: loom's.
 mod sync {
@@ -20,9 +21,9 @@ mod sync {
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use fake::{ARP, Entry, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
+use fake::{ARP, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
 use loom::thread::JoinHandle;
-use tuntap_driver::{Blocking, Descriptor, Error, Event, Limits};
+use tuntap_driver::{Blocking, Descriptor, Error, Limits};
 
 const ONE: Limits = Limits { packets: 1, bytes: 0 };
 
@@ -385,101 +386,6 @@ fn what_a_faulting_batch_puts_back_is_not_left_behind_a_close() {
         assert!(ended == Error::BadAddress || ended == Error::Closed);
         stage.rig.device.free();
         assert_eq!(stage.rig.device.statistics().to_user_queued.packets, 0);
-    });
-}
-
-/// Selects until the descriptor can be read, and reads.
-fn select_and_read(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Vec<u8> {
-    loop {
-        let entry = Entry::new();
-        device.select(&entry, Event::Read).unwrap();
-        entry.wait();
-        device.deselect(&entry, Event::Read);
-        match read(device, descriptor) {
-            Ok(packet) => return packet,
-            Err(error) => assert_eq!(error, Error::WouldBlock),
-        }
-    }
-}
-
-#[test]
-fn a_select_for_reading_misses_no_packet() {
-    explore(|| {
-        let stage = Stage::new();
-        stage.descriptor.set_blocking(Blocking::DontWait);
-        let (one, two) = (stage.thread(select_and_read), stage.thread(select_and_read));
-        stage.send(1).unwrap();
-        stage.send(2).unwrap();
-        let mut got = [join(one), join(two)];
-        got.sort();
-        assert_eq!(got, [packet4(1, 20), packet4(2, 20)]);
-    });
-}
-
-#[test]
-fn a_select_for_writing_misses_no_room() {
-    explore(|| {
-        let stage = Stage::full();
-        let writer = stage.thread(|device, descriptor| {
-            select_and_wait(device, Event::Write);
-            // The only writer there is: room that it was told of is room that it has.
-            descriptor.set_blocking(Blocking::DontWait);
-            device.write(descriptor, &User::holding(&packet4(1, 20)))
-        });
-        assert_eq!(stage.receive(), Ok(0));
-        assert_eq!(join(writer), Ok(20));
-        assert_eq!(stage.receive(), Ok(1));
-    });
-}
-
-/// Selects for an event until it is told.
-fn select_and_wait(device: &Shared<ToyTun>, event: Event) {
-    let entry = Entry::new();
-    device.select(&entry, event).unwrap();
-    entry.wait();
-    device.deselect(&entry, event);
-}
-
-#[test]
-fn a_select_misses_no_close() {
-    explore(|| {
-        let stage = Stage::new();
-        let threads = [Event::Read, Event::Disconnected];
-        let threads = threads.map(|event| stage.thread(move |device, _| select_and_wait(device, event)));
-        stage.rig.device.close();
-        threads.into_iter().for_each(join);
-        stage.rig.device.free();
-    });
-}
-
-#[test]
-fn a_select_misses_no_removal() {
-    explore(|| {
-        let stage = Stage::new();
-        let attachment = stage.rig.device.attach();
-        let threads = [Event::Read, Event::Error];
-        let threads = threads.map(|event| stage.thread(move |device, _| select_and_wait(device, event)));
-        stage.rig.device.detach(attachment);
-        threads.into_iter().for_each(join);
-    });
-}
-
-#[test]
-fn one_select_taken_out_takes_no_notification_from_another() {
-    explore(|| {
-        let stage = Stage::new();
-        let waits = stage.thread(|device, descriptor| {
-            descriptor.set_blocking(Blocking::DontWait);
-            select_and_read(device, descriptor)
-        });
-        let leaves = stage.thread(|device, _| {
-            let entry = Entry::new();
-            device.select(&entry, Event::Read).unwrap();
-            device.deselect(&entry, Event::Read);
-        });
-        stage.send(1).unwrap();
-        assert_eq!(join(waits), packet4(1, 20));
-        join(leaves);
     });
 }
 
