@@ -3,7 +3,7 @@
 mod common;
 
 use common::toy::{self, TOY_NOTHING, TOY_SEVEN, events};
-use common::{Program, boot, panics};
+use common::{Program, boot};
 use haiku_kernel::devfs::{self, Entry, NodeKind};
 use haiku_kernel::syscalls::{self, F_DUPFD, F_GETFL, F_SETFL};
 use haiku_kernel::{AddOn, Exports, Fault, FaultPlan, Kernel, fault, thread, user};
