@@ -197,13 +197,17 @@ fn readiness() {
     assert_eq!(all(), ((false, false), false, false), "an interface that is not there takes nothing");
     haiku(CONFIGURE);
     assert_eq!(all(), ((false, true), false, false));
-    // Two packets, which nobody answers.
-    let ping = std::thread::spawn(|| {
+    let ping = |count: u32| {
         let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
-        Remote::connect(&socket).unwrap().execute("ping -q -c 2 -i 0.01 -W 50 10.9.0.2").is_err()
-    });
-    assert!(ping.join().unwrap());
+        let command = format!("ping -q -c {count} -i 0.01 -W 50 10.9.0.2");
+        assert!(Remote::connect(&socket).unwrap().execute(&command).is_err(), "nobody answers");
+    };
     let mut buffer = [0; 2048];
+    // The first packet has to wait for the link-layer address, which comes by way of other threads.
+    ping(1);
+    assert!(polled(fd, 10_000).0);
+    assert!(read(fd, &mut buffer) > 0);
+    ping(2);
     for left in [true, false] {
         assert_eq!(all(), ((true, true), true, true));
         let mut pending = 0;

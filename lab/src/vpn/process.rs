@@ -191,13 +191,11 @@ impl Process {
     /// CPU time that its threads have used so far, to the nanosecond, those that have ended among them.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
-        let mut clock = 0;
-        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: both calls only write to the value that the pointer leads to.
-        let read = unsafe {
-            libc::clock_getcpuclockid(self.id() as libc::pid_t, &mut clock) == 0
-                && libc::clock_gettime(clock, &mut used) == 0
-        };
+        let (mut clock, mut used) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // SAFETY: a live place for the answer.
+        let found = unsafe { libc::clock_getcpuclockid(self.id() as libc::pid_t, &mut clock) } == 0;
+        // SAFETY: as above.
+        let read = found && unsafe { libc::clock_gettime(clock, &mut used) } == 0;
         read.then(|| Duration::new(used.tv_sec as u64, used.tv_nsec as u32))
     }
 
