@@ -211,6 +211,13 @@ impl Device {
         self.to_stack.fits(self.longest() + self.hidden())
     }
 
+    /// Whether writers that found no room are called: half of the queue is free.
+    pub(super) fn has_slack(&self) -> bool {
+        let Line { queue, packets, bytes, books } = &self.to_stack;
+        let half = queue.len() <= *packets as usize / 2 && books.queued_bytes <= u64::from(*bytes) / 2;
+        self.has_room() && (half || queue.is_empty())
+    }
+
     /// Whether a poll finds it readable, writable, in trouble.
     pub(super) fn readiness(&self) -> [bool; 3] {
         [self.gone || !self.to_user.queue.is_empty(), !self.gone && self.up && self.has_room(), self.gone]

@@ -17,6 +17,9 @@ use super::calls::revents;
 use super::model::{Device, Trouble};
 use crate::error::strerror;
 
+/// How far a writer is that found no room.
+const ASLEEP: u8 = 2;
+
 /// What a call came to: bytes of some kind, or an error.
 pub(super) type Answer = Result<Vec<u8>, status_t>;
 
@@ -59,7 +62,7 @@ pub(super) enum Kind {
 pub(super) struct Op {
     pub(super) kind: Kind,
     stage: u8,
-    /// It has waited before: nothing but its packet or its room is missing.
+    /// It has waited before: nothing but its packet is missing.
     old: bool,
     /// It may wait; decided as it begins.
     waits: bool,
@@ -192,12 +195,16 @@ impl State {
                     None => return Vec::new(),
                 }
             }
-            (Kind::Write { bytes, .. }, _) => {
+            (Kind::Write { bytes, .. }, 1) => {
                 let written = next.device.write(bytes, Trouble::None);
-                match self.unless_it_waits(op, written.map(|()| (bytes.len() as u32).to_ne_bytes().to_vec())) {
-                    Some(answer) => Some(answer),
-                    None => return Vec::new(),
-                }
+                let answer = self.unless_it_waits(op, written.map(|()| (bytes.len() as u32).to_ne_bytes().to_vec()));
+                next.ops[index].stage = if answer.is_none() { ASLEEP } else { 1 };
+                answer
+            }
+            (Kind::Write { .. }, _) => {
+                // Woken, it looks for itself.
+                next.ops[index].stage = 1;
+                op.signalled.then_some(Err(B_INTERRUPTED))
             }
             (Kind::Poll { fd, .. }, 0) => {
                 next.ops[index].stage = 1;
@@ -272,13 +279,15 @@ impl State {
     /// Whether a call that has waited before still has to.
     fn waits_on(&self, op: &Op) -> bool {
         let Device { open, up, .. } = self.device;
-        let [readable, writable, gone] = self.device.readiness();
+        let [readable, _, gone] = self.device.readiness();
         match op.kind {
             Kind::Poll { .. } => op.stage == 1,
+            Kind::Write { .. } => {
+                op.stage == ASLEEP && !op.signalled && open && up && !gone && !self.device.has_slack()
+            }
             _ if !op.old || op.signalled || op.leaving => false,
             Kind::Reader => up && self.device.to_stack.queue.is_empty(),
             Kind::Read { .. } => open && !readable,
-            Kind::Write { .. } => open && up && !gone && !writable,
             _ => false,
         }
     }
@@ -307,7 +316,7 @@ impl State {
     /// The unit is opened, unless somebody has it. One that was closed is free when the last call has returned, and a
     /// little later.
     fn opened(&self, index: usize, flags: u32) -> Vec<Self> {
-        let entered = |op: &Op| matches!(op.kind, Kind::Read { .. } | Kind::Write { .. }) && op.stage == 1;
+        let entered = |op: &Op| matches!(op.kind, Kind::Read { .. } | Kind::Write { .. }) && op.stage >= 1;
         let held = self.ops.iter().any(|op| entered(op) && op.answer.is_none());
         let mut states = Vec::new();
         if !self.device.open && !held {
