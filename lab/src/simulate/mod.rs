@@ -145,6 +145,12 @@ impl Options {
         let kind = kind_of(&what);
         let (mut then, mut trouble) = (what.clone(), None);
         let all: Vec<u64> = run.steps.numbers().into_iter().filter(|&number| number <= at).collect();
+        let again = self.attempt(&Run { steps: Steps::Only(all.clone()), ..run.clone() })?;
+        if !again.is_err_and(|(_, what)| kind_of(&what) == kind) {
+            // A seed is the whole of a run: this is no difference between the device and its model.
+            let seed = run.seed;
+            return Err(io::Error::other(format!("seed {seed}, step {at}: {what}\nwhich did not happen again")));
+        }
         let needed = reduce(all, |fewer| {
             let attempt = Run { steps: Steps::Only(fewer.to_vec()), ..run.clone() };
             match self.attempt(&attempt) {

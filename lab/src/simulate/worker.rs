@@ -5,13 +5,18 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::step::Planned;
 use super::world::World;
 
-/// How long a run may take before it is said to have no end: a minute, and a second for so many steps.
-const PATIENCE_SECONDS: u64 = 60;
+/// How long a run may compute before it is said to have no end: so many seconds, and one for so many steps. In the
+/// processor's time, of which others on a busy machine take nothing away.
+const PATIENCE_SECONDS: u64 = 30;
 const STEPS_A_SECOND: u64 = 200;
+
+/// How often in a row all threads have to be found asleep, a second apart, before they are said to wait for each other.
+const ASLEEP: u32 = 10;
 
 /// The step that the worker is at.
 static AT: AtomicU64 = AtomicU64::new(0);
@@ -104,11 +109,11 @@ impl Run {
     /// Does the run in this process, which ends with it.
     pub fn perform(&self, out: &mut dyn Write) -> ! {
         haiku_kernel::describe_panics(at_step);
+        let numbers = self.steps.numbers();
+        let patience = Duration::from_secs(PATIENCE_SECONDS + numbers.len() as u64 / STEPS_A_SECOND);
+        std::thread::spawn(move || watch(patience));
         // One CPU: only one thread runs at a time, and handing over to one that is near is quicker.
         stay_on_one_cpu();
-        let numbers = self.steps.numbers();
-        // SAFETY: a plain call; the alarm ends the process.
-        unsafe { libc::alarm((PATIENCE_SECONDS + numbers.len() as u64 / STEPS_A_SECOND) as u32) };
         let code = match run(self, &numbers) {
             Ok((hash, events)) => {
                 let _ = writeln!(out, "{hash} {events}");
@@ -146,6 +151,47 @@ fn run(run: &Run, numbers: &[u64]) -> Result<(u64, u64), String> {
     Ok((trace.hash, trace.events))
 }
 
+/// Ends the process if the run has no end. A thread that has its turn and waits for Linux is nothing that the schedule
+/// would notice.
+fn watch(patience: Duration) {
+    let mut asleep = 0;
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        asleep = if is_anybody_awake() { 0 } else { asleep + 1 };
+        let complaint = match asleep {
+            ASLEEP.. => "every thread waits for Linux",
+            _ if processor_time() > patience => "there is no end",
+            _ => continue,
+        };
+        eprintln!("{complaint}\n{}", at_step());
+        std::process::exit(1);
+    }
+}
+
+/// Whether a thread besides this one runs, wants to, or waits for a disk. Whoever only has to wait for a processor does.
+fn is_anybody_awake() -> bool {
+    // SAFETY: a plain call.
+    let own = unsafe { libc::gettid() }.to_string();
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return true };
+    threads.flatten().filter(|thread| *thread.file_name() != *own).any(|thread| {
+        // One that has ended since is none.
+        is_awake(&std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default())
+    })
+}
+
+/// Whether a thread is, of which Linux says this: its state is behind its name, which may have anything in it.
+fn is_awake(stat: &str) -> bool {
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['R', 'D']))
+}
+
+/// How long this process has computed.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: there is a place for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
 fn stay_on_one_cpu() {
     // SAFETY: all zeros is an empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -155,4 +201,32 @@ fn stay_on_one_cpu() {
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: a set of the size that is said. If it is refused, the run is slower.
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_thread_is_behind_its_name() {
+        assert!(is_awake("7 (reader) R 1 7"));
+        assert!(is_awake("7 (a) S 1 (b) D 1 7"));
+        assert!(!is_awake("7 (a) R 1 (b) S 1 7"));
+        assert!(!is_awake(""));
+    }
+
+    #[test]
+    fn whoever_computes_is_awake_and_takes_the_processors_time() {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let busy = std::thread::spawn(move || while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {});
+        let from = processor_time();
+        while processor_time() - from < Duration::from_millis(20) {
+            assert!(is_anybody_awake());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(stop);
+        busy.join().unwrap();
+    }
 }
