@@ -1,6 +1,7 @@
 //! What the stack does with a driver, and what it does to one.
 
 use std::net::IpAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr};
 
 use super::fake::{self, Fake, mac};
+use super::timer::Key;
 use super::{Family, Stack};
 use crate::lab::{Lab, LabOptions};
 use crate::ping;
@@ -92,6 +94,60 @@ fn a_packet_for_an_unknown_neighbour_waits_for_the_answer() {
     let sent = fake.sent(IPV4, |_| true);
     assert_eq!((&sent[..6], &sent[6..12], sent.len()), (&mac(9)[..], &mac(1)[..], 44));
     end(lab);
+}
+
+#[test]
+fn arp_keeps_every_packet_that_waits_however_many_there_are() {
+    // Four times what the queues of a device hold.
+    const MANY: usize = 2048;
+    let (_turn, fake, lab) = one();
+    for (address, answers) in [(2, true), (3, false)] {
+        let to = format!("10.1.0.{address}");
+        let at_rest = lab.kernel().ledgers().packets;
+        for _ in 0..MANY {
+            lab.send_ip(&packet("10.1.0.1", &to, 10)).unwrap();
+        }
+        fake.sent(ARP, |frame| frame[38..42] == [10, 1, 0, address]);
+        assert!(lab.kernel().ledgers().packets - at_rest >= MANY as i64);
+        if answers {
+            fake.give(&arp(2, (mac(9), [10, 1, 0, address]), [10, 1, 0, 1], mac(1)));
+            for _ in 0..MANY {
+                fake.sent(IPV4, |_| true);
+            }
+        } else {
+            while lab.send_ip(&packet("10.1.0.1", &to, 10)).is_ok() {
+                lab.stack().neighbour_due(ip(&to));
+            }
+            assert!(lab.kernel().ledgers().packets - at_rest < MANY as i64);
+        }
+    }
+    end(lab);
+}
+
+#[test]
+fn an_answer_to_a_question_of_an_interface_that_was_deleted_is_the_end_if_packets_wait_for_it() {
+    const NAME: &str =
+        "stack::tests::an_answer_to_a_question_of_an_interface_that_was_deleted_is_the_end_if_packets_wait_for_it";
+    const MARK: &str = "HAIKU_LAB_TEST_PANICS";
+    if std::env::var_os(MARK).is_some() {
+        let (_turn, fakes) = fake::devices(&["fake/0", "fake/1"]);
+        let lab = boot();
+        lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
+        lab.ifconfig("fake/1 10.2.0.1 255.255.255.0 up").unwrap();
+        lab.send_ip(&packet("10.1.0.1", "10.1.0.2", 10)).unwrap();
+        fakes[0].sent(ARP, |frame| frame[38..42] == [10, 1, 0, 2]);
+        lab.ifconfig("--delete fake/0").unwrap();
+        // The next question would be the end too.
+        lab.stack().timers.cancel(Key::Neighbour(ip("10.1.0.2")));
+        fakes[1].give(&arp(1, (mac(9), [10, 1, 0, 2]), [10, 2, 0, 1], mac(2)));
+        fakes[1].sent(ARP, |frame| frame[21] == 2);
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1").env_remove("RUST_BACKTRACE");
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("ARP still asks for 10.1.0.2"), "{said}");
 }
 
 #[test]
