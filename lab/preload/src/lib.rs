@@ -18,5 +18,6 @@ mod names;
 mod open;
 mod process;
 mod real;
+mod shown;
 mod signals;
 mod table;

@@ -5,24 +5,14 @@
 //! work as on any descriptor, level triggered and edge triggered, and so do duplicates and `O_NONBLOCK`, which Linux
 //! keeps for it.
 //!
-//! Nothing is lost: readiness is taken back under a lock, and whoever takes it back asks the device again afterwards.
-//! What the device notifies in between puts it up again.
+//! The byte is there for those who wait in Linux; whether there are any, and so whether it is sent, is [`Shown`]'s matter.
+//! It is sent when the lock is free again, for whoever it wakes wants the lock next.
 
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::shown::{Byte, Entry, Shown};
 use crate::{real, table};
-
-/// What the program is shown.
-#[derive(Clone, Copy, Debug, Default)]
-struct Shown {
-    readable: bool,
-    writable: bool,
-    /// It was made readable by a notification, which may have come late.
-    unconfirmed: bool,
-    /// The device is in trouble; every call says so at once.
-    trouble: bool,
-}
 
 /// The two ends: `outer` is a private duplicate of the program's, `inner` the other one.
 #[derive(Debug)]
@@ -30,6 +20,16 @@ pub(crate) struct Mirror {
     outer: RawFd,
     inner: RawFd,
     shown: Mutex<Shown>,
+}
+
+/// One who waits in Linux, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a>(&'a Mirror);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().leave();
+    }
 }
 
 const DONT_WAIT: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -51,7 +51,8 @@ impl Mirror {
         // SAFETY: an open descriptor of ours.
         unsafe { real::close()(other) };
         let outer = table::hide(program);
-        let mirror = Self { outer, inner, shown: Mutex::new(Shown { writable: true, ..Shown::default() }) };
+        let mirror = Self { outer, inner, shown: Mutex::default() };
+        mirror.lock().writable = true;
         for (fd, option) in [(outer, libc::SO_SNDBUF), (inner, libc::SO_SNDBUF)] {
             let least: libc::c_int = 1;
             let (value, size) = ((&raw const least).cast(), size_of::<libc::c_int>() as libc::socklen_t);
@@ -66,39 +67,71 @@ impl Mirror {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sends a byte if one is due. The lock is free: whoever it wakes wants it next.
+    fn send(&self, byte: Byte) {
+        if byte == Byte::Send {
+            // SAFETY: an open socket and a constant byte; there is room for it, for it is the only one.
+            unsafe { libc::send(self.inner, c"!".as_ptr().cast(), 1, DONT_WAIT) };
+        }
+    }
+
+    /// Takes the byte, if it has arrived.
+    fn take(&self) -> u32 {
+        let mut byte = [0_u8; 4];
+        // SAFETY: an open socket and a live buffer.
+        let taken = unsafe { libc::recv(self.outer, byte.as_mut_ptr().cast(), byte.len(), DONT_WAIT) };
+        u32::try_from(taken).unwrap_or(0)
+    }
+
     /// The device notified this.
     pub(crate) fn notify(&self, readable: bool, writable: bool, trouble: bool) {
         let mut shown = self.lock();
-        shown.trouble |= trouble;
-        if readable || trouble {
-            shown.unconfirmed = true;
-            self.put_up(&mut shown);
-        }
+        let byte = match (readable, trouble) {
+            (_, true) => shown.begin_trouble(),
+            (true, false) => shown.notify(),
+            (false, false) => Byte::Keep,
+        };
         if writable || trouble {
             self.let_write(&mut shown);
         }
+        drop(shown);
+        self.send(byte);
     }
 
-    /// Shows that there is something to read, or not.
-    pub(crate) fn set_readable(&self, readable: bool) {
+    /// How often the device notified: to be had before it is asked, and given to [`Mirror::seen_empty`] after.
+    pub(crate) fn notifications(&self) -> u32 {
+        self.lock().notifications()
+    }
+
+    /// The device was asked after so many notifications, and had nothing. Says whether that still holds.
+    pub(crate) fn seen_empty(&self, notifications: u32) -> bool {
+        self.lock().seen_empty(notifications, || self.take())
+    }
+
+    /// Somebody is about to wait in Linux until it is readable; none if the device must be asked first.
+    pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
+        match self.lock().enter(|| self.take()) {
+            Entry::Wait => Some(Waiting(self)),
+            Entry::Look => None,
+        }
+    }
+
+    /// From now on Linux always shows it, for somebody may wait there without our knowing.
+    pub(crate) fn make_eager(&self) {
+        let byte = self.lock().make_eager(|| self.take());
+        self.send(byte);
+    }
+
+    /// The device works. Says whether Linux always shows what it has.
+    pub(crate) fn end_trouble(&self) -> bool {
         let mut shown = self.lock();
-        if readable {
-            self.put_up(&mut shown);
-        } else if shown.readable && !shown.trouble {
-            let mut byte = [0_u8; 4];
-            // SAFETY: an open socket and a live buffer.
-            unsafe { libc::recv(self.outer, byte.as_mut_ptr().cast(), byte.len(), DONT_WAIT) };
-            shown.readable = false;
-            shown.unconfirmed = false;
-        }
+        shown.end_trouble();
+        shown.is_eager()
     }
 
-    fn put_up(&self, shown: &mut Shown) {
-        if !shown.readable {
-            // SAFETY: an open socket and a constant byte; there is room for it, for it is the only one.
-            unsafe { libc::send(self.inner, c"!".as_ptr().cast(), 1, DONT_WAIT) };
-            shown.readable = true;
-        }
+    /// Whether the device was in trouble when it last said something.
+    pub(crate) fn in_trouble(&self) -> bool {
+        self.lock().is_in_trouble()
     }
 
     /// Shows that there is room to write, or not.
@@ -106,7 +139,7 @@ impl Mirror {
         let mut shown = self.lock();
         if writable {
             self.let_write(&mut shown);
-        } else if shown.writable && !shown.trouble {
+        } else if shown.writable && !shown.is_in_trouble() {
             while self.polled(libc::POLLOUT) {
                 // SAFETY: an open socket and a constant byte.
                 let sent = unsafe { libc::send(self.outer, c"!".as_ptr().cast(), 1, DONT_WAIT) };
@@ -135,26 +168,6 @@ impl Mirror {
         entry.revents & events != 0
     }
 
-    /// Whether readability came from a notification that nobody has looked behind.
-    pub(crate) fn is_unconfirmed(&self) -> bool {
-        self.lock().unconfirmed
-    }
-
-    /// Somebody looked, and there was something.
-    pub(crate) fn confirm(&self) {
-        self.lock().unconfirmed = false;
-    }
-
-    /// The device works again.
-    pub(crate) fn end_trouble(&self) {
-        self.lock().trouble = false;
-    }
-
-    /// Whether the device was in trouble when it last said something.
-    pub(crate) fn in_trouble(&self) -> bool {
-        self.lock().trouble
-    }
-
     /// Whether the program asked for calls that do not block, on whichever duplicate.
     pub(crate) fn is_nonblocking(&self) -> bool {
         // SAFETY: an open descriptor.
@@ -162,11 +175,13 @@ impl Mirror {
         flags & libc::O_NONBLOCK != 0
     }
 
-    /// Sleeps until it is readable, as a `read` would: signals end it or are taken up again as the program wishes.
+    /// Sleeps until it is readable, or returns at once if the device is to be asked first. Signals end it or are taken
+    /// up again as the program wishes, as with `read`.
     ///
     /// # Errors
     /// `errno`.
     pub(crate) fn wait_readable(&self) -> Result<(), i32> {
+        let Some(_waiting) = self.enter() else { return Ok(()) };
         let mut byte = 0_u8;
         // SAFETY: an open socket and a live byte, which stays in the queue.
         match unsafe { libc::recv(self.outer, (&raw mut byte).cast(), 1, libc::MSG_PEEK) } {
@@ -216,33 +231,64 @@ mod tests {
         (entry.revents & libc::POLLIN != 0, entry.revents & libc::POLLOUT != 0)
     }
 
+    /// A device that is empty.
+    fn seen_empty(mirror: &Mirror) -> bool {
+        mirror.seen_empty(mirror.notifications())
+    }
+
     #[test]
-    fn linux_sees_what_is_shown() {
+    fn linux_sees_what_is_shown_to_whoever_waits_there() {
         let (mirror, fd) = Mirror::new().unwrap();
         assert_eq!(polled(fd), (false, false));
         mirror.set_writable(true);
         assert_eq!(polled(fd), (false, true));
-        mirror.set_readable(true);
-        mirror.set_readable(true);
+        mirror.notify(true, false, false);
+        assert_eq!(polled(fd), (false, true), "nobody waits");
+        assert!(mirror.enter().is_none());
+        assert!(seen_empty(&mirror));
+        let waiting = mirror.enter().unwrap();
+        mirror.notify(true, false, false);
+        mirror.notify(true, false, false);
         assert_eq!(polled(fd), (true, true));
+        drop(waiting);
         mirror.set_writable(false);
         assert_eq!(polled(fd), (true, false));
-        mirror.set_readable(false);
+        assert!(seen_empty(&mirror));
+        drop(mirror.enter().unwrap());
+        assert_eq!(polled(fd), (false, false), "what was read is taken back before the next wait");
+    }
+
+    #[test]
+    fn whoever_waits_behind_our_back_is_shown_everything() {
+        let (mirror, fd) = Mirror::new().unwrap();
+        mirror.notify(true, false, false);
+        mirror.make_eager();
+        assert_eq!(polled(fd), (true, false), "what came before too");
+        assert!(seen_empty(&mirror));
         assert_eq!(polled(fd), (false, false));
         mirror.notify(true, true, false);
         assert_eq!(polled(fd), (true, true));
-        assert!(mirror.is_unconfirmed());
+    }
+
+    #[test]
+    fn an_answer_from_before_a_notification_does_not_count() {
+        let (mirror, _fd) = Mirror::new().unwrap();
+        let before = mirror.notifications();
+        mirror.notify(true, false, false);
+        assert!(!mirror.seen_empty(before));
+        assert!(mirror.enter().is_none());
     }
 
     #[test]
     fn trouble_keeps_everything_ready_until_it_ends() {
         let (mirror, fd) = Mirror::new().unwrap();
+        mirror.make_eager();
         mirror.notify(false, false, true);
-        mirror.set_readable(false);
+        assert!(seen_empty(&mirror));
         mirror.set_writable(false);
         assert_eq!(polled(fd), (true, true));
         mirror.end_trouble();
-        mirror.set_readable(false);
+        assert!(seen_empty(&mirror));
         assert_eq!(polled(fd), (false, true));
     }
 
@@ -254,7 +300,7 @@ mod tests {
             scope.spawn(move || {
                 for _ in 0..1_000 {
                     mirror.wait_readable().unwrap();
-                    mirror.set_readable(false);
+                    assert!(seen_empty(mirror));
                     sender.send(()).unwrap();
                 }
             });

@@ -15,7 +15,7 @@ use tuntap_net_addon::ioctl::wire::{
 };
 
 use crate::errno::from_status;
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, Waiting};
 use crate::{haiku, names};
 
 /// The longest packet that a queue must have room for before it says that it has room.
@@ -143,17 +143,19 @@ impl Open {
     pub(crate) fn read(&self, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
+            let before = self.mirror.notifications();
             match call(device.fd) {
                 Ok(length) => {
-                    if self.mirror.in_trouble() {
-                        self.mirror.end_trouble();
+                    if self.mirror.end_trouble() {
+                        self.is_readable();
                     }
-                    self.settle_readable(&device);
                     return Ok(length);
                 }
                 Err(B_WOULD_BLOCK) => {
                     self.mirror.end_trouble();
-                    self.settle_readable(&device);
+                    if !self.mirror.seen_empty(before) {
+                        continue;
+                    }
                     if self.mirror.is_nonblocking() {
                         return Err(libc::EAGAIN);
                     }
@@ -189,27 +191,36 @@ impl Open {
         }
     }
 
-    /// Shows whether there is more to read. What comes between the question and the answer is asked for again.
-    fn settle_readable(&self, device: &Device) {
-        if device.queued() > 0 {
-            self.mirror.confirm();
-            return;
-        }
-        self.mirror.set_readable(false);
-        if device.queued() > 0 {
-            self.mirror.set_readable(true);
+    /// Asks the device whether there is something to read, and shows it.
+    pub(crate) fn is_readable(&self) -> bool {
+        let Some(device) = self.device() else { return true };
+        loop {
+            let before = self.mirror.notifications();
+            if device.queued() > 0 || self.mirror.in_trouble() {
+                return true;
+            }
+            if self.mirror.seen_empty(before) {
+                return false;
+            }
         }
     }
 
-    /// Whether readiness to be read, as Linux just reported it, is real. A notification may come after the packet that
-    /// it was for has been read.
-    pub(crate) fn confirm_readable(&self) -> bool {
-        if !self.mirror.is_unconfirmed() || self.mirror.in_trouble() {
-            return true;
+    /// Somebody is about to wait in Linux until there is something to read; none if there is something now.
+    pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
+        loop {
+            if let Some(waiting) = self.mirror.enter() {
+                return Some(waiting);
+            }
+            if self.is_readable() {
+                return None;
+            }
         }
-        let Some(device) = self.device() else { return true };
-        self.settle_readable(&device);
-        device.queued() > 0
+    }
+
+    /// From now on Linux always shows what there is to read, for somebody may ask it without our knowing.
+    pub(crate) fn make_eager(&self) {
+        self.is_readable();
+        self.mirror.make_eager();
     }
 
     /// After a write: shows whether there is room for another. That is asked only when there might not be.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use haiku_lab::vpn::control;
 
 use crate::signals::Blocked;
-use crate::{haiku, real};
+use crate::{haiku, real, table};
 
 /// Whether this process is a child that has a copy of a Haiku without threads.
 static ORPHAN: AtomicBool = AtomicBool::new(false);
@@ -21,8 +21,27 @@ pub(crate) fn is_orphan() -> bool {
     ORPHAN.load(Ordering::Relaxed)
 }
 
+/// Whether the fork that is under way makes a daemon, which keeps its devices.
+static BECOMES_DAEMON: AtomicBool = AtomicBool::new(false);
+
+/// The parent alone is shown what its devices have to read. The child's copies of them are ready at all times instead,
+/// so that it does not wait for what will never come: each call says that the device stayed behind.
 extern "C" fn in_child() {
     ORPHAN.store(true, Ordering::Relaxed);
+    if BECOMES_DAEMON.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut ends = [-1; 2];
+    // SAFETY: there is room for two descriptors.
+    if unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) } != 0 {
+        return;
+    }
+    let [kept, other] = ends;
+    // SAFETY: a descriptor that was just made.
+    unsafe { real::close()(other) };
+    table::replace_all(kept);
+    // SAFETY: as above.
+    unsafe { real::close()(kept) };
 }
 
 extern "C" fn at_exit() {
@@ -63,12 +82,14 @@ pub(crate) fn daemon(stay: c_int, quiet: c_int) -> c_int {
         let _blocked = Blocked::new();
         haiku::hang_up();
         haiku::end();
+        BECOMES_DAEMON.store(true, Ordering::Relaxed);
     }
     // SAFETY: libc's own; the parent does not return from it.
     let result = unsafe { real::daemon()(stay, quiet) };
     if ran {
         // Nothing of Haiku's was running as the process forked, so the copy is as good as the original.
         ORPHAN.store(false, Ordering::Relaxed);
+        BECOMES_DAEMON.store(false, Ordering::Relaxed);
         haiku::resume();
     }
     result

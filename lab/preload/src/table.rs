@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::open::Open;
@@ -56,8 +56,25 @@ pub(crate) fn all() -> Vec<(RawFd, Arc<Open>)> {
     devices.iter().map(|(fd, open)| (*fd, Arc::clone(open))).collect()
 }
 
+/// Whether the program asks Linux about descriptors in ways that no hook sees.
+static EAGER: AtomicBool = AtomicBool::new(false);
+
+/// From now on Linux always shows what any device has to read, for the program asks it in ways that no hook sees.
+pub(crate) fn make_eager() {
+    if !EAGER.swap(true, Ordering::SeqCst) {
+        all().iter().for_each(|(_, open)| open.make_eager());
+    }
+}
+
 /// A descriptor is now a device.
 pub(crate) fn insert(fd: RawFd, open: Arc<Open>) {
+    insert_quietly(fd, Arc::clone(&open));
+    if EAGER.load(Ordering::SeqCst) {
+        open.make_eager();
+    }
+}
+
+fn insert_quietly(fd: RawFd, open: Arc<Open>) {
     let before = DEVICES.write().unwrap_or_else(PoisonError::into_inner).insert(fd, open);
     set_kind(fd, DEVICE);
     drop_one(before);
@@ -79,6 +96,20 @@ fn drop_one(open: Option<Arc<Open>>) {
     let last = !all().iter().any(|(_, other)| Arc::ptr_eq(other, &open));
     if last {
         open.close();
+    }
+}
+
+/// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device. It takes no
+/// lock, for whoever held one stayed behind too.
+pub(crate) fn replace_all(with: RawFd) {
+    for (fd, kind) in (0..).zip(&KINDS) {
+        if kind.load(Ordering::Relaxed) == DEVICE {
+            // SAFETY: asks for the descriptor's flags.
+            let flags = unsafe { real::fcntl()(fd, libc::F_GETFD) };
+            let close = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
+            // SAFETY: two descriptors of this process.
+            unsafe { real::dup3()(with, fd, close) };
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_uint};
 use std::os::fd::RawFd;
 
+use super::unseen;
 use crate::errno::fail;
 use crate::{process, real, table};
 
@@ -68,6 +69,10 @@ macro_rules! fcntl_hooks {
             /// As libc's.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name(fd: c_int, op: c_int, argument: usize) -> c_int {
+                // With a signal for what can be read, Linux has to know of it.
+                if op == libc::F_SETOWN || op == libc::F_SETFL && argument as c_int & libc::O_ASYNC != 0 {
+                    unseen::shown_to_linux(fd);
+                }
                 // SAFETY: passed on as it came.
                 let result = unsafe { real::fcntl()(fd, op, argument) };
                 if op == libc::F_DUPFD || op == libc::F_DUPFD_CLOEXEC {

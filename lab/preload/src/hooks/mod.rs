@@ -4,6 +4,7 @@ mod descriptors;
 mod io;
 mod ioctl;
 mod paths;
+mod unseen;
 mod wait;
 
 use std::ffi::{CStr, c_char, c_int};

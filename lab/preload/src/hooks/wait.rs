@@ -1,29 +1,94 @@
-//! `poll` and `select`: Linux waits, and what it says of a device is looked behind before the program hears of it.
+//! `poll` and `select`. A device's notifications are remembered while nobody waits, so whoever begins to is counted first,
+//! and what there is already is put beside what Linux says of the other descriptors.
 //!
-//! Only one thing can be wrong: a notification that came after its packet had been read. A program with descriptors
-//! that block would then sleep in `read`. `epoll` is left alone: who uses it does not block.
+//! What Linux says of a device is looked behind before the program hears of it: a notification may come after its
+//! packet was read, and a program with descriptors that block would then sleep in `read`. `epoll` is left alone: who uses
+//! it does not block.
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{process, real, table};
+use crate::mirror::Waiting;
+use crate::open::Open;
+use crate::{errno, process, real, table};
 
-/// Whether a descriptor that Linux calls readable is not.
-fn is_mistaken(fd: RawFd) -> bool {
-    !process::is_orphan() && table::find(fd).is_some_and(|open| !open.confirm_readable())
+/// The devices that a call wants to read from, each with its place in the call.
+type Wanted = Vec<(usize, Arc<Open>)>;
+
+/// Waits for the devices and for what Linux knows of. `wait` asks Linux, waiting if it is told to; what it returns is
+/// returned, with those of the devices that have something to read.
+fn wait(wanted: &Wanted, ask: impl FnOnce(Waits) -> c_int) -> (c_int, Vec<bool>) {
+    let mut waiting: Vec<Waiting<'_>> = Vec::with_capacity(wanted.len());
+    let mut ready = vec![false; wanted.len()];
+    for ((_, open), ready) in wanted.iter().zip(&mut ready) {
+        match open.enter() {
+            Some(entered) => waiting.push(entered),
+            None => *ready = true,
+        }
+    }
+    let waits = if ready.contains(&true) { Waits::No } else { Waits::Yes };
+    let result = ask(waits);
+    let errno = errno::get();
+    drop(waiting);
+    errno::set(errno);
+    (result, ready)
 }
 
-/// Takes wrong answers out of a poll. Returns how many entries have something to say.
-fn correct_poll(entries: &mut [libc::pollfd]) -> c_int {
-    let mut count = 0;
-    for entry in entries {
-        if entry.revents & libc::POLLIN != 0 && is_mistaken(entry.fd) {
-            entry.revents &= !(libc::POLLIN | libc::POLLRDNORM);
-        }
-        count += c_int::from(entry.revents != 0);
+/// Whether Linux is to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    No,
+    Yes,
+}
+
+/// The devices in a poll that are to be read from.
+fn wanted(entries: &[libc::pollfd]) -> Wanted {
+    if process::is_orphan() {
+        return Vec::new();
     }
-    count
+    let reads = |entry: &libc::pollfd| entry.events & READABLE != 0;
+    let devices = entries.iter().enumerate().filter(|(_, entry)| reads(entry));
+    devices.filter_map(|(index, entry)| Some((index, table::find(entry.fd)?))).collect()
+}
+
+const READABLE: libc::c_short = libc::POLLIN | libc::POLLRDNORM;
+
+/// Puts right what Linux said of devices. Returns how many entries have something to say.
+fn correct_poll(entries: &mut [libc::pollfd], wanted: &Wanted, ready: &[bool]) -> c_int {
+    for ((index, open), ready) in wanted.iter().zip(ready) {
+        let Some(entry) = entries.get_mut(*index) else { continue };
+        if *ready || entry.revents & READABLE != 0 && open.is_readable() {
+            entry.revents |= entry.events & READABLE;
+        } else {
+            entry.revents &= !READABLE;
+        }
+    }
+    entries.iter().map(|entry| c_int::from(entry.revents != 0)).sum()
+}
+
+/// Polls until there is something to say, an error or the end of time, which `ask` knows of: it calls Linux.
+///
+/// # Safety
+/// There are `count` entries, or none and no pointer.
+unsafe fn poll_with(list: *mut libc::pollfd, count: libc::nfds_t, mut ask: impl FnMut(Waits) -> c_int) -> c_int {
+    // SAFETY: the caller's promise; Linux changes them only while nobody looks.
+    let wanted = wanted(unsafe { entries(list, count) });
+    if wanted.is_empty() {
+        return ask(Waits::Yes);
+    }
+    loop {
+        let (result, ready) = wait(&wanted, &mut ask);
+        if result < 0 || result == 0 && !ready.contains(&true) {
+            return result;
+        }
+        // SAFETY: as above; Linux has just filled them.
+        let result = correct_poll(unsafe { entries(list, count) }, &wanted, &ready);
+        if result > 0 {
+            return result;
+        }
+    }
 }
 
 /// The program's entries.
@@ -44,27 +109,19 @@ unsafe fn entries<'a>(entries: *mut libc::pollfd, count: libc::nfds_t) -> &'a mu
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn poll(list: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
-    let deadline = u64::try_from(timeout).ok().map(|time| Instant::now() + Duration::from_millis(time));
-    let mut left = timeout;
-    loop {
-        // SAFETY: passed on as it came.
-        let result = unsafe { real::poll()(list, count, left) };
-        if result <= 0 {
-            return result;
-        }
-        // SAFETY: Linux has just filled so many.
-        let result = correct_poll(unsafe { entries(list, count) });
-        if result > 0 {
-            return result;
-        }
-        left = match deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                c_int::try_from(left.as_millis()).unwrap_or(c_int::MAX)
-            }
-            None => -1,
+    let mut left = Left::new(u64::try_from(timeout).ok().map(Duration::from_millis));
+    let ask = |waits| {
+        let timeout = match left.next(waits) {
+            Time::Not => 0,
+            Time::AsGiven => timeout,
+            // Rounded up: what is left of a millisecond is waited for, not polled away.
+            Time::Rest(rest) => c_int::try_from(rest.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX),
         };
-    }
+        // SAFETY: passed on as it came, but for the time that is left.
+        unsafe { real::poll()(list, count, timeout) }
+    };
+    // SAFETY: the caller's promise to libc.
+    unsafe { poll_with(list, count, ask) }
 }
 
 /// `poll`, as fortified programs call it.
@@ -88,15 +145,57 @@ fn timespec(time: Duration) -> libc::timespec {
     }
 }
 
-/// When a wait that begins now is to end.
+/// What a `timespec` says.
 ///
 /// # Safety
 /// `timeout` is null or points to a time.
-unsafe fn deadline(timeout: *const libc::timespec) -> Option<Instant> {
+unsafe fn span(timeout: *const libc::timespec) -> Option<Duration> {
     // SAFETY: the caller's promise.
     let time = unsafe { timeout.as_ref() }?;
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
-    Instant::now().checked_add(Duration::new(seconds, nanoseconds.min(999_999_999)))
+    Some(Duration::new(seconds, nanoseconds.min(999_999_999)))
+}
+
+/// How much of a time span is left, for a wait that may have to be taken up again.
+struct Left {
+    span: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+/// How long Linux is to wait.
+enum Time {
+    Not,
+    /// As the program said.
+    AsGiven,
+    Rest(Duration),
+}
+
+impl Left {
+    /// `None` is a wait without an end.
+    fn new(span: Option<Duration>) -> Self {
+        Self { span, deadline: None }
+    }
+
+    fn next(&mut self, waits: Waits) -> Time {
+        match (waits, self.span, self.deadline) {
+            (Waits::No, ..) => Time::Not,
+            (Waits::Yes, None | Some(Duration::ZERO), _) => Time::AsGiven,
+            (Waits::Yes, Some(span), None) => {
+                self.deadline = Instant::now().checked_add(span);
+                Time::AsGiven
+            }
+            (Waits::Yes, Some(_), Some(deadline)) => Time::Rest(deadline.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// The same as a `timespec`; none for what the program gave.
+    fn next_timespec(&mut self, waits: Waits) -> Option<libc::timespec> {
+        match self.next(waits) {
+            Time::Not => Some(timespec(Duration::ZERO)),
+            Time::AsGiven => None,
+            Time::Rest(rest) => Some(timespec(rest)),
+        }
+    }
 }
 
 /// `ppoll`.
@@ -111,41 +210,54 @@ unsafe extern "C" fn ppoll(
     mask: *const libc::sigset_t,
 ) -> c_int {
     // SAFETY: the caller's promise to libc.
-    let deadline = unsafe { deadline(timeout) };
-    let mut left = timeout;
-    let mut rest;
-    loop {
+    let mut left = Left::new(unsafe { span(timeout) });
+    let ask = |waits| {
+        let time = left.next_timespec(waits);
+        let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
         // SAFETY: passed on as it came, but for the time that is left.
-        let result = unsafe { real::ppoll()(list, count, left, mask) };
-        if result <= 0 {
-            return result;
-        }
-        // SAFETY: Linux has just filled so many.
-        let result = correct_poll(unsafe { entries(list, count) });
-        if result > 0 {
-            return result;
-        }
-        if let Some(deadline) = deadline {
-            rest = timespec(deadline.saturating_duration_since(Instant::now()));
-            left = &raw const rest;
-        }
+        unsafe { real::ppoll()(list, count, time, mask) }
+    };
+    // SAFETY: the caller's promise to libc.
+    unsafe { poll_with(list, count, ask) }
+}
+
+/// `ppoll`, as fortified programs call it.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __ppoll_chk(
+    list: *mut libc::pollfd,
+    count: libc::nfds_t,
+    timeout: *const libc::timespec,
+    mask: *const libc::sigset_t,
+    room: usize,
+) -> c_int {
+    if room / size_of::<libc::pollfd>() < count as usize {
+        std::process::abort();
     }
+    // SAFETY: passed on as it came.
+    unsafe { ppoll(list, count, timeout, mask) }
 }
 
 /// The three sets of a `select`, as the program gave them: Linux overwrites them.
 #[derive(Clone, Copy)]
-struct Sets([(*mut libc::fd_set, libc::fd_set); 3]);
+struct Sets {
+    count: c_int,
+    sets: [(*mut libc::fd_set, libc::fd_set); 3],
+}
 
 impl Sets {
     /// # Safety
     /// Each is null or points to a set.
-    unsafe fn new(sets: [*mut libc::fd_set; 3]) -> Self {
-        Self(sets.map(|set| {
+    unsafe fn new(count: c_int, sets: [*mut libc::fd_set; 3]) -> Self {
+        let sets = sets.map(|set| {
             // SAFETY: the caller's promise.
             let given = unsafe { set.as_ref() }.copied();
             // SAFETY: a set is plain data, and the empty one is all zeros.
             (set, given.unwrap_or_else(|| unsafe { std::mem::zeroed() }))
-        }))
+        });
+        Self { count, sets }
     }
 
     /// Gives the program its own sets again.
@@ -153,7 +265,7 @@ impl Sets {
     /// # Safety
     /// They are still there.
     unsafe fn restore(&self) {
-        for (set, before) in &self.0 {
+        for (set, before) in &self.sets {
             if !set.is_null() {
                 // SAFETY: the caller's promise.
                 unsafe { **set = *before };
@@ -161,25 +273,65 @@ impl Sets {
         }
     }
 
-    /// Takes wrong answers out; returns how many are left of `found`.
+    /// The devices that are to be read from.
+    fn wanted(&self) -> Wanted {
+        let (set, before) = &self.sets[0];
+        if set.is_null() || process::is_orphan() {
+            return Vec::new();
+        }
+        let is_in = |fd: RawFd| {
+            // SAFETY: the descriptor is below the size of a set.
+            fd < self.count.min(1024) && unsafe { libc::FD_ISSET(fd, before) }
+        };
+        let devices = table::all().into_iter().filter(|(fd, _)| is_in(*fd));
+        devices.filter_map(|(fd, open)| Some((usize::try_from(fd).ok()?, open))).collect()
+    }
+
+    /// Puts right what Linux said of devices; returns how many there are, of which Linux said `found`.
     ///
     /// # Safety
     /// The sets are still there.
-    unsafe fn correct(&self, count: c_int, mut found: c_int) -> c_int {
-        let (read, _) = self.0[0];
-        if read.is_null() {
-            return found;
-        }
-        for (fd, _) in table::all() {
+    unsafe fn correct(&self, wanted: &Wanted, ready: &[bool], mut found: c_int) -> c_int {
+        let (read, _) = self.sets[0];
+        for ((index, open), ready) in wanted.iter().zip(ready) {
+            let fd = *index as RawFd;
             // SAFETY: the descriptor is below the size of a set.
-            let reported = fd < count.min(1024) && unsafe { libc::FD_ISSET(fd, read) };
-            if reported && is_mistaken(fd) {
+            let reported = unsafe { libc::FD_ISSET(fd, read) };
+            if *ready && !reported {
+                // SAFETY: as above.
+                unsafe { libc::FD_SET(fd, read) };
+                found += 1;
+            } else if reported && !*ready && !open.is_readable() {
                 // SAFETY: as above.
                 unsafe { libc::FD_CLR(fd, read) };
                 found -= 1;
             }
         }
         found
+    }
+
+    /// Selects until there is something to say, an error or the end of time, which `ask` knows of: it calls Linux.
+    ///
+    /// # Safety
+    /// The sets are still there.
+    unsafe fn select_with(&self, mut ask: impl FnMut(Waits) -> c_int) -> c_int {
+        let wanted = self.wanted();
+        if wanted.is_empty() {
+            return ask(Waits::Yes);
+        }
+        loop {
+            let (result, ready) = wait(&wanted, &mut ask);
+            if result < 0 || result == 0 && !ready.contains(&true) {
+                return result;
+            }
+            // SAFETY: Linux has just filled them.
+            let found = unsafe { self.correct(&wanted, &ready, result) };
+            if found > 0 {
+                return found;
+            }
+            // SAFETY: the program's own.
+            unsafe { self.restore() };
+        }
     }
 }
 
@@ -195,22 +347,16 @@ unsafe extern "C" fn select(
     error: *mut libc::fd_set,
     timeout: *mut libc::timeval,
 ) -> c_int {
-    // SAFETY: the caller's promise to libc.
-    let sets = unsafe { Sets::new([read, write, error]) };
-    loop {
+    let ask = |waits| {
+        let mut none = libc::timeval { tv_sec: 0, tv_usec: 0 };
+        let timeout = if waits == Waits::No { &raw mut none } else { timeout };
         // SAFETY: passed on as it came. Linux leaves in the timeout what is left of it.
-        let found = unsafe { real::select()(count, read, write, error, timeout) };
-        if found <= 0 {
-            return found;
-        }
-        // SAFETY: Linux has just filled them.
-        let found = unsafe { sets.correct(count, found) };
-        if found > 0 {
-            return found;
-        }
-        // SAFETY: the program's own.
-        unsafe { sets.restore() };
-    }
+        unsafe { real::select()(count, read, write, error, timeout) }
+    };
+    // SAFETY: the caller's promise to libc.
+    let sets = unsafe { Sets::new(count, [read, write, error]) };
+    // SAFETY: as above.
+    unsafe { sets.select_with(ask) }
 }
 
 /// `pselect`.
@@ -227,27 +373,15 @@ unsafe extern "C" fn pselect(
     mask: *const libc::sigset_t,
 ) -> c_int {
     // SAFETY: the caller's promise to libc.
-    let sets = unsafe { Sets::new([read, write, error]) };
-    // SAFETY: as above.
-    let deadline = unsafe { deadline(timeout) };
-    let mut left = timeout;
-    let mut rest;
-    loop {
+    let mut left = Left::new(unsafe { span(timeout) });
+    let ask = |waits| {
+        let time = left.next_timespec(waits);
+        let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
         // SAFETY: passed on as it came, but for the time that is left.
-        let found = unsafe { real::pselect()(count, read, write, error, left, mask) };
-        if found <= 0 {
-            return found;
-        }
-        // SAFETY: Linux has just filled them.
-        let found = unsafe { sets.correct(count, found) };
-        if found > 0 {
-            return found;
-        }
-        // SAFETY: the program's own.
-        unsafe { sets.restore() };
-        if let Some(deadline) = deadline {
-            rest = timespec(deadline.saturating_duration_since(Instant::now()));
-            left = &raw const rest;
-        }
-    }
+        unsafe { real::pselect()(count, read, write, error, time, mask) }
+    };
+    // SAFETY: the caller's promise to libc.
+    let sets = unsafe { Sets::new(count, [read, write, error]) };
+    // SAFETY: as above.
+    unsafe { sets.select_with(ask) }
 }

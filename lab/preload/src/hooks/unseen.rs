@@ -1,0 +1,144 @@
+//! Where a descriptor goes out of these hooks' sight: `epoll`, another process, signals, system calls made directly.
+//!
+//! From then on Linux is always shown what a device has to read, whether somebody is known to wait or not. Only
+//! programs that enter the kernel by themselves, as Go's and those that use `io_uring` do, are not noticed.
+
+use std::ffi::{c_int, c_long, c_uint};
+
+use crate::{errno, process, real, table};
+
+/// Linux may be asked about a descriptor from now on.
+pub(super) fn shown_to_linux(fd: c_int) {
+    if !process::is_orphan()
+        && let Some(open) = table::find(fd)
+    {
+        open.make_eager();
+    }
+}
+
+/// `epoll_ctl`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int {
+    if op != libc::EPOLL_CTL_DEL {
+        shown_to_linux(fd);
+    }
+    // SAFETY: passed on as it came.
+    unsafe { real::epoll_ctl()(epoll, op, fd, event) }
+}
+
+/// Descriptors that go to another process.
+///
+/// # Safety
+/// `message` is null or points to a message.
+unsafe fn send_along(message: *const libc::msghdr) {
+    // SAFETY: the caller's promise.
+    let Some(header) = (unsafe { message.as_ref() }) else { return };
+    if header.msg_control.is_null() || process::is_orphan() {
+        return;
+    }
+    // SAFETY: the message is whole, by the caller's promise.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: null, or within the message.
+    while let Some(control) = unsafe { next.as_ref() } {
+        if (control.cmsg_level, control.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            table::make_eager();
+        }
+        // SAFETY: as above.
+        next = unsafe { libc::CMSG_NXTHDR(message, next) };
+    }
+}
+
+/// `sendmsg`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendmsg(fd: c_int, message: *const libc::msghdr, flags: c_int) -> isize {
+    // SAFETY: the caller's promise to libc.
+    unsafe { send_along(message) };
+    // SAFETY: passed on as it came.
+    unsafe { real::sendmsg()(fd, message, flags) }
+}
+
+/// `sendmmsg`.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    if !messages.is_null() {
+        for index in 0..count as usize {
+            // A header begins with the message itself.
+            // SAFETY: the caller gives so many.
+            let message = unsafe { messages.add(index) }.cast();
+            // SAFETY: as above.
+            unsafe { send_along(message) };
+        }
+    }
+    // SAFETY: passed on as it came.
+    unsafe { real::sendmmsg()(fd, messages, count, flags) }
+}
+
+/// Whether a system call may bring a descriptor out of sight, or wait for one.
+fn is_about_descriptors(number: c_long) -> bool {
+    matches!(
+        number,
+        libc::SYS_epoll_ctl
+            | libc::SYS_poll
+            | libc::SYS_ppoll
+            | libc::SYS_select
+            | libc::SYS_pselect6
+            | libc::SYS_dup
+            | libc::SYS_dup2
+            | libc::SYS_dup3
+            | libc::SYS_fcntl
+            | libc::SYS_sendmsg
+            | libc::SYS_sendmmsg
+            | libc::SYS_pidfd_getfd
+            | libc::SYS_io_uring_setup
+    )
+}
+
+/// `syscall`. Rust's own library uses it too, and so it calls Linux itself: nothing here may depend on a lookup.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    first: usize,
+    second: usize,
+    third: usize,
+    fourth: usize,
+    fifth: usize,
+    sixth: usize,
+) -> c_long {
+    if is_about_descriptors(number) && !process::is_orphan() {
+        table::make_eager();
+    }
+    let result: c_long;
+    // SAFETY: Linux's convention; what the call does is the caller's matter.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            in("r10") fourth,
+            in("r8") fifth,
+            in("r9") sixth,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    if (-4095..0).contains(&result) {
+        errno::set(-result as c_int);
+        return -1;
+    }
+    result
+}
