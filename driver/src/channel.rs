@@ -40,8 +40,8 @@ pub(crate) enum Wait {
 /// Whom to wake once the lock is let go.
 #[derive(Default)]
 struct Wakes {
-    consumers: u32,
-    producers: u32,
+    consumers: i32,
+    producers: i32,
     ready: bool,
     trouble: bool,
 }
@@ -63,8 +63,9 @@ pub(crate) struct State<K: Kernel, S> {
     pub(crate) accepting: Result<(), Error>,
     /// What whoever takes packets out is told.
     pub(crate) serving: Result<(), Error>,
-    waiting_consumers: u32,
-    waiting_producers: u32,
+    /// How many are to be woken. Below zero: how many wakes are on their way to somebody who has left.
+    waiting_consumers: i32,
+    waiting_producers: i32,
     selecting: u32,
     pub(crate) counters: Counters,
     pub(crate) mode: S,
@@ -152,7 +153,9 @@ impl<K: Kernel, S> State<K, S> {
     /// Whether anybody may have to be woken or told: mostly not.
     #[inline]
     fn is_anyone_concerned(&self, was_serving: bool) -> bool {
-        self.waiting_consumers | self.waiting_producers | self.selecting != 0 || was_serving != self.serving.is_ok()
+        self.waiting_consumers | self.waiting_producers != 0
+            || self.selecting != 0
+            || was_serving != self.serving.is_ok()
     }
 
     /// Who can go on, now that things are as they are.
@@ -267,10 +270,10 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     #[inline(never)]
     fn wake(&self, wakes: &Wakes) {
         if wakes.consumers > 0 {
-            self.consumers.wake(wakes.consumers);
+            self.consumers.wake(wakes.consumers.unsigned_abs());
         }
         if let (1.., Some(producers)) = (wakes.producers, &self.producers) {
-            producers.wake(wakes.producers);
+            producers.wake(wakes.producers.unsigned_abs());
         }
         if wakes.ready {
             self.poll.notify(self.end.event());
@@ -379,20 +382,12 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         &self,
         point: &K::WaitPoint,
         interruptible: Interruptible,
-        waiting: impl FnOnce(&mut State<K, S>) -> &mut u32,
+        waiting: impl FnOnce(&mut State<K, S>) -> &mut i32,
     ) -> Result<(), Error> {
         let Err(error) = point.wait(interruptible) else { return Ok(()) };
-        // A signal came first. Either the count still has us, or a wake is on its way to us and must be used up: left
-        // over, it would let somebody else wake for nothing, and so on for ever.
-        let counted = self.with(|state| {
-            let waiting = waiting(state);
-            let counted = *waiting > 0;
-            *waiting -= u32::from(counted);
-            counted
-        });
-        if !counted {
-            let _ = point.wait(Interruptible::No);
-        }
+        // A signal came first. If the count had us no longer, a wake is on its way to us: the count is below zero then, and
+        // whoever waits next uses that wake up. It is not waited for here: somebody else may have used it up already.
+        self.with(|state| *waiting(state) -= 1);
         Err(error)
     }
 

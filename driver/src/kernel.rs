@@ -120,7 +120,7 @@ pub enum Interruptible {
 }
 
 /// Where threads wait: a counting semaphore. Whoever wants to be woken is counted by the core, which wakes exactly as
-/// many as it has counted; so no wake is lost and none is left over.
+/// many as it has counted; so no wake is lost. One that a signal forestalled is for whoever waits next.
 pub trait WaitPoint: Sized + Send + Sync {
     /// A place where nobody waits yet.
     ///

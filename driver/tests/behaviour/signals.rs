@@ -70,8 +70,32 @@ fn a_signal_and_a_packet_together_lose_neither_the_packet_nor_the_wake() {
         } else {
             assert_eq!(call.result(), Ok(packet4(1, 40)));
         }
-        // A wake left over would be found when the device goes.
+        // A wake left over that no signal forestalled would be found when the device goes.
     }
+}
+
+#[test]
+fn wakes_that_signals_forestall_do_not_pile_up() {
+    let (rig, descriptor) = rig();
+    signal_wins(&rig.world, true);
+    let before = rig.world.wakes();
+    for mark in 0..100 {
+        rig.world.hold();
+        let (device, own) = (rig.share(), Arc::clone(&descriptor));
+        let call = Call::start(&rig.world, move || fake::read(&device, &own));
+        rig.world.until_held(1);
+        rig.send(&frame(IPV4, &packet4(mark, 40))).unwrap();
+        call.task.signal();
+        rig.world.release();
+        assert_eq!(failed(call.result()), Error::Interrupted);
+        assert_eq!(rig.read(&descriptor), Ok(packet4(mark, 40)));
+    }
+    // The first is never used up, for every reader is signalled; it serves for all the others.
+    assert_eq!(rig.world.wakes() - before, 1);
+    let call = reader(&rig, &descriptor);
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    assert_eq!(call.result(), Ok(packet4(1, 40)));
+    assert_eq!(rig.world.wakes() - before, 2);
 }
 
 #[test]

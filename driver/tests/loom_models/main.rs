@@ -299,6 +299,26 @@ fn a_signal_that_comes_after_its_wake_loses_no_packet() {
     signalled_reader(false);
 }
 
+/// A signal comes between a packet and its wake; meanwhile another reader takes the packet, and waits again.
+#[test]
+fn a_wake_that_comes_after_a_signal_is_not_taken_from_whoever_waits() {
+    explore(|| {
+        let stage = Stage::new();
+        stage.rig.world.signal_wins.store(true, SeqCst);
+        let signalled = stage.reader();
+        signalled.1.signal();
+        let sender = stage.thread(|device, _| send(device, &frame(IPV4, &packet4(1, 20))));
+        let other = stage.thread(|device, descriptor| [read(device, descriptor), read(device, descriptor)]);
+        stage.send(2).unwrap();
+        if let Ok(packet) = join(signalled) {
+            assert!(packet == packet4(1, 20) || packet == packet4(2, 20));
+            stage.send(3).unwrap();
+        }
+        assert!(join(other).iter().all(Result::is_ok));
+        join(sender).unwrap();
+    });
+}
+
 /// The same for two writers and one place.
 fn signalled_writer(wins: bool) {
     explore(move || {
@@ -327,7 +347,7 @@ fn a_signal_that_comes_after_its_wake_loses_no_room() {
 }
 
 #[test]
-fn a_signal_and_close_together_leave_no_wake() {
+fn a_signal_and_close_together_end_every_read() {
     explore(|| {
         let stage = Stage::new();
         stage.rig.world.signal_wins.store(true, SeqCst);
