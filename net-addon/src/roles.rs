@@ -10,11 +10,15 @@ use crate::{debugger, log, settings};
 
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
-/// A role starts: the settings are read. The stack's modules are not wanted yet: when drivers are probed at boot, the
-/// stack says that it is busy, for it starts with the first socket.
+/// A role starts. The first to start has the settings read, and they hold for the other too: the module role starts with
+/// any interface, and a file changed since must not take nodes from under their programs. (Should both start at once, both
+/// read it.) The stack's modules are not wanted yet: when drivers are probed at boot, the stack says that it is busy, for
+/// it starts with the first socket.
 pub(crate) fn start(role: &'static str) {
     log::start();
-    settings::load();
+    if RUNNING.load(Ordering::Relaxed) == 0 {
+        settings::load();
+    }
     if RUNNING.fetch_add(1, Ordering::Relaxed) == 0 {
         debugger::start();
     }

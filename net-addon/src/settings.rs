@@ -1,4 +1,4 @@
-//! Driver settings: `settings/kernel/drivers/tun_tap`, read when a role starts.
+//! Driver settings: `settings/kernel/drivers/tun_tap`, read when the first role starts.
 //!
 //! ```text
 //! queue_packets 512        # packets in each queue

@@ -97,6 +97,21 @@ fn a_bad_line_does_not_spoil_the_others() {
 }
 
 #[test]
+fn a_file_that_changes_counts_from_the_next_start_on() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    haiku_kernel::settings::set("tun_tap", "nodes clone\nmtu 1280\n");
+    // The module role starts with the first interface, long after the driver role.
+    let card = Card::new(&rig, "tap/0");
+    // The kernel has asked again which nodes there are: none has gone from under its program.
+    assert_eq!(devfs::devices(), ["tap/0", "tap/1", "tun/0", "tun/1"]);
+    assert_eq!(card.mtu(), 1500);
+    assert_eq!(program.limits(), [512, MIB, 512, MIB]);
+    drop((card, program));
+    rig.end();
+}
+
+#[test]
 fn settings_are_bounds_of_nobodys_ioctl() {
     let rig = Rig::with_settings("queue_packets 2\nqueue_bytes 5000\n");
     let program = Program::new(Mode::Tun);
