@@ -5,7 +5,8 @@ use haiku_kernel::{Fault, FaultPlan, fault, thread};
 use haiku_sys::{B_BAD_ADDRESS, B_FILE_ERROR, EINVAL, O_RDONLY, O_RWMASK, O_WRONLY, status_t};
 use tuntap_net_addon::ioctl::wire::{TUNREADBATCH, TUNWRITEBATCH, VERSION};
 
-use super::model::{Device, Framing, Trouble, UNTOUCHED};
+use super::model::{Device, Trouble, UNTOUCHED};
+use super::packet::Framing;
 use super::step::{DESCRIPTORS, Place, Shape};
 use super::world::{Checked, World, agree, same};
 
@@ -63,7 +64,7 @@ impl World {
     fn packet(&mut self, fd: i32, shape: Shape) -> Vec<u8> {
         match self.device(fd) {
             Ok(device) => {
-                let mut bytes = vec![0; device.in_front()];
+                let mut bytes = vec![0; device.framing.length()];
                 bytes.extend(shape.bytes(device.address, !device.tun));
                 // A packet that ends within what should stand in front of it.
                 if shape.length < 3 {

@@ -10,7 +10,8 @@ use tuntap_net_addon::ioctl::wire::{
     TUNSETPERSIST, TUNSETSNDBUF, TUNSIFHEAD, TUNSIFINFO, TunInfo, VERSION,
 };
 
-use super::model::{Device, Framing};
+use super::model::Device;
+use super::packet::Framing;
 use super::step::{Control, Place};
 use super::world::{Checked, World, agree, name};
 

@@ -16,6 +16,7 @@ mod control;
 mod frame;
 mod interfaces;
 mod model;
+mod packet;
 mod possible;
 mod programs;
 mod step;

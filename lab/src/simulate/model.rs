@@ -10,6 +10,9 @@ use haiku_sys::{
     O_NONBLOCK, status_t,
 };
 use tuntap_driver::DropReason;
+use tuntap_net_addon::ioctl::wire::DirectionStatistics;
+
+use super::packet::{self, Framing, Verdict};
 
 /// The group that packets are for, if they are for one.
 pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
@@ -17,39 +20,26 @@ pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 /// What a buffer holds where nobody wrote.
 pub(super) const UNTOUCHED: u8 = 0xee;
 
-/// What became of the packets of one direction, as the statistics say it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Books {
-    pub(super) accepted: u64,
-    pub(super) accepted_bytes: u64,
-    pub(super) delivered: u64,
-    pub(super) delivered_bytes: u64,
-    pub(super) answered: u64,
-    pub(super) purged: u64,
-    pub(super) refused_full: u64,
-    pub(super) refused_down: u64,
-    pub(super) truncated: u64,
-    pub(super) queued: u64,
-    pub(super) queued_bytes: u64,
-    pub(super) dropped: [u64; 32],
-}
-
 /// One direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) queue: VecDeque<Rc<[u8]>>,
     pub(super) packets: u32,
     pub(super) bytes: u32,
-    pub(super) books: Books,
+    pub(super) books: DirectionStatistics,
 }
 
 impl Line {
     fn new() -> Self {
-        Self { queue: VecDeque::new(), packets: 512, bytes: 1 << 20, books: Books::default() }
+        Self { queue: VecDeque::new(), packets: 512, bytes: 1 << 20, books: DirectionStatistics::default() }
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.queue.iter().map(|frame| frame.len()).sum()
     }
 
     fn fits(&self, length: usize) -> bool {
-        let bytes = self.books.queued_bytes as usize + length;
+        let bytes = self.queued_bytes() + length;
         self.queue.is_empty() || (self.queue.len() < self.packets as usize && bytes <= self.bytes as usize)
     }
 
@@ -63,16 +53,12 @@ impl Line {
     }
 
     fn put(&mut self, frame: Vec<u8>) {
-        self.books.queued += 1;
-        self.books.queued_bytes += frame.len() as u64;
         self.accept(frame.len());
         self.queue.push_back(frame.into());
     }
 
     pub(super) fn take(&mut self) -> Option<Rc<[u8]>> {
         let frame = self.queue.pop_front()?;
-        self.books.queued -= 1;
-        self.books.queued_bytes -= frame.len() as u64;
         self.books.delivered += 1;
         self.books.delivered_bytes += frame.len() as u64;
         Some(frame)
@@ -80,17 +66,13 @@ impl Line {
 
     fn purge(&mut self) {
         self.books.purged += self.queue.len() as u64;
-        (self.books.queued, self.books.queued_bytes) = (0, 0);
         self.queue.clear();
     }
-}
 
-/// What stands in front of every packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    Bare,
-    PacketInformation,
-    AddressFamily,
+    /// What a program is told.
+    pub(super) fn statistics(&self) -> DirectionStatistics {
+        DirectionStatistics { queued: self.queue.len() as u64, queued_bytes: self.queued_bytes() as u64, ..self.books }
+    }
 }
 
 /// What a kernel call that failed meant to a call of the device.
@@ -104,13 +86,6 @@ pub(super) enum Trouble {
     Address,
     /// The beginning of a packet could not be looked at.
     Blind,
-}
-
-/// What becomes of a frame from the stack.
-enum Verdict {
-    Deliver,
-    Answer(Vec<u8>),
-    Drop(DropReason),
 }
 
 /// One unit. Each call is one step here, or a few; [`super::possible`] says in which orders they may come.
@@ -203,19 +178,15 @@ impl Device {
         if self.tun { self.mtu } else { self.mtu + 18 }
     }
 
-    pub(super) fn in_front(&self) -> usize {
-        if self.framing == Framing::Bare { 0 } else { 4 }
-    }
-
     fn has_room(&self) -> bool {
         self.to_stack.fits(self.longest() + self.hidden())
     }
 
     /// Whether writers that found no room are called: half of the queue is free.
     pub(super) fn has_slack(&self) -> bool {
-        let Line { queue, packets, bytes, books } = &self.to_stack;
-        let half = queue.len() <= *packets as usize / 2 && books.queued_bytes <= u64::from(*bytes) / 2;
-        self.has_room() && (half || queue.is_empty())
+        let line = &self.to_stack;
+        let half = line.queue.len() <= line.packets as usize / 2 && line.queued_bytes() <= line.bytes as usize / 2;
+        self.has_room() && (half || line.queue.is_empty())
     }
 
     /// Whether a poll finds it readable, writable, in trouble.
@@ -225,43 +196,12 @@ impl Device {
 
     /// Bytes that the next read returns.
     pub(super) fn readable(&self) -> i32 {
-        self.to_user.queue.front().map_or(0, |frame| (frame.len() - self.hidden() + self.in_front()) as i32)
+        self.to_user.queue.front().map_or(0, |frame| (frame.len() - self.hidden() + self.framing.length()) as i32)
     }
 
     /// A call that would wait: it does not, or a signal, which is always there, ends it.
     fn wait<T>(&self) -> Result<T, status_t> {
         Err(if self.flags & O_NONBLOCK != 0 { B_WOULD_BLOCK } else { B_INTERRUPTED })
-    }
-
-    /// The far side's address: the same but for one bit, and administered locally.
-    fn peer(&self) -> [u8; 6] {
-        let [a, b, c, d, e, f] = self.address;
-        [(a | 2) & !1, b, c, d ^ 0x80, e, f]
-    }
-
-    fn judge(&self, frame: &[u8]) -> Verdict {
-        if frame.len() < 14 {
-            return Verdict::Drop(DropReason::Malformed);
-        }
-        let (header, payload) = frame.split_at(14);
-        match (self.tun, &header[12..]) {
-            (false, _) => Verdict::Deliver,
-            (_, [8, 0]) if payload.len() >= 20 && payload[0] >> 4 == 4 => Verdict::Deliver,
-            (_, [0x86, 0xdd]) if payload.len() >= 40 && payload[0] >> 4 == 6 => Verdict::Deliver,
-            (_, [8, 0] | [0x86, 0xdd]) => Verdict::Drop(DropReason::Malformed),
-            (_, [8, 6]) if payload.len() < 28 => Verdict::Drop(DropReason::ArpMalformed),
-            (_, [8, 6]) => match (payload[7], &payload[14..18], &payload[24..28]) {
-                (1, [0, 0, 0, 0], _) => Verdict::Drop(DropReason::ArpProbe),
-                (_, sender, target) if sender == target => Verdict::Drop(DropReason::ArpAnnouncement),
-                (1, sender, target) => {
-                    let (asker, peer) = (&payload[8..14], self.peer());
-                    let head = [asker, &peer[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2][..]].concat();
-                    Verdict::Answer([&head[..], &peer[..], target, asker, sender].concat())
-                }
-                _ => Verdict::Drop(DropReason::ArpReply),
-            },
-            _ => Verdict::Drop(DropReason::NotIp),
-        }
     }
 
     pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) -> Result<(), status_t> {
@@ -273,7 +213,8 @@ impl Device {
 
     /// The first half of sending: what becomes of the frame, and the answer that it calls for.
     pub(super) fn judge_sent(&mut self, frame: &[u8], trouble: Trouble) -> Result<Option<Vec<u8>>, status_t> {
-        let verdict = if trouble == Trouble::Blind { self.judge(&[]) } else { self.judge(frame) };
+        let seen = if trouble == Trouble::Blind { &[] } else { frame };
+        let verdict = packet::judge(self.tun, seen, packet::peer(self.address));
         // Questions are answered though nobody listens.
         if !self.up || !(self.open || matches!(verdict, Verdict::Answer(_))) {
             self.to_user.books.refused_down += 1;
@@ -307,7 +248,7 @@ impl Device {
     }
 
     pub(super) fn read(&mut self, room: usize, trouble: Trouble) -> Result<Vec<u8>, status_t> {
-        if room < self.in_front() {
+        if room < self.framing.length() {
             return Err(EINVAL);
         }
         if !self.open || self.gone {
@@ -321,15 +262,11 @@ impl Device {
             return Err(B_BAD_ADDRESS);
         }
         let packet = &frame[self.hidden()..];
-        let copied = packet.len().min(room - self.in_front());
-        let stripped = u8::from(copied < packet.len());
+        let copied = packet.len().min(room - self.framing.length());
+        let stripped = copied < packet.len();
         self.to_user.books.truncated += u64::from(stripped);
-        let kind = if trouble == Trouble::Blind { &[0, 0] } else { &frame[12..14] };
-        let in_front = match self.framing {
-            Framing::Bare => vec![],
-            Framing::PacketInformation => vec![stripped, 0, kind[0], kind[1]],
-            Framing::AddressFamily => vec![0, 0, 0, if kind == [0x86, 0xdd] { 5 } else { 1 }],
-        };
+        let kind = if trouble == Trouble::Blind { [0; 2] } else { [frame[12], frame[13]] };
+        let in_front = self.framing.bytes(stripped, kind);
         Ok([&in_front[..], &packet[..copied]].concat())
     }
 
@@ -360,7 +297,7 @@ impl Device {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], trouble: Trouble) -> Result<(), status_t> {
-        let packet = bytes.get(self.in_front()..).ok_or(EINVAL)?;
+        let packet = bytes.get(self.framing.length()..).ok_or(EINVAL)?;
         if packet.len() < if self.tun { 1 } else { 14 } {
             return Err(EINVAL);
         }
@@ -374,12 +311,7 @@ impl Device {
         }
         let group = packet[0] & 1 == 1 && self.joined > 0 && packet.starts_with(&GROUP);
         let for_us = group || self.promiscuous || packet.starts_with(&self.address);
-        let header = match packet[0] >> 4 {
-            _ if !self.tun => vec![],
-            4 if packet.len() >= 20 => self.header(&packet[16..20], [8, 0]),
-            6 if packet.len() >= 40 => self.header(&packet[24..40], [0x86, 0xdd]),
-            _ => return Err(EINVAL),
-        };
+        let header = if self.tun { packet::header(packet, self.address).ok_or(EINVAL)? } else { vec![] };
         if !self.open || self.gone || !self.up {
             self.to_stack.books.refused_down += 1;
             return Err(match (self.open, self.gone) {
@@ -416,17 +348,6 @@ impl Device {
             packets += 1;
         }
         Ok((packets, at))
-    }
-
-    /// The link header of a program's packet: from the far side to the interface, or to the group that it is for.
-    fn header(&self, destination: &[u8], kind: [u8; 2]) -> Vec<u8> {
-        let to = match *destination {
-            [224..=239, b, c, d] => [1, 0, 0x5e, b & 0x7f, c, d],
-            [255, 255, 255, 255] => [0xff; 6],
-            [0xff, .., a, b, c, d] if destination.len() == 16 => [0x33, 0x33, a, b, c, d],
-            _ => self.address,
-        };
-        [&to[..], &self.peer(), &kind].concat()
     }
 
     /// `None` if the stack's reader would wait.

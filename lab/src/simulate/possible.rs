@@ -62,8 +62,6 @@ pub(super) enum Kind {
 pub(super) struct Op {
     pub(super) kind: Kind,
     stage: u8,
-    /// It has waited before: nothing but its packet is missing.
-    old: bool,
     /// It may wait; decided as it begins.
     waits: bool,
     /// A signal was sent to it.
@@ -118,7 +116,6 @@ impl Op {
         Self {
             kind,
             stage: 0,
-            old: false,
             waits: true,
             signalled: false,
             leaving: false,
@@ -155,7 +152,6 @@ impl Op {
     /// It is still there after this, for the next step.
     pub(super) fn go_on(&mut self) {
         self.received.clear();
-        self.old = true;
     }
 }
 
@@ -276,18 +272,16 @@ impl State {
         vec![next]
     }
 
-    /// Whether a call that has waited before still has to.
+    /// Whether a call has to wait, as things are.
     fn waits_on(&self, op: &Op) -> bool {
         let Device { open, up, .. } = self.device;
-        let [readable, _, gone] = self.device.readiness();
+        let [_, _, gone] = self.device.readiness();
         match op.kind {
             Kind::Poll { .. } => op.stage == 1,
             Kind::Write { .. } => {
                 op.stage == ASLEEP && !op.signalled && open && up && !gone && !self.device.has_slack()
             }
-            _ if !op.old || op.signalled || op.leaving => false,
-            Kind::Reader => up && self.device.to_stack.queue.is_empty(),
-            Kind::Read { .. } => open && !readable,
+            Kind::Reader => up && !op.leaving && self.device.to_stack.queue.is_empty(),
             _ => false,
         }
     }

@@ -111,7 +111,7 @@ impl World {
             (Call::Read { room }, Some(fd), _) => (Kind::Read { fd, room }, Job::Read { fd, room }),
             (Call::Write { shape }, Some(fd), _) => {
                 let address = device.address;
-                let mut bytes = vec![0; device.in_front()];
+                let mut bytes = vec![0; device.framing.length()];
                 bytes.extend(shape.bytes(address, !device.tun));
                 if bytes.is_empty() {
                     return;

@@ -8,10 +8,10 @@ use haiku_kernel::{FaultPlan, Ledgers, Schedule, fault, modules, user};
 use haiku_sys::{
     B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device, net_device_module_info, status_t,
 };
-use tuntap_net_addon::ioctl::wire::{DirectionStatistics, Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
+use tuntap_net_addon::ioctl::wire::{Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
 
 use super::calls::revents;
-use super::model::{Books, Device, UNTOUCHED};
+use super::model::{Device, UNTOUCHED};
 use super::possible::Answer;
 use super::programs::{Program, Reader};
 use super::step::{DESCRIPTORS, DUPFD, INTERFACES, Place, Planned, Step, UNITS};
@@ -360,8 +360,8 @@ impl World {
         let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
         request.preamble = Preamble { version: VERSION, size: size_of::<StatisticsRequest>() as u32 };
         agree("TUNGETSTATISTICS", &syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request), &Ok(B_OK))?;
-        same("statistics to the program", &books(&request.to_user), &device.to_user.books)?;
-        same("statistics to the stack", &books(&request.to_stack), &device.to_stack.books)?;
+        same("statistics to the program", &request.to_user, &device.to_user.statistics())?;
+        same("statistics to the stack", &request.to_stack, &device.to_stack.statistics())?;
         let mut entry = [PollFd { fd, events: POLLIN | POLLOUT, revents: 0 }];
         let polled = syscalls::poll(&mut entry, 0).map(|_| entry[0].revents);
         agree("readiness", &polled, &Ok(revents(device)))
@@ -396,22 +396,4 @@ fn learn(device: &mut Device, address: [u8; 6]) -> Checked {
     }
     device.address = address;
     same("the bits of a random address that are not", &(address[0] & 3), &2)
-}
-
-/// The driver's statistics as the model keeps them.
-fn books(wire: &DirectionStatistics) -> Books {
-    Books {
-        accepted: wire.accepted,
-        accepted_bytes: wire.accepted_bytes,
-        delivered: wire.delivered,
-        delivered_bytes: wire.delivered_bytes,
-        answered: wire.answered,
-        purged: wire.purged,
-        refused_full: wire.refused_full,
-        refused_down: wire.refused_down,
-        truncated: wire.truncated,
-        queued: wire.queued,
-        queued_bytes: wire.queued_bytes,
-        dropped: wire.dropped,
-    }
 }

@@ -124,7 +124,7 @@ pub struct Preamble {
 }
 
 /// One direction's counters.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DirectionStatistics {
     /// Packets accepted from whoever sent them.

@@ -1,0 +1,78 @@
+//! What the bytes of a packet mean to the model: to a TUN, which makes and reads link headers, and to a program that wants
+//! something in front.
+
+use tuntap_driver::DropReason;
+
+/// What is done with a frame from the stack.
+pub(super) enum Verdict {
+    Deliver,
+    Answer(Vec<u8>),
+    Drop(DropReason),
+}
+
+/// What becomes of a frame from the stack: a TAP delivers it, a TUN looks at it, and answers for its far side.
+pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
+    let Some((header, payload)) = frame.split_at_checked(14) else { return Verdict::Drop(DropReason::Malformed) };
+    match &header[12..] {
+        _ if !tun => Verdict::Deliver,
+        [8, 0] if payload.len() >= 20 && payload[0] >> 4 == 4 => Verdict::Deliver,
+        [0x86, 0xdd] if payload.len() >= 40 && payload[0] >> 4 == 6 => Verdict::Deliver,
+        [8, 0] | [0x86, 0xdd] => Verdict::Drop(DropReason::Malformed),
+        [8, 6] if payload.len() < 28 => Verdict::Drop(DropReason::ArpMalformed),
+        [8, 6] => match (payload[7], &payload[14..18], &payload[24..28]) {
+            (1, [0, 0, 0, 0], _) => Verdict::Drop(DropReason::ArpProbe),
+            (_, sender, target) if sender == target => Verdict::Drop(DropReason::ArpAnnouncement),
+            (1, sender, target) => {
+                let asker = &payload[8..14];
+                let head = [asker, &peer[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2][..]].concat();
+                Verdict::Answer([&head[..], &peer[..], target, asker, sender].concat())
+            }
+            _ => Verdict::Drop(DropReason::ArpReply),
+        },
+        _ => Verdict::Drop(DropReason::NotIp),
+    }
+}
+
+/// The far side's address: the interface's but for one bit, and administered locally.
+pub(super) fn peer([a, b, c, d, e, f]: [u8; 6]) -> [u8; 6] {
+    [(a | 2) & !1, b, c, d ^ 0x80, e, f]
+}
+
+/// The link header of a program's packet: from the far side to the interface, or to the group that it is for.
+pub(super) fn header(packet: &[u8], address: [u8; 6]) -> Option<Vec<u8>> {
+    let (destination, kind) = match packet[0] >> 4 {
+        4 if packet.len() >= 20 => (&packet[16..20], [8, 0]),
+        6 if packet.len() >= 40 => (&packet[24..40], [0x86, 0xdd]),
+        _ => return None,
+    };
+    let to = match *destination {
+        [224..=239, b, c, d] => [1, 0, 0x5e, b & 0x7f, c, d],
+        [255, 255, 255, 255] => [0xff; 6],
+        [0xff, .., a, b, c, d] if destination.len() == 16 => [0x33, 0x33, a, b, c, d],
+        _ => address,
+    };
+    Some([&to[..], &peer(address), &kind].concat())
+}
+
+/// What stands in front of every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Bare,
+    PacketInformation,
+    AddressFamily,
+}
+
+impl Framing {
+    pub(super) fn length(self) -> usize {
+        if self == Self::Bare { 0 } else { 4 }
+    }
+
+    /// What it is for a packet of this Ethernet type, of which nothing or something was cut off.
+    pub(super) fn bytes(self, stripped: bool, [high, low]: [u8; 2]) -> Vec<u8> {
+        match self {
+            Self::Bare => vec![],
+            Self::PacketInformation => vec![stripped.into(), 0, high, low],
+            Self::AddressFamily => vec![0, 0, 0, if [high, low] == [0x86, 0xdd] { 5 } else { 1 }],
+        }
+    }
+}
