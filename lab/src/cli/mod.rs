@@ -23,7 +23,8 @@ use crate::lab::{Lab, LabOptions, Ledgers};
 const ABOUT: &str = "A Haiku on Linux, with the TUN/TAP driver in it.
 
 Without a command it does the main job: it boots the emulated Haiku, configures tun/0 and tap/0, pings across each \
-over IPv4 and IPv6, and says what went where. No root is needed for anything but `bridge`.";
+over IPv4 and IPv6, and says what went where. No root is needed but for `bridge`, and to compare with Linux \
+(`bench linux`, `vpn --against linux`).";
 
 const EXAMPLES: &str = "Examples:
   haiku-lab                                        the main job
@@ -31,7 +32,7 @@ const EXAMPLES: &str = "Examples:
   haiku-lab shell
   echo 'ifconfig tun/0 10.9.0.1 255.255.255.0 up' | haiku-lab shell
   sudo unshare -n haiku-lab bridge --linux-tun tun9
-  haiku-lab --addon target/addon/tun_tap --pcap frames.pcap";
+  haiku-lab --addon target/haiku/tun_tap --pcap frames.pcap";
 
 /// The command line.
 #[derive(Debug, Parser)]
