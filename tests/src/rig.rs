@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use haiku_kernel::thread;
+use haiku_kernel::{recursive_lock, thread};
 use haiku_lab::{Lab, LabOptions, Ledgers, Mode, ping, scenario, stack::Family};
 
 use haiku_sys::thread_id;
@@ -102,10 +102,11 @@ impl Rig {
     /// Ends the lab.
     ///
     /// # Panics
-    /// If something is left over.
+    /// If something is left over, or the driver was in two sections of a lock at once.
     pub fn end(self) {
         let ledgers = self.lab.shutdown();
         assert!(ledgers.is_zero(), "something is left over:\n{ledgers}");
+        assert_eq!(recursive_lock::recursions(), 0, "the driver uses recursive locks as mutexes");
     }
 
     /// Ends the lab, and says what is left over.

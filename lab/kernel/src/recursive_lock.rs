@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -51,6 +51,9 @@ const _: () = assert!(align_of::<Block>() == align_of::<haiku_sys::recursive_loc
 
 static SPARE: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 
+/// How often a lock was locked by whoever held it already.
+static RECURSIONS: AtomicU32 = AtomicU32::new(0);
+
 thread_local! {
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
@@ -59,6 +62,13 @@ thread_local! {
 #[must_use]
 pub fn held() -> u32 {
     HELD.get()
+}
+
+/// How often a thread has locked a lock that it held already, since the process began. Haiku allows it; to code that takes
+/// such a lock for a mutex it would be two sections at once.
+#[must_use]
+pub fn recursions() -> u32 {
+    RECURSIONS.load(Ordering::Relaxed)
 }
 
 /// Another thread runs here from now on, which holds so many; returns how many this one held.
@@ -191,7 +201,9 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_lock(block: *mut haiku_sys:
     let inner = unsafe { inner(block) };
     // A destroyed lock lets its waiters in all the same, as Haiku's does; their unlock finds out.
     if inner.is_mine() || inner.lock() == B_OK {
-        inner.depth.fetch_add(1, Ordering::SeqCst);
+        if inner.depth.fetch_add(1, Ordering::SeqCst) > 0 {
+            RECURSIONS.fetch_add(1, Ordering::Relaxed);
+        }
         HELD.set(HELD.get() + 1);
     }
     B_OK

@@ -134,8 +134,11 @@ fn the_holder_may_lock_again_and_unlocks_as_often() {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     let kernel = boot();
     let shared = Shared::new();
+    let before = haiku_kernel::recursive_lock::recursions();
     shared.lock();
+    assert_eq!(haiku_kernel::recursive_lock::recursions(), before);
     shared.lock();
+    assert_eq!(haiku_kernel::recursive_lock::recursions(), before + 1);
     let inside = std::sync::Arc::new(AtomicBool::new(false));
     let waiter = {
         let (shared, inside) = (shared.again(), inside.clone());

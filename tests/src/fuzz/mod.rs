@@ -9,7 +9,7 @@ pub mod hooks;
 mod input;
 pub mod packets;
 
-use haiku_kernel::Ledgers;
+use haiku_kernel::{Ledgers, recursive_lock};
 use haiku_lab::{Lab, LabOptions, Mode};
 
 use crate::card::Card;
@@ -75,9 +75,10 @@ impl Bench {
     /// Ends the lab.
     ///
     /// # Panics
-    /// If something was not given back.
+    /// If something was not given back, or the driver was in two sections of a lock at once.
     pub fn end(self) {
         let ledgers = self.lab.shutdown();
         assert!(ledgers.is_zero(), "something is left over:\n{ledgers}");
+        assert_eq!(recursive_lock::recursions(), 0, "the driver uses recursive locks as mutexes");
     }
 }
