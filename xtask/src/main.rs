@@ -38,7 +38,7 @@ enum Command {
         #[arg(long, value_name = "WORDS")]
         only: Option<String>,
     },
-    /// Pack dist/tun_tap-VERSION-x86_64.zip: the add-on, the header, the settings, install and uninstall.
+    /// Pack dist/tun_tap-VERSION-x86_64.zip: the add-on, header, settings, documents, install and uninstall.
     Dist,
 }
 

@@ -23,8 +23,8 @@ use crate::lab::{Lab, LabOptions, Ledgers};
 const ABOUT: &str = "A Haiku on Linux, with the TUN/TAP driver in it.
 
 Without a command it does the main job: it boots the emulated Haiku, configures tun/0 and tap/0, pings across each \
-over IPv4 and IPv6, and says what went where. No root is needed but for `bridge`, and to compare with Linux \
-(`bench linux`, `vpn --against linux`).";
+over IPv4 and IPv6, and says what went where. No root is needed but for `bridge`, `bench linux`, \
+`vpn --against linux` and `vpn --tool iodine`.";
 
 const EXAMPLES: &str = "Examples:
   haiku-lab                                        the main job
