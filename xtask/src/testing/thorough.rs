@@ -42,7 +42,8 @@ pub(super) const PACKAGE_TWICE: &str = "the package made twice";
 pub fn run(project: &Project, suites: &[Suite], built: Option<&Path>, steps: &mut Steps) {
     steps.step("documentation", || {
         let mut command = cargo(project);
-        command.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+        command.args(["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
+        command.env("RUSTDOCFLAGS", "-D warnings");
         process::run(&mut command)?;
         Ok(Outcome::Passed(String::new()))
     });
