@@ -14,7 +14,7 @@ use haiku_sys::{
 };
 
 use super::calls::revents;
-use super::model::{Device, Trouble};
+use super::model::{Device, Line, Trouble};
 use crate::error::strerror;
 
 /// How far a writer is that found no room.
@@ -53,6 +53,10 @@ pub(super) enum Kind {
         serial: u64,
         reader: bool,
     },
+    /// A signal for this program.
+    Signal {
+        program: usize,
+    },
     /// The stack's reader, which receives for as long as the interface is up.
     Reader,
 }
@@ -61,6 +65,8 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Op {
     pub(super) kind: Kind,
+    /// Whose it is, if it is a program's.
+    pub(super) program: Option<usize>,
     stage: u8,
     /// It may wait; decided as it begins.
     waits: bool,
@@ -104,6 +110,9 @@ impl Hash for State {
     /// Of what differs most, for there are many states to look up, and few that are not the same.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.device.to_user.queue.len(), self.device.to_stack.queue.len(), self.device.up).hash(hasher);
+        let latest =
+            |line: &Line| line.queue.iter().rev().take(3).map(|frame| frame.last().copied()).collect::<Vec<_>>();
+        (latest(&self.device.to_user), latest(&self.device.to_stack)).hash(hasher);
         for op in &self.ops {
             (op.stage, op.seen, op.received.len(), op.answer.is_some()).hash(hasher);
         }
@@ -112,9 +121,10 @@ impl Hash for State {
 
 impl Op {
     /// A call that begins.
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind, program: Option<usize>) -> Self {
         Self {
             kind,
+            program,
             stage: 0,
             waits: true,
             signalled: false,
@@ -140,6 +150,11 @@ impl Op {
             (Kind::Reader, answer) => answer.is_some() == self.answer.is_some() && self.received == real.received,
             (_, answer) => self.answer == *answer,
         }
+    }
+
+    /// Whether a signal would end it: it got as far as waiting, before this step.
+    pub(super) fn has_waited(&self) -> bool {
+        matches!(self.kind, Kind::Read { .. } | Kind::Write { .. } | Kind::Poll { .. }) && self.stage > 0
     }
 
     /// The number went that the call may be about.
@@ -198,9 +213,15 @@ impl State {
                 answer
             }
             (Kind::Write { .. }, _) => {
+                let mut interrupted = self.clone();
+                interrupted.ops[index].answer = Some(Err(B_INTERRUPTED));
                 // Woken, it looks for itself.
                 next.ops[index].stage = 1;
-                op.signalled.then_some(Err(B_INTERRUPTED))
+                return match (op.signalled, self.calls_writers()) {
+                    (true, true) => vec![interrupted, next],
+                    (true, false) => vec![interrupted],
+                    _ => vec![next],
+                };
             }
             (Kind::Poll { fd, .. }, 0) => {
                 next.ops[index].stage = 1;
@@ -265,6 +286,11 @@ impl State {
                 Some(Ok(Vec::new()))
             }
             (Kind::Down, _) => return Vec::new(),
+            (Kind::Signal { program }, _) => {
+                let op = next.ops.iter_mut().find(|op| op.program == Some(*program));
+                op.into_iter().for_each(|op| op.signalled = true);
+                Some(Ok(Vec::new()))
+            }
             (Kind::Reader, _) => return self.received(index),
         };
         next.ops[index].answer = done;
@@ -272,16 +298,18 @@ impl State {
         vec![next]
     }
 
+    /// Whether writers that found no room are called.
+    fn calls_writers(&self) -> bool {
+        let [.., gone] = self.device.readiness();
+        !self.device.open || !self.device.up || gone || self.device.has_slack()
+    }
+
     /// Whether a call has to wait, as things are.
     fn waits_on(&self, op: &Op) -> bool {
-        let Device { open, up, .. } = self.device;
-        let [_, _, gone] = self.device.readiness();
         match op.kind {
             Kind::Poll { .. } => op.stage == 1,
-            Kind::Write { .. } => {
-                op.stage == ASLEEP && !op.signalled && open && up && !gone && !self.device.has_slack()
-            }
-            Kind::Reader => up && !op.leaving && self.device.to_stack.queue.is_empty(),
+            Kind::Write { .. } => op.stage == ASLEEP && !op.signalled && !self.calls_writers(),
+            Kind::Reader => self.device.up && !op.leaving && self.device.to_stack.queue.is_empty(),
             _ => false,
         }
     }
@@ -354,6 +382,16 @@ impl State {
     /// Everything that this can come to.
     pub(super) fn outcomes(mut self) -> Vec<Self> {
         self.notice();
+        // Where nobody closes it, a descriptor is found whenever it is looked for: at once, which saves many orders.
+        if !self.ops.iter().any(|op| matches!(op.kind, Kind::Close { .. })) {
+            for index in 0..self.ops.len() {
+                if let (Kind::Read { fd, .. } | Kind::Write { fd, .. }, 0) =
+                    (&self.ops[index].kind, self.ops[index].stage)
+                {
+                    self.ops[index].answer = self.enter(index, *fd);
+                }
+            }
+        }
         let mut seen = HashSet::new();
         let mut open = vec![self];
         let mut outcomes = Vec::new();
@@ -397,6 +435,7 @@ pub(super) fn describe(kind: &Kind, answer: Option<&Answer>, received: &[Vec<u8>
         Kind::Open { .. } => "open",
         Kind::Send { .. } => "send_data",
         Kind::Down => "down",
+        Kind::Signal { .. } => "a signal",
         Kind::Detach { .. } => "uninit_device",
         Kind::Reader => "the stack's reader",
     };

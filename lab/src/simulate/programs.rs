@@ -86,6 +86,7 @@ pub(super) enum Job {
     Send { to: Handle, bytes: Vec<u8> },
     Down { to: Handle, reader: Option<Reader> },
     Detach { what: Handle, reader: Option<Reader> },
+    Signal { to: thread_id },
 }
 
 impl Job {
@@ -114,6 +115,7 @@ impl Job {
                 what.uninit();
                 Ok(Vec::new())
             }
+            Self::Signal { to } => thread::signal(to).map(|()| Vec::new()),
             Self::Down { to, reader } => {
                 to.down(reader.as_ref());
                 Ok(Vec::new())
@@ -147,6 +149,11 @@ impl Program {
             B_OK
         });
         Self { id, desk }
+    }
+
+    /// Its thread.
+    pub(super) fn id(&self) -> thread_id {
+        self.id
     }
 
     /// Has it make a call. It must not be inside one.

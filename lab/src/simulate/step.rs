@@ -100,6 +100,8 @@ pub(super) enum Call {
     Down,
     /// The interface goes, after it went down if it has a reader.
     Detach,
+    /// A signal for the first program that waits.
+    Signal,
 }
 
 /// One step.
@@ -213,7 +215,7 @@ pub(super) enum Step {
     /// Several begin one at the same time.
     Together {
         unit: usize,
-        calls: [Call; 3],
+        calls: [Call; 4],
     },
     /// A signal for a program that may be inside a call.
     Signal {
@@ -335,9 +337,10 @@ impl Random {
 
     fn call(&mut self) -> Call {
         match self.below(60) {
-            0..17 => Call::Read { room: self.pick(&[1, 40, 2000]) },
-            17..34 => Call::Write { shape: self.written() },
-            34..42 => Call::Poll { events: self.pick(&[1, 2, 3, 0]) },
+            0..16 => Call::Read { room: self.pick(&[1, 40, 2000]) },
+            16..32 => Call::Write { shape: self.written() },
+            32..35 => Call::Signal,
+            35..42 => Call::Poll { events: self.pick(&[1, 2, 3, 0]) },
             42..53 => Call::Send { shape: self.sent() },
             53..55 => Call::Close,
             55..58 => Call::Open { flags: self.pick(&[O_RDWR, O_RDWR | O_NONBLOCK]) },
@@ -353,7 +356,9 @@ impl Random {
             188..194 => Step::Attach { unit: self.unit(), interface: self.interface() },
             194.. => Step::Up { interface: self.interface(), reader: self.one_in(3) },
             100..120 => Step::Start { unit: self.unit(), call: self.call() },
-            120..172 => Step::Together { unit: self.unit(), calls: [self.call(), self.call(), self.call()] },
+            120..172 => {
+                Step::Together { unit: self.unit(), calls: [self.call(), self.call(), self.call(), self.call()] }
+            }
             172..180 => Step::Signal { program: self.below(PROGRAMS as u64) as usize, kill: self.one_in(3) },
             0..7 => {
                 let access = self.pick(&[O_RDWR, O_RDWR, O_RDWR, O_RDWR, O_RDONLY, O_WRONLY]);

@@ -80,7 +80,7 @@ impl World {
     pub(super) fn start_reader(&mut self, slot: usize, unit: usize) {
         if let (None, Some(handle)) = (&self.readers[slot], self.handle(slot)) {
             self.readers[slot] = Some(Reader::start(handle));
-            self.inside.push(Inside { unit, who: Who::Reader(slot), takes: None, op: Op::new(Kind::Reader) });
+            self.inside.push(Inside { unit, who: Who::Reader(slot), takes: None, op: Op::new(Kind::Reader, None) });
         }
     }
 
@@ -145,15 +145,20 @@ impl World {
                 let Some(to) = self.handle(slot) else { return };
                 (Kind::Down, Job::Down { to, reader: self.readers[slot].clone() })
             }
+            (Call::Signal, ..) => {
+                let mut waiting = self.inside.iter().filter(|inside| inside.unit == unit && inside.op.has_waited());
+                let Some(other) = waiting.find_map(|inside| inside.op.program) else { return };
+                (Kind::Signal { program: other }, Job::Signal { to: self.programs[other].id() })
+            }
             _ => return,
         };
         self.programs[program].give(job);
-        self.inside.push(Inside { unit, who: Who::Program(program), takes, op: Op::new(kind) });
+        self.inside.push(Inside { unit, who: Who::Program(program), takes, op: Op::new(kind, Some(program)) });
     }
 
     /// Several calls begin at the same time, with the first unit from this one on that is open. Programs that wait are
     /// called away for it.
-    pub(super) fn start_together(&mut self, unit: usize, calls: [Call; 3]) -> Checked {
+    pub(super) fn start_together(&mut self, unit: usize, calls: [Call; 4]) -> Checked {
         let is_open = |unit: &usize| self.units[*unit].as_ref().is_some_and(|device| device.open);
         let unit = (unit..unit + UNITS).map(|unit| unit % UNITS).find(is_open).unwrap_or(unit);
         let busy = self.inside.iter().filter_map(|inside| match inside.who {
