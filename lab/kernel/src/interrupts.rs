@@ -38,15 +38,18 @@ fn disabled(call: &str) -> ! {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_disable_interrupts() -> cpu_status {
     // What follows is short and must not be interrupted: what comes between such sections is what may come between.
-    if ENABLED.get() {
-        schedule::point("disable_interrupts");
-    }
-    if ENABLED.replace(false) { ENABLED_FLAG } else { 0 }
+    ENABLED.with(|enabled| {
+        if enabled.get() {
+            schedule::point("disable_interrupts");
+        }
+        if enabled.replace(false) { ENABLED_FLAG } else { 0 }
+    })
 }
 
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_restore_interrupts(status: cpu_status) {
-    if !ENABLED.replace(status & ENABLED_FLAG != 0) && ENABLED.get() {
+    let enable = status & ENABLED_FLAG != 0;
+    if !ENABLED.replace(enable) && enable {
         schedule::point("restore_interrupts");
     }
 }

@@ -7,10 +7,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use tuntap_net_addon::ioctl::wire::TUNWRITEBATCH;
+use tuntap_net_addon::ioctl::wire::{Preamble, StatisticsRequest, TUNGETSTATISTICS, TUNWRITEBATCH, VERSION};
 
 use super::unit::records;
 use crate::error::Error;
@@ -29,12 +29,15 @@ pub enum Task {
 const NAME: &[u8] = b"bench0";
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
-/// Nobody: the stack throws away what is for it.
-const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 99, 1, 77);
+/// A group that nobody joined: either stack throws away what is for it, and says nothing. To an address that nobody has
+/// Haiku would answer each time that the host is unreachable, and Linux not.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(239, 9, 9, 9);
 /// Bytes of IP.
 const LENGTH: usize = 64;
 /// Round trips before those that are measured: until the stack knows its neighbour, among others.
 const WARM: u32 = 200;
+/// How long the last packets may take to the stack.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Linux's answer.
 fn answered(doing: &str, result: libc::c_int) -> Result<(), Error> {
@@ -135,6 +138,40 @@ fn trip(device: &mut File, number: u16) -> io::Result<()> {
     }
 }
 
+/// How many packets the network stack has taken from the device, by the device's own count.
+fn taken(device: &File) -> Result<u64, Error> {
+    // SAFETY: the structure is made of integers only, for which zeros are a value.
+    let mut statistics: StatisticsRequest = unsafe { std::mem::zeroed() };
+    statistics.preamble = Preamble { version: VERSION, size: size_of::<StatisticsRequest>() as u32 };
+    // SAFETY: the request lives through the call, and says how long it is.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), TUNGETSTATISTICS as _, &raw mut statistics) };
+    if result == 0 {
+        return Ok(statistics.to_stack.delivered);
+    }
+    // Linux does not know the control, and counts for each interface of the namespace.
+    let path = "/proc/thread-self/net/dev";
+    let text = std::fs::read_to_string(path).map_err(|error| Error::io(format!("reading {path}"), error))?;
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(std::str::from_utf8(NAME).ok()?));
+    let packets = line.and_then(|line| line.trim_start_matches(':').split_whitespace().nth(1)?.parse().ok());
+    packets.ok_or_else(|| Error::Failed(format!("{path} has no count of the interface's packets")))
+}
+
+/// Returns when the stack has taken `count` packets since it had taken `before`: a packet that was dropped on the way is
+/// no packet.
+fn wait_until_taken(device: &File, before: u64, count: u32) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let arrived = taken(device)?.saturating_sub(before);
+        if arrived >= count.into() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Failed(format!("of {count} packets the stack took {arrived}")));
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Runs a task; says how many nanoseconds each trip or packet took.
 ///
 /// # Errors
@@ -151,6 +188,7 @@ pub fn run(task: Task, count: u32, batch: u32, namespace: bool) -> Result<f64, E
     }
     let one = packet(NOBODY, 17, &[0x5a; LENGTH - 20]);
     let mut request = records(&one, batch);
+    let before = taken(&device)?;
     let start = Instant::now();
     match task {
         Task::Trips => (0..count).try_for_each(|number| trip(&mut device, number as u16)).map_err(failed)?,
@@ -167,6 +205,9 @@ pub fn run(task: Task, count: u32, batch: u32, namespace: bool) -> Result<f64, E
                 left = left.saturating_sub(taken);
             }
         }
+    }
+    if task != Task::Trips {
+        wait_until_taken(&device, before, count)?;
     }
     Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use super::{Figure, Goal, Options, compare, unless_missing};
 use crate::error::Error;
 use crate::exec;
+use crate::vpn::control;
 
 const TRIPS: u32 = 5_000;
 const PACKETS: u32 = 50_000;
@@ -14,6 +15,8 @@ fn client(preloaded: bool, arguments: &[&str]) -> Result<f64, Error> {
     let mut command = Command::new(exec::program()?);
     command.arg("bench-client").args(arguments);
     if preloaded {
+        // With one CPU its threads take none of Linux's, as with `vpn`.
+        command.env(control::CPUS, "1");
         exec::preload(&mut command, &exec::library()?);
     } else {
         command.arg("--namespace");
@@ -51,6 +54,14 @@ pub(super) fn run(options: &Options) -> Result<Vec<Figure>, Error> {
             Goal::AtLeast(2.0),
             || linux("packets", &packets),
             || ours("packets", &packets),
+        )?,
+        // With what Linux does not have. No goal, for it is not the same program.
+        compare(
+            "linux/batches of 32",
+            "ns/linux",
+            Goal::AtLeast(0.0),
+            || linux("packets", &packets),
+            || client(true, &["batch", &packets, "--batch", "32"]),
         )?,
     ])
 }

@@ -99,7 +99,10 @@ pub(super) unsafe fn packet<'a>(buffer: *mut net_buffer, what: &str) -> &'a mut 
     }
     // SAFETY: alive, and the caller's alone by this function's contract.
     let packet = unsafe { &mut *packet };
-    let sum: usize = packet.nodes.iter().map(|node| node.used).sum();
+    let sum = match packet.nodes.as_slices() {
+        ([only], []) => only.used,
+        (first, second) => first.iter().chain(second).map(|node| node.used).sum(),
+    };
     if sum != packet.size() {
         kpanic!("{what}: net_buffer {buffer:p} size != sum of its data node sizes ({} vs. {sum})", packet.size());
     }
