@@ -152,6 +152,11 @@ impl Op {
         }
     }
 
+    /// Whether this may yet become what really came of it.
+    fn may_be(&self, real: &Real) -> bool {
+        self.is(real) || self.answer.is_none() && real.received.starts_with(&self.received)
+    }
+
     /// Whether a signal would end it: it got as far as waiting, before this step.
     pub(super) fn has_waited(&self) -> bool {
         matches!(self.kind, Kind::Read { .. } | Kind::Write { .. } | Kind::Poll { .. }) && self.stage > 0
@@ -379,8 +384,10 @@ impl State {
         states
     }
 
-    /// Everything that this can come to.
-    pub(super) fn outcomes(mut self) -> Vec<Self> {
+    /// Everything that this can come to; or, where what really came of the calls is given, what of it fits that.
+    pub(super) fn outcomes(mut self, real: Option<&[Real]>) -> Vec<Self> {
+        let happens =
+            |state: &Self| real.is_none_or(|real| state.ops.iter().zip(real).all(|(op, real)| op.may_be(real)));
         self.notice();
         // Where nobody closes it, a descriptor is found whenever it is looked for: at once, which saves many orders.
         if !self.ops.iter().any(|op| matches!(op.kind, Kind::Close { .. })) {
@@ -397,11 +404,11 @@ impl State {
         let mut outcomes = Vec::new();
         while let Some(state) = open.pop() {
             let next: Vec<Self> = (0..state.ops.len()).flat_map(|index| state.after(index)).collect();
-            if next.is_empty() {
+            if next.is_empty() && real.is_none_or(|real| state.is(real)) {
                 outcomes.push(state);
                 continue;
             }
-            for state in next {
+            for state in next.into_iter().filter(happens) {
                 if seen.insert(state.clone()) {
                     open.push(state);
                 }
@@ -411,7 +418,7 @@ impl State {
     }
 
     /// Whether this is what really happened.
-    pub(super) fn is(&self, real: &[Real]) -> bool {
+    fn is(&self, real: &[Real]) -> bool {
         self.ops.iter().zip(real).all(|(op, real)| op.is(real))
     }
 

@@ -212,9 +212,10 @@ impl World {
         let fds: Vec<i32> = self.files.iter().filter(|(_, other)| **other == unit).map(|(fd, _)| *fd).collect();
         let ops = here.iter().map(|inside| inside.op.clone()).collect();
         let others = self.files.iter().filter(|(_, other)| **other != unit).map(|(fd, _)| *fd).collect();
-        let outcomes = State { device, fds, others, closed: false, ops }.outcomes();
-        let matching: Vec<&State> = outcomes.iter().filter(|state| state.is(&real)).collect();
+        let before = State { device, fds, others, closed: false, ops };
+        let matching = before.clone().outcomes(Some(&real));
         let Some(first) = matching.first() else {
+            let outcomes = before.outcomes(None);
             let happened: Vec<String> = (here.iter().zip(&real))
                 .map(|(inside, real)| describe(&inside.op.kind, real.answer.as_ref(), &real.received))
                 .collect();
@@ -247,7 +248,7 @@ impl World {
         let left = here.into_iter().zip(&real).filter(|(_, real)| real.answer.is_none()).map(|(inside, _)| inside);
         self.inside.extend(left);
         let mut devices: Vec<Device> = Vec::new();
-        for state in matching {
+        for state in &matching {
             if !devices.contains(&state.device) {
                 devices.push(state.device.clone());
             }
