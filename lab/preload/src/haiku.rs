@@ -59,6 +59,7 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
             Ok(number) if number.trim() == "1" => Processors::One,
             _ => Processors::Many,
         },
+        unchecked_memory: std::env::var(control::MEMORY).is_ok_and(|memory| memory.trim() == "unchecked"),
         ..LabOptions::default()
     };
     let booted = Lab::boot(options).map_err(|error| {

@@ -171,12 +171,26 @@ impl Open {
     /// # Errors
     /// `errno`.
     pub(crate) fn write(&self, length: usize, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
+        self.write_some(call, || (1, length))
+    }
+
+    /// Writes with `call`, waiting if the program wants to; `written` then says how many packets that were, and of how
+    /// many bytes at most.
+    ///
+    /// # Errors
+    /// `errno`.
+    pub(crate) fn write_some(
+        &self,
+        call: impl Fn(Fd) -> Result<usize, status_t>,
+        written: impl FnOnce() -> (u32, usize),
+    ) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
             match carry(|| call(device.fd)) {
-                Ok(written) => {
-                    self.settle_writable(&device, length);
-                    return Ok(written);
+                Ok(result) => {
+                    let (packets, bytes) = written();
+                    self.settle_writable(&device, packets, bytes);
+                    return Ok(result);
                 }
                 Err(B_WOULD_BLOCK) => {
                     self.show_room(&device);
@@ -224,9 +238,10 @@ impl Open {
     }
 
     /// After a write: shows whether there is room for another. That is asked only when there might not be.
-    fn settle_writable(&self, device: &Device, length: usize) {
-        let bytes = i64::try_from(length).unwrap_or(LONGEST) + 18;
-        let packets = device.packets.fetch_sub(1, Ordering::Relaxed) - 1;
+    fn settle_writable(&self, device: &Device, packets: u32, bytes: usize) {
+        let packets = i64::from(packets);
+        let bytes = i64::try_from(bytes).unwrap_or(LONGEST) + packets * 18;
+        let packets = device.packets.fetch_sub(packets, Ordering::Relaxed) - packets;
         let bytes = device.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
         if packets > 0 && bytes > LONGEST {
             return;

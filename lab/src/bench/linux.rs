@@ -8,18 +8,33 @@ use crate::exec;
 use crate::vpn::control;
 
 const TRIPS: u32 = 5_000;
-const PACKETS: u32 = 50_000;
+const PACKETS: u32 = 200_000;
+
+/// What the client runs over.
+#[derive(Clone, Copy, Debug)]
+enum Over<'a> {
+    /// The driver, through the library.
+    Ours(&'a Options),
+    /// Linux's own device.
+    Linux,
+}
 
 /// Runs the client, and reads its answer.
-fn client(preloaded: bool, arguments: &[&str]) -> Result<f64, Error> {
+fn client(over: Over<'_>, arguments: &[&str]) -> Result<f64, Error> {
     let mut command = Command::new(exec::program()?);
     command.arg("bench-client").args(arguments);
-    if preloaded {
-        // With one CPU its threads take none of Linux's, as with `vpn`.
-        command.env(control::CPUS, "1");
-        exec::preload(&mut command, &exec::library()?);
-    } else {
-        command.arg("--namespace");
+    match over {
+        Over::Ours(options) => {
+            // With one CPU its threads take none of Linux's, as with `vpn`.
+            command.env(control::CPUS, "1");
+            if options.unchecked_memory {
+                command.env(control::MEMORY, "unchecked");
+            }
+            exec::preload(&mut command, &exec::library()?);
+        }
+        Over::Linux => {
+            command.arg("--namespace");
+        }
     }
     let output = command.output().map_err(|error| Error::io("running the client", error))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -43,8 +58,8 @@ pub(super) fn run(options: &Options) -> Result<Vec<Figure>, Error> {
         return Ok(Vec::new());
     }
     let (trips, packets) = (TRIPS.to_string(), PACKETS.to_string());
-    let ours = |task, count| client(true, &[task, count]);
-    let linux = |task, count| client(false, &[task, count]);
+    let ours = |task, count| client(Over::Ours(options), &[task, count]);
+    let linux = |task, count| client(Over::Linux, &[task, count]);
     Ok(vec![
         compare("linux/trip", "ns", Goal::AtMost(0.8), || ours("trips", &trips), || linux("trips", &trips))?,
         // The other way round: how many times as many packets a second.
@@ -61,7 +76,7 @@ pub(super) fn run(options: &Options) -> Result<Vec<Figure>, Error> {
             "ns/linux",
             Goal::AtLeast(0.0),
             || linux("packets", &packets),
-            || client(true, &["batch", &packets, "--batch", "32"]),
+            || client(Over::Ours(options), &["batch", &packets, "--batch", "32"]),
         )?,
     ])
 }
@@ -80,8 +95,8 @@ pub(super) fn preload(options: &Options) -> Result<Vec<Figure>, Error> {
             format!("preload/batch/{count}"),
             "ns/single",
             goal,
-            || client(true, &["packets", &packets]),
-            || client(true, &["batch", &packets, "--batch", &batch]),
+            || client(Over::Ours(options), &["packets", &packets]),
+            || client(Over::Ours(options), &["batch", &packets, "--batch", &batch]),
         )?);
     }
     Ok(figures)

@@ -34,6 +34,9 @@ pub const SEED: &str = "HAIKU_LAB_SEED";
 /// The environment variable that says how many CPUs Haiku has: 1, or many.
 pub const CPUS: &str = "HAIKU_LAB_CPUS";
 
+/// The environment variable that, if it is `unchecked`, leaves out the patterns in memory that find mistakes.
+pub const MEMORY: &str = "HAIKU_LAB_MEMORY";
+
 /// What a measurement found, on Haiku or on Linux.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {

@@ -92,9 +92,12 @@ unsafe fn device(open: &Open, op: u32, argument: usize) -> Option<Result<c_int, 
         }
         TUNREADBATCH => open.read(|fd| batch(fd, op, argument)).map(|status| status as c_int),
         TUNWRITEBATCH => {
-            // How many packets it takes is not known before: whether there is room is asked again.
-            open.forget_room();
-            open.write(0, |fd| batch(fd, op, argument)).map(|status| status as c_int)
+            let written = || {
+                // SAFETY: the device has just read the request from there, and written into it how many it took.
+                let [_, size, packets] = unsafe { (argument as *const [u32; 3]).read_unaligned() };
+                (packets, size as usize)
+            };
+            open.write_some(|fd| batch(fd, op, argument), written).map(|status| status as c_int)
         }
         _ if u64::from(op) == libc::FIONREAD => pass(open, FIONREAD, argument),
         _ => pass(open, op, argument),
