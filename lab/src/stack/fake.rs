@@ -180,6 +180,7 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
         }
         if !state.waiting.is_empty() {
             let frame = state.waiting.remove(0);
+            fake.changed.notify_all();
             let packet = Packet::new(&frame).expect("a packet");
             // SAFETY: the stack's variable.
             unsafe { *buffer = packet.into_raw() };

@@ -128,7 +128,7 @@ impl Stack {
     /// Enters one of an interface's own addresses. Fails if the cache knows it from elsewhere already.
     pub(crate) fn set_own_neighbour(&self, interface: &Arc<Interface>, address: IpAddr, mac: Mac) -> bool {
         let family = Family::of(address);
-        let waiting = {
+        {
             let mut entries = lock(&self.cache(family).0);
             let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Local, Weak::new()));
             if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
@@ -138,11 +138,11 @@ impl Stack {
             }
             entry.state = State::Local;
             entry.mac = Some(mac);
+            // Somebody may have asked for what is our own from now on: through another interface, maybe.
+            self.send_waiting(address, entry, mac);
             entry.interface = Arc::downgrade(interface);
-            std::mem::take(&mut entry.waiting)
-        };
+        }
         self.timers.cancel(Key::Neighbour(address));
-        drop(waiting);
         true
     }
 
@@ -171,17 +171,23 @@ impl Stack {
             return;
         }
         entry.state = State::Valid;
-        let Some(interface) = entry.interface.upgrade() else {
-            if !entry.waiting.is_empty() {
-                self.asks_through_nothing(address);
-            }
-            return;
-        };
-        // As on Haiku, what waited is sent while the cache is locked: a driver that came back to it would hang.
-        for packet in std::mem::take(&mut entry.waiting) {
-            let _ = self.send_to(&interface, family, packet, mac);
-        }
+        self.send_waiting(address, entry, mac);
         drop(entries);
+    }
+
+    /// Sends what waits for a neighbour, through the interface that asked. As on Haiku the cache is locked meanwhile: a
+    /// driver that came back to it would hang.
+    fn send_waiting(&self, address: IpAddr, entry: &mut Neighbour, mac: Mac) {
+        let waiting = std::mem::take(&mut entry.waiting);
+        match entry.interface.upgrade() {
+            None if !waiting.is_empty() => self.asks_through_nothing(address),
+            None => {}
+            Some(interface) => {
+                for packet in waiting {
+                    let _ = self.send_to(&interface, Family::of(address), packet, mac);
+                }
+            }
+        }
     }
 
     fn complain_of_other_mac(&self, family: Family, address: IpAddr, [a, b, c, d, e, f]: Mac) {
