@@ -95,7 +95,8 @@ fn wakes_that_signals_forestall_do_not_pile_up() {
     let call = reader(&rig, &descriptor);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     assert_eq!(call.result(), Ok(packet4(1, 40)));
-    assert_eq!(rig.world.wakes() - before, 2);
+    // Whether the packet came before that reader slept again or after.
+    assert!((1..=2).contains(&(rig.world.wakes() - before)));
 }
 
 #[test]

@@ -241,7 +241,10 @@ impl<M: Mode> Model<M> {
                 (Err(error), _) => error,
                 (Ok(()), None) => Error::WouldBlock,
                 (Ok(()), Some(length)) if records.len() + 4 + length > room => Error::Invalid,
-                (Ok(()), Some(length)) if fault.is_some_and(|at| at < records.len() + 4 + length) => {
+                // The padding in front of it is not written to.
+                (Ok(()), Some(length))
+                    if fault.is_some_and(|at| (records.len()..records.len() + 4 + length).contains(&at)) =>
+                {
                     self.to_user.queue.pop_front();
                     self.to_user.books.dropped += 1;
                     Error::BadAddress
