@@ -99,16 +99,21 @@ fn drop_one(open: Option<Arc<Open>>) {
     }
 }
 
-/// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device. It takes no
-/// lock, for whoever held one stayed behind too.
-pub(crate) fn replace_all(with: RawFd) {
+/// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device, and closes what
+/// is this library's own. A control socket that such a child held open would let nobody notice that its parent is gone.
+/// It takes no lock, for whoever held one stayed behind too.
+pub(crate) fn orphan_all(ready: RawFd) {
     for (fd, kind) in (0..).zip(&KINDS) {
-        if kind.load(Ordering::Relaxed) == DEVICE {
-            // SAFETY: asks for the descriptor's flags.
-            let flags = unsafe { real::fcntl()(fd, libc::F_GETFD) };
-            let close = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
-            // SAFETY: two descriptors of this process.
-            unsafe { real::dup3()(with, fd, close) };
+        match kind.load(Ordering::Relaxed) {
+            DEVICE => {
+                // SAFETY: asks for the descriptor's flags.
+                let flags = unsafe { real::fcntl()(fd, libc::F_GETFD) };
+                let close = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
+                // SAFETY: two descriptors of this process.
+                unsafe { real::dup3()(ready, fd, close) };
+            }
+            HIDDEN => unhide(fd),
+            _ => {}
         }
     }
 }

@@ -203,6 +203,16 @@ fn a_forked_child_is_told_that_the_device_stayed_behind_and_the_parent_notices_n
     inside("forking", |_| ());
 }
 
+/// Whether a descriptor of this process is a socket that listens.
+fn listens() -> bool {
+    (0..1_024).any(|fd| {
+        let (mut found, mut size) = (0_i32, 4);
+        let place = (&raw mut found).cast();
+        // SAFETY: a place for the answer and its size.
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, place, &raw mut size) == 0 && found != 0 }
+    })
+}
+
 /// What a forked child finds, as a bit for each call that answers as it should.
 fn in_the_child(fd: i32) -> i32 {
     let mut buffer = [0_u8; 64];
@@ -222,7 +232,8 @@ fn in_the_child(fd: i32) -> i32 {
         (open("/dev/tun/1", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
         (open("/dev/net/tun", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
         // It does not wait for what its parent alone will hear of.
-        polled(fd, 10_000) == (true, true),
+        // Nor does it keep its parent's control socket open, once that is gone.
+        polled(fd, 10_000) == (true, true) && !listens(),
     ];
     found.iter().enumerate().map(|(bit, right)| i32::from(*right) << bit).sum()
 }
@@ -235,6 +246,7 @@ fn forking() {
     }
     let fd = open("/dev/tun/0", libc::O_RDWR | libc::O_NONBLOCK);
     haiku(CONFIGURE);
+    assert!(listens());
     for _ in 0..3 {
         // SAFETY: the child makes system calls and ends.
         let child = unsafe { libc::fork() };
