@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use haiku_lab::Mode;
 use haiku_sys::{B_BAD_ADDRESS, EINVAL, EMSGSIZE, status_t};
+use tuntap_driver::HEAD_MAX;
 use tuntap_net_addon::ioctl::wire::{BatchRequest, Preamble, TUNSIFHEAD, TUNWRITEBATCH};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -105,9 +106,10 @@ impl Settings {
         Fate::Arrives(frame)
     }
 
-    /// The first `header` bytes of the packet are all that is looked at before a frame is ignored.
+    /// The header is all that is looked at before a frame is ignored, but a short one is fetched whole.
     fn ignores_beyond(&self, written: &[u8], there: usize) -> bool {
-        self.fate(written) == Fate::Ignored && there >= self.framing + ETHERNET_HEADER
+        let is_short = written.len() <= self.framing + HEAD_MAX;
+        self.fate(written) == Fate::Ignored && !is_short && there >= self.framing + ETHERNET_HEADER
     }
 }
 
