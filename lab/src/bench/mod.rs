@@ -118,7 +118,7 @@ pub fn run(options: &Options, mut show: impl FnMut(&Figure) -> Result<(), Error>
     Ok(())
 }
 
-/// `core` on the real add-on file against the linked-in driver.
+/// `core` and `wake` on the real add-on file against the linked-in driver.
 fn real(options: &Options) -> Result<Vec<Figure>, Error> {
     let Some(file) = options.addon.as_deref() else {
         if options.name.is_some() {
@@ -127,7 +127,10 @@ fn real(options: &Options) -> Result<Vec<Figure>, Error> {
         return Ok(Vec::new());
     };
     let real = Driver::file(Path::new(file), options)?;
-    core::against(&Driver::linked(options), &real)
+    let linked = Driver::linked(options);
+    let mut figures = core::against(&linked, &real)?;
+    figures.push(threads::wake_against(&linked, &real)?);
+    Ok(figures)
 }
 
 /// Runs a measurement of `core` once, for a tool that counts what it executes.

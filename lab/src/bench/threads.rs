@@ -100,6 +100,17 @@ pub(super) fn wake(driver: &Driver) -> Result<Vec<Figure>, Error> {
     Ok(vec![compare("wake", "ns", Goal::AtMost(1.2), device, || bare_ping_pong(&shape, drop))?])
 }
 
+/// The same on one driver against another, each in a system of its own.
+pub(super) fn wake_against(linked: &Driver, real: &Driver) -> Result<Figure, Error> {
+    let measure = |driver: &Driver| {
+        let _lab = driver.boot()?;
+        let unit = driver.unit(Mode::Tun, 0, true)?;
+        let shape = Shape::new(Mode::Tun, &unit, LENGTH);
+        both(TRIPS, || echo(&unit, TRIPS, |buffer| unit.read(buffer)), || stack(&unit, &shape, drop))
+    };
+    compare("real/wake", "ns", Goal::AtMost(1.1), || measure(real), || measure(linked))
+}
+
 /// The program's side: reads, and writes what it read.
 fn echo(unit: &Unit, trips: u32, mut read: impl FnMut(&mut [u8]) -> Result<Option<usize>, Error>) -> Result<(), Error> {
     let mut buffer = [0; 2048];
