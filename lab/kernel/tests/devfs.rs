@@ -2,30 +2,12 @@
 
 mod common;
 
-use common::toy::{self, TOY_NOTHING, TOY_SEVEN, events};
+use common::toy::{self, TOY_NOTHING, TOY_SEVEN, events, names, rescan, start};
 use common::{Program, boot};
 use haiku_kernel::devfs::{self, Entry, NodeKind};
 use haiku_kernel::syscalls::{self, F_DUPFD, F_GETFL, F_SETFL};
-use haiku_kernel::{AddOn, Exports, Fault, FaultPlan, Kernel, fault, thread, user};
+use haiku_kernel::{AddOn, Exports, Fault, FaultPlan, fault, thread, user};
 use haiku_sys::*;
-
-/// A kernel with the toy driver publishing these nodes, and nothing noted yet.
-fn start(nodes: &[&str]) -> Kernel {
-    let kernel = boot();
-    kernel.install("toy", toy::exports(nodes)).unwrap();
-    events();
-    kernel
-}
-
-fn rescan(nodes: &[&str]) -> status_t {
-    toy::publish(nodes);
-    // SAFETY: a C string.
-    unsafe { devfs_rescan_driver(c"toy".as_ptr()) }
-}
-
-fn names(path: &str) -> Vec<String> {
-    devfs::list(path).unwrap().into_iter().map(|entry| entry.name).collect()
-}
 
 #[test]
 fn nodes_are_published_in_directories_that_are_made_for_them() {

@@ -2,28 +2,10 @@
 
 mod common;
 
-use common::toy::{self, TOY_NOTHING, events};
+use common::toy::{self, TOY_NOTHING, events, names, rescan, start};
 use common::{Program, boot, panics};
-use haiku_kernel::{Exports, Kernel, devfs, syscalls, thread};
+use haiku_kernel::{Exports, syscalls, thread};
 use haiku_sys::*;
-
-/// A kernel with the toy driver publishing these nodes, and nothing noted yet.
-fn start(nodes: &[&str]) -> Kernel {
-    let kernel = boot();
-    kernel.install("toy", toy::exports(nodes)).unwrap();
-    events();
-    kernel
-}
-
-fn rescan(nodes: &[&str]) -> status_t {
-    toy::publish(nodes);
-    // SAFETY: a C string.
-    unsafe { devfs_rescan_driver(c"toy".as_ptr()) }
-}
-
-fn names(path: &str) -> Vec<String> {
-    devfs::list(path).unwrap().into_iter().map(|entry| entry.name).collect()
-}
 
 #[test]
 fn a_vanished_node_is_closed_at_once_if_nobody_is_inside() {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::{Mutex, MutexGuard};
 
-use haiku_kernel::Exports;
+use haiku_kernel::{Exports, Kernel, devfs};
 use haiku_sys::*;
 
 /// An ioctl that does nothing and succeeds.
@@ -304,4 +304,24 @@ unsafe extern "C" fn deselect(pointer: *mut c_void, event: u8, sync: *mut select
     let mut pool = cookie.pool.lock().unwrap();
     // SAFETY: the driver's pool, under its lock.
     unsafe { remove_select_sync_pool_entry(&mut pool.0, sync, event) }
+}
+
+/// A kernel with the toy driver publishing these nodes, and nothing noted yet.
+pub(crate) fn start(nodes: &[&str]) -> Kernel {
+    let kernel = super::boot();
+    kernel.install("toy", exports(nodes)).unwrap();
+    events();
+    kernel
+}
+
+/// Haiku looks again at what the driver, which publishes these nodes now, has.
+pub(crate) fn rescan(nodes: &[&str]) -> status_t {
+    publish(nodes);
+    // SAFETY: a C string.
+    unsafe { devfs_rescan_driver(c"toy".as_ptr()) }
+}
+
+/// What is in a directory.
+pub(crate) fn names(path: &str) -> Vec<String> {
+    devfs::list(path).unwrap().into_iter().map(|entry| entry.name).collect()
 }
