@@ -1,19 +1,22 @@
 //! A mutex and a condition variable for code of the emulated kernel that is written like a program: the stack's.
 //!
-//! They are the standard library's, except that a thread of a kernel in the [deterministic mode](crate::schedule) waits
-//! where its schedule knows of it.
+//! Who waits for a condition waits where every thread of the kernel does, so that the [deterministic mode](crate::schedule)
+//! knows of it, and a thread that has none of Linux's own ([`crate::fiber`]) can. The mutex is the standard library's,
+//! except in the deterministic mode.
 
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::{self, PoisonError, TryLockError};
 
+use haiku_sys::bigtime_t;
+
 use crate::locks::Guarded;
 use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{self, Claim, Interruption};
 
-/// Threads in the deterministic mode that wait.
+/// Threads that wait.
 #[derive(Debug, Default)]
 struct Queue {
     count: AtomicUsize,
@@ -127,7 +130,6 @@ impl<T> Drop for MutexGuard<'_, T> {
 /// A condition variable.
 #[derive(Debug, Default)]
 pub struct Condvar {
-    inner: sync::Condvar,
     queue: Queue,
 }
 
@@ -135,26 +137,19 @@ impl Condvar {
     /// One that nobody waits for.
     #[must_use]
     pub const fn new() -> Self {
-        Self { inner: sync::Condvar::new(), queue: Queue::new() }
+        Self { queue: Queue::new() }
     }
 
     /// Waits to be notified.
-    pub fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        if schedule::is_deterministic() {
-            return self.wait_here(guard, None);
-        }
-        guard.guard = guard.guard.take().map(|inner| self.inner.wait(inner).unwrap_or_else(PoisonError::into_inner));
-        guard
+    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.wait_until(guard, None)
     }
 
     /// Waits to be notified, but no longer than this.
-    pub fn wait_timeout<'a, T>(&self, mut guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
-        if schedule::is_deterministic() {
-            return self.wait_here(guard, Some(time));
-        }
-        let wait = |inner| self.inner.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner).0;
-        guard.guard = guard.guard.take().map(wait);
-        guard
+    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
+        // Rounded up: the clock has no parts of a microsecond, and a wait of none would come again and again.
+        let time = i64::try_from(time.as_nanos().div_ceil(1000)).unwrap_or(i64::MAX);
+        self.wait_until(guard, Some(wait::now().saturating_add(time)))
     }
 
     /// Waits while something is so, but no longer than this.
@@ -175,26 +170,22 @@ impl Condvar {
         guard
     }
 
-    fn wait_here<'a, T>(&self, guard: MutexGuard<'a, T>, time: Option<Duration>) -> MutexGuard<'a, T> {
+    fn wait_until<'a, T>(&self, guard: MutexGuard<'a, T>, deadline: Option<bigtime_t>) -> MutexGuard<'a, T> {
         let this = self.queue.enter();
         let mutex = guard.mutex;
         drop(guard);
-        // Rounded up: the clock has no parts of a microsecond, and a wait of none would come again and again.
-        let time = time.map(|time| i64::try_from(time.as_nanos().div_ceil(1000)).unwrap_or(i64::MAX));
-        this.parker().block(time.map(|time| wait::now().saturating_add(time)), Place::StackCondition);
+        this.parker().block(deadline, Place::StackCondition);
         self.queue.leave(this);
         mutex.lock()
     }
 
     /// Wakes one that waits.
     pub fn notify_one(&self) {
-        self.inner.notify_one();
         self.queue.wake(1);
     }
 
     /// Wakes everyone that waits.
     pub fn notify_all(&self) {
-        self.inner.notify_all();
         self.queue.wake(usize::MAX);
     }
 }

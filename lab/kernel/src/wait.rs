@@ -129,10 +129,7 @@ impl Parker {
     pub(crate) fn wake(&self) {
         // SAFETY: null or what `set_fiber` stored: a fiber, and those are never given back.
         if let Some(fiber) = unsafe { self.fiber.load(Ordering::SeqCst).as_ref() } {
-            fiber.notify();
-            if !fiber.is_timed() {
-                return;
-            }
+            return fiber.notify();
         }
         match self.task() {
             Some(task) => schedule::wake(task),
@@ -161,15 +158,14 @@ impl Parker {
                     schedule::block(task, deadline, place);
                     true
                 }
-                (None, Some(fiber)) if deadline.is_none() => {
+                (None, Some(fiber)) => {
                     tell_watchers();
-                    fiber.suspend();
-                    true
+                    fiber.suspend(deadline);
+                    deadline.is_none_or(|time| now() < time)
                 }
-                (None, fiber) => {
+                (None, None) => {
                     tell_watchers();
                     fiber::hand_over();
-                    let _timed = fiber.map(Fiber::time);
                     futex::wait(&self.word, parked, deadline)
                 }
             };

@@ -7,8 +7,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use haiku_kernel::thread;
+use haiku_sys::{B_NORMAL_PRIORITY, B_OK};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -60,11 +63,13 @@ pub fn execute(lab: &Lab, line: &str) -> Result<String, Error> {
         ["measure", target, count, size, interval] => measure(lab, [target, count, size, interval]),
         ["receive", peer, port, bytes] => {
             let (peer, port, bytes) = (address("receive", peer)?, number("receive", port)?, number("receive", bytes)?);
-            json(&transfer::receive(lab.stack(), peer, port, bytes)?)
+            let stack = Arc::clone(lab.stack());
+            json(&as_program("receive", move || transfer::receive(&stack, peer, port, bytes))??)
         }
         ["send", peer, port, bytes] => {
             let (peer, port, bytes) = (address("send", peer)?, number("send", port)?, number("send", bytes)?);
-            json(&transfer::send(lab.stack(), peer, port, bytes)?)
+            let stack = Arc::clone(lab.stack());
+            json(&as_program("send", move || transfer::send(&stack, peer, port, bytes))??)
         }
         _ => lab.console().execute(line),
     }
@@ -82,6 +87,18 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
 }
 
+/// Runs something on a thread of Haiku's, as a program of its own would: with one CPU it shares that with the others.
+fn as_program<R: Send + 'static>(name: &str, run: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
+    let (sender, receiver) = mpsc::channel();
+    let id = thread::spawn_light(name, B_NORMAL_PRIORITY.cast_signed(), move || {
+        // Nobody who asked is gone before the thread has ended.
+        let _ = sender.send(run());
+        B_OK
+    });
+    let ended = thread::wait_for(id).map_err(|status| Error::status(format!("waiting for {name}"), status));
+    ended.and_then(|_| receiver.try_recv().map_err(|_| Error::Failed(format!("{name} came to no end"))))
+}
+
 /// `measure ADDRESS COUNT BYTES MICROSECONDS`.
 fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<String, Error> {
     let target = address("measure", target)?;
@@ -91,7 +108,8 @@ fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<Stri
         patience: Duration::from_secs(5),
         ..ping::Options::new(target, number("measure", count)?)
     };
-    let report = lab.ping(&options)?;
+    let stack = Arc::clone(lab.stack());
+    let report = as_program("ping", move || ping::run(&stack, &options, None, &mut |_| ()))??;
     let measured = Measured {
         sent: report.sent,
         received: report.received,

@@ -85,6 +85,7 @@ pub fn run(options: &Options<'_>, on_record: &mut dyn FnMut(&Record) -> Result<(
         let (mode, keys, namespaces) = (options.mode, options.keys, namespaces.as_ref());
         sessions.push(Session::start(&Setup { tool, mode, keys, system, namespaces, folder: &folder })?);
     }
+    std::thread::sleep(tool.settling());
     let measured = measure(options, &mut sessions, on_record).and_then(|lost| {
         transfer(options, &mut sessions, on_record)?;
         idle(options, &mut sessions, on_record)?;

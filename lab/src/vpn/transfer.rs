@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use haiku_kernel::thread;
 use serde::{Deserialize, Serialize};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{self, State};
@@ -276,7 +277,7 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
         match state {
             State::Closed if Instant::now() < deadline => {
                 drop(socket);
-                std::thread::sleep(Duration::from_millis(20));
+                thread::snooze(20_000);
                 local += 1;
             }
             State::Closed => return Err(Error::Failed("tcp: connection refused".to_owned())),
@@ -308,14 +309,14 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
 /// Runs something in a network namespace, on a thread of its own.
 fn inside<R: Send>(namespace: &Namespace, run: impl FnOnce() -> Result<R, Error> + Send) -> Result<R, Error> {
     std::thread::scope(|scope| {
-        let thread = scope.spawn(move || {
+        let inside = scope.spawn(move || {
             // SAFETY: an open descriptor of a namespace; the call concerns this thread only.
             if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
                 return Err(Error::io("entering a network namespace", std::io::Error::last_os_error()));
             }
             run()
         });
-        thread.join().unwrap_or_else(|_| Err(Error::Failed("the transfer on Linux panicked".to_owned())))
+        inside.join().unwrap_or_else(|_| Err(Error::Failed("the transfer on Linux panicked".to_owned())))
     })
 }
 

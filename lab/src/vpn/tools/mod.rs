@@ -62,6 +62,11 @@ pub trait Tool: Sync {
         Duration::from_secs(30)
     }
 
+    /// How long a new tunnel has to be left alone before it behaves as it always will.
+    fn settling(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Writes its keys and its configuration.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! OpenVPN: `TUNSETIFF` without packet information, `epoll`, descriptors that do not block.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::Tool;
 use crate::error::Error;
@@ -49,6 +50,13 @@ impl Tool for OpenVpn {
         }
     }
 
+    /// OpenVPN goes through all of TLS at every packet for as long as no two seconds have passed without one since the
+    /// handshake. That costs some ten microseconds a round trip, and whether it happens would be chance. Its own keep-alive
+    /// packets count, and so they are further apart than that.
+    fn settling(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
         let (host, peer) = (plan.host(side), plan.host(side.other()));
         let (port, peer_port) = (plan.port(side), plan.port(side.other()));
@@ -56,7 +64,7 @@ impl Tool for OpenVpn {
         let mut words: Vec<String> = format!(
             "--dev {}0 --dev-type {} --proto udp --local {host} --lport {port} --remote {peer} {peer_port} \
              --ifconfig-noexec --route-noexec --disable-dco --script-security 2 --persist-tun --persist-key \
-             --keepalive 2 10 --verb 3 --float --sndbuf 212992 --rcvbuf 212992 --up",
+             --keepalive 3 10 --verb 3 --float --sndbuf 212992 --rcvbuf 212992 --up",
             plan.mode, plan.mode
         )
         .split_whitespace()
