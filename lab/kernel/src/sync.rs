@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::{self, PoisonError, TryLockError};
 
-use haiku_sys::bigtime_t;
+use haiku_sys::{B_OK, bigtime_t};
 
 use crate::locks::Guarded;
 use crate::schedule::{self, Place};
@@ -49,17 +49,25 @@ impl Queue {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let mut woken = 0;
+        // Claimed under the lock: whoever is still in the queue is in this wait and no other. Woken without it, for
+        // whoever wakes up may want it next. Nearly always there is one.
+        let (mut woken, mut first, mut others) = (0, None, Vec::new());
         let mut threads = self.threads.guarded();
         while woken < most && !threads.is_empty() {
             let thread = threads.remove(0);
             self.count.fetch_sub(1, Ordering::SeqCst);
             // One whose time is up already takes nobody else's wake.
-            let claim = thread.parker().claim(haiku_sys::B_OK);
+            let claim = thread.parker().claim(B_OK);
             woken += usize::from(claim != Claim::TooLate);
-            if claim == Claim::MustWake {
-                thread.parker().wake();
+            if claim == Claim::MustWake
+                && let Some(another) = first.replace(thread)
+            {
+                others.push(another);
             }
+        }
+        drop(threads);
+        for thread in others.into_iter().chain(first) {
+            thread.parker().wake();
         }
     }
 }
@@ -174,8 +182,10 @@ impl Condvar {
         let this = self.queue.enter();
         let mutex = guard.mutex;
         drop(guard);
-        this.parker().block(deadline, Place::StackCondition);
-        self.queue.leave(this);
+        // Whoever claims it takes it out of the queue.
+        if this.parker().block(deadline, Place::StackCondition) != B_OK {
+            self.queue.leave(this);
+        }
         mutex.lock()
     }
 
