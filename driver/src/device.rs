@@ -33,7 +33,9 @@ struct Control {
     next: u32,
     /// The interface is up.
     up: bool,
-    /// The descriptor that is open has lost its interface.
+    /// It ever was.
+    was_up: bool,
+    /// The descriptor that is open has lost an interface that was up, and none has come up since.
     gone: bool,
     /// The program says the link works.
     carrier: bool,
@@ -41,8 +43,16 @@ struct Control {
 
 impl Control {
     /// Nobody has the unit open and no interface is attached to it.
-    const FRESH: Self =
-        Self { taken: false, open: false, attached: None, next: 0, up: false, gone: false, carrier: true };
+    const FRESH: Self = Self {
+        taken: false,
+        open: false,
+        attached: None,
+        next: 0,
+        up: false,
+        was_up: false,
+        gone: false,
+        carrier: true,
+    };
 }
 
 /// One unit: `tun/0`, say. See the [crate] for a packet's way through it.
@@ -121,12 +131,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     /// The stack has made an interface for the unit. One that is attached already is forgotten: the stack drops an
     /// interface from its list before it lets go of it, so its successor may come first.
+    ///
+    /// Whoever merely looks at an interface that does not exist makes one for that moment, as Haiku's `BNetworkDevice`
+    /// does. A program that has the unit open must not notice.
     pub fn attach(&self) -> Attachment {
         let (attachment, stale) = self.control.with(|control| {
             let attachment = Attachment(control.next);
             control.next = control.next.wrapping_add(1);
             control.attached = Some(attachment);
-            control.gone = false;
             control.up = false;
             self.link.set_promiscuous(false);
             self.groups.clear();
@@ -146,7 +158,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             }
             control.attached = None;
             control.up = false;
-            control.gone = control.open;
+            if core::mem::take(&mut control.was_up) {
+                control.gone = control.open;
+            }
             self.apply(control);
             Some(self.forget())
         });
@@ -157,6 +171,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     pub fn up(&self) {
         self.control.with(|control| {
             control.up = control.attached.is_some();
+            if control.up {
+                control.was_up = true;
+                control.gone = false;
+            }
             self.apply(control);
         });
     }
@@ -231,17 +249,21 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for the address of a group, or all zeros.
+    /// [`Error::Invalid`] for the address of a group, or all zeros; [`Error::Busy`] while the interface is up: Haiku's ARP
+    /// and neighbour discovery go on telling everyone the address that it came up with.
     pub fn set_address(&self, address: LinkAddress) -> Result<(), Error> {
         let [first, ..] = address;
         if first & 1 != 0 || address == [0; 6] {
             return Err(Error::Invalid);
         }
-        self.control.with(|_| {
+        self.control.with(|control| {
+            if control.up && address != self.link.get().address {
+                return Err(Error::Busy);
+            }
             self.link.set_address(address);
             self.to_user.with(|state| M::set_address(&mut state.mode, address));
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Whether frames to other stations are wanted too.

@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use haiku_sys as sys;
 use sys::{net_buffer, net_device, net_device_module_info, sockaddr, sockaddr_dl, status_t};
@@ -41,6 +42,8 @@ struct Interface {
     /// The stack writes into it as it likes.
     device: UnsafeCell<net_device>,
     attachment: Attachment,
+    /// The link was brought in line since the interface came up.
+    is_linked: AtomicBool,
     unit: AnyUnit,
 }
 
@@ -125,7 +128,6 @@ impl<M: Mode> Station for Unit<M> {
     fn describe(&self, device: &mut net_device) {
         device.flags = flags(M::LINK.flags);
         device.r#type = sys::IFT_ETHER;
-        device.media = sys::IFM_ACTIVE;
         device.header_length = M::LINK.header_length;
         device.address.length = sys::ETHER_ADDRESS_LENGTH as u8;
     }
@@ -222,7 +224,14 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     unit.station().describe(&mut device);
     let attachment = unit.station().attach();
     // SAFETY: fresh memory of that size, which nobody else knows.
-    unsafe { interface.write(Interface { device: UnsafeCell::new(device), attachment, unit }) };
+    unsafe {
+        interface.write(Interface {
+            device: UnsafeCell::new(device),
+            attachment,
+            is_linked: AtomicBool::new(false),
+            unit,
+        });
+    };
     // SAFETY: written just now.
     let made = unsafe { interface.as_ref() };
     // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.
@@ -248,13 +257,19 @@ unsafe extern "C" fn up(device: *mut net_device) -> status_t {
     // SAFETY: the stack calls hooks only for devices it has.
     let interface = unsafe { Interface::of(device) };
     interface.station().up();
+    // Again once the reader runs: the stack has yet to set `IFF_UP`, and may undo with it what somebody who opens the unit
+    // meanwhile does to the same word.
+    interface.is_linked.store(false, Ordering::Relaxed);
     interface.station().sync_link();
     sys::B_OK
 }
 
 unsafe extern "C" fn down(device: *mut net_device) {
     // SAFETY: the stack calls hooks only for devices it has.
-    unsafe { Interface::of(device) }.station().down();
+    let station = unsafe { Interface::of(device) }.station();
+    station.down();
+    // The stack has just cleared `IFF_UP`, and may have undone what somebody did to the same word.
+    station.sync_link();
 }
 
 unsafe extern "C" fn control(_: *mut net_device, _: i32, _: *mut c_void, _: usize) -> status_t {
@@ -265,11 +280,15 @@ unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer)
     // SAFETY: the stack calls hooks only for devices it has.
     let interface = unsafe { Interface::of(device) };
     // SAFETY: the packet is the stack's to give; it takes it back when this fails.
-    let Some(packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
+    let Some(mut packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
+    // A packet that waits for a program must keep no interface alive: it would outlive its deletion, and come to its end in
+    // the middle of that program's read.
+    let address = packet.take_address();
     match interface.station().send(packet) {
         Ok(()) => sys::B_OK,
-        Err(SendError { packet, error }) => {
-            // The stack still owns it, and frees it.
+        Err(SendError { mut packet, error }) => {
+            // The stack still owns it, as it was, and frees it.
+            packet.give_address(address);
             packet.into_raw();
             to_status(error)
         }
@@ -278,7 +297,12 @@ unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer)
 
 unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t {
     // SAFETY: the stack calls hooks only for devices it has.
-    match unsafe { Interface::of(device) }.station().receive() {
+    let interface = unsafe { Interface::of(device) };
+    if !interface.is_linked.load(Ordering::Relaxed) {
+        interface.is_linked.store(true, Ordering::Relaxed);
+        interface.station().sync_link();
+    }
+    match interface.station().receive() {
         Ok(packet) => {
             // SAFETY: the stack gives a place for the packet, and owns it from now on.
             unsafe { *buffer = packet.into_raw() };

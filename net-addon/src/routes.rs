@@ -81,17 +81,19 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
     let interface = Interface::find(datalink.table(), domain, name)?;
     interface.check_up()?;
     let address = interface.address(domain)?;
-    for route in [Some(peer), peer.solicited_node()].into_iter().flatten() {
-        address.add_route(domain, route)?;
-    }
+    let mut new = [None; 2];
+    let wanted = [Some(peer), peer.solicited_node()].into_iter().flatten();
+    let added = wanted.zip(&mut new).try_for_each(|(route, new)| {
+        *new = address.add_route(domain, route)?.then_some(route);
+        Ok(())
+    });
     // If it is still up, and not going down, it will drop the routes itself when it does.
     let still_up = Interface::find(datalink.table(), domain, name).and_then(|now| now.check_up());
-    if still_up.is_err() {
-        for route in [Some(peer), peer.solicited_node()].into_iter().flatten() {
-            address.remove_route(domain, route);
-        }
+    let result = added.and(still_up);
+    if result.is_err() {
+        new.into_iter().flatten().for_each(|route| address.remove_route(domain, route));
     }
-    still_up
+    result
 }
 
 /// A reference to a module.
@@ -192,13 +194,15 @@ struct Address<'m> {
 }
 
 impl Address<'_> {
-    fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<(), status_t> {
+    /// Adds a route; says whether there was none before.
+    fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<bool, status_t> {
         let add = self.datalink.add_route.ok_or(sys::B_NOT_SUPPORTED)?;
         let mut destination = to.socket_address();
         let route = self.route(&raw mut destination);
         // SAFETY: the stack copies the route and takes a reference of its own to the address.
         match unsafe { add(domain, &raw const route) } {
-            sys::B_OK | sys::B_FILE_EXISTS => Ok(()),
+            sys::B_OK => Ok(true),
+            sys::B_FILE_EXISTS => Ok(false),
             status => Err(status),
         }
     }

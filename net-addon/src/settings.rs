@@ -10,6 +10,7 @@
 //! ```
 
 use core::ffi::{CStr, c_char};
+use core::ops::RangeInclusive;
 
 use ::log::LevelFilter;
 use haiku_sys as sys;
@@ -39,9 +40,9 @@ impl Settings {
     /// Takes one line of the file; says whether it was understood.
     fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name, value) {
-            (b"queue_packets", _) => decimal(value).filter(|&n| n > 0).map(|n| self.limits.packets = n).is_some(),
-            (b"queue_bytes", _) => decimal(value).map(|n| self.limits.bytes = n).is_some(),
-            (b"mtu", _) => decimal(value).filter(|n| (68..=65535).contains(n)).map(|n| self.mtu = n as usize).is_some(),
+            (b"queue_packets", _) => within(value, 1..=Limits::MOST.packets).map(|n| self.limits.packets = n).is_some(),
+            (b"queue_bytes", _) => within(value, 1..=Limits::MOST.bytes).map(|n| self.limits.bytes = n).is_some(),
+            (b"mtu", _) => within(value, 68..=65535).map(|n| self.mtu = n as usize).is_some(),
             (b"nodes", b"units" | b"clone") => {
                 self.clone_nodes = value == b"clone";
                 true
@@ -131,6 +132,11 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
         b'0'..=b'9' => number.checked_mul(10)?.checked_add(u32::from(digit - b'0')),
         _ => None,
     })
+}
+
+/// A number within bounds.
+fn within(digits: &[u8], bounds: RangeInclusive<u32>) -> Option<u32> {
+    decimal(digits).filter(|number| bounds.contains(number))
 }
 
 fn level(name: &[u8]) -> Option<LevelFilter> {

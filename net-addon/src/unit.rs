@@ -84,14 +84,18 @@ impl<M: Mode> Unit<M> {
         });
     }
 
-    /// Brings `IFF_LINK` in line with whether anybody listens, and tells the stack if that changed.
+    /// Brings `IFF_LINK`, by which the stack chooses routes, and `IFM_ACTIVE`, by which `net_server` configures interfaces,
+    /// in line with whether anybody listens, and tells the stack if that changed.
     pub(crate) fn sync_link(&self) {
         self.interface.with(|interface| {
             if interface.device.is_null() {
                 return;
             }
             let link = self.device.has_link() || settings::current().link_always;
-            // SAFETY: the interface is alive while it is noted here.
+            // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does that of
+            // any device.
+            unsafe { (*interface.device).media = if link { sys::IFM_ACTIVE } else { 0 } };
+            // SAFETY: as above.
             if unsafe { set_flag(interface.device, sys::IFF_LINK, link) } {
                 // SAFETY: as above; the stack only sends a notification, and takes no lock of ours.
                 unsafe { device_link_changed(interface.device) };
@@ -154,7 +158,7 @@ pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bo
     // SAFETY: the caller's promise.
     let flags = unsafe { &raw mut (*interface).flags };
     // SAFETY: the word is aligned and alive. The stack's own accesses are not atomic: one at the same time may undo ours,
-    // but ours none of its; the next `sync_link` puts that right.
+    // but ours none of its. It sets and clears `IFF_UP` so, and `sync_link` comes again after either.
     let flags = unsafe { AtomicU32::from_ptr(flags) };
     let before = if on { flags.fetch_or(flag, Ordering::Relaxed) } else { flags.fetch_and(!flag, Ordering::Relaxed) };
     (before & flag != 0) != on

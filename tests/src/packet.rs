@@ -62,6 +62,20 @@ pub fn ipv4(way: Way, length: usize) -> Vec<u8> {
     packet
 }
 
+/// A ping of the program's for the stack: an ICMP echo request in an IPv4 packet of 60 bytes.
+#[must_use]
+pub fn echo_request() -> Vec<u8> {
+    let mut packet = ipv4(Way::ToStack, 60);
+    let (header, message) = packet.split_at_mut(20);
+    header[9..12].copy_from_slice(&[1, 0, 0]);
+    let sum = !checksum(header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    message[..8].copy_from_slice(&[8, 0, 0, 0, 0x4c, 0x61, 0, 1]);
+    let sum = !checksum(message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
 /// An IPv6 packet of `length` bytes in all.
 ///
 /// # Panics

@@ -14,7 +14,7 @@ fn rig(blocking: Blocking) -> (Rig<ToyTun>, Descriptor, Attachment) {
 }
 
 #[test]
-fn a_descriptor_whose_interface_is_gone_says_so_until_there_is_one_again() {
+fn a_descriptor_whose_interface_is_gone_says_so_until_there_is_one_that_is_up() {
     let (rig, descriptor, attachment) = rig(Blocking::Wait);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     rig.device.detach(attachment);
@@ -24,9 +24,9 @@ fn a_descriptor_whose_interface_is_gone_says_so_until_there_is_one_again() {
     }
     rig.device.attach();
     descriptor.set_blocking(Blocking::DontWait);
-    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
-    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
     rig.device.up();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
     rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
     assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
 }
@@ -94,7 +94,7 @@ fn a_removal_between_close_and_free_is_not_the_next_openers_affair() {
 }
 
 #[test]
-fn hang_up_is_told_on_removal_and_stands_until_there_is_an_interface_again() {
+fn hang_up_is_told_on_removal_and_stands_until_an_interface_is_up_again() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     let device = &rig.device;
     let early = Entry::new();
@@ -107,6 +107,7 @@ fn hang_up_is_told_on_removal_and_stands_until_there_is_an_interface_again() {
     assert_eq!(late.told(Event::Disconnected), 1);
     device.deselect(&late, Event::Disconnected);
     device.attach();
+    device.up();
     device.select(&late, Event::Disconnected).unwrap();
     assert_eq!(late.told(Event::Disconnected), 0);
     device.deselect(&early, Event::Disconnected);
@@ -150,7 +151,48 @@ fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
     rig.device.deselect(&early, Event::Error);
     rig.device.deselect(&late, Event::Error);
     rig.device.attach();
+    rig.device.up();
     rig.device.select(&late, Event::Error).unwrap();
     assert_eq!(late.told(Event::Error), 0);
     rig.device.deselect(&late, Event::Error);
+}
+
+/// Somebody asks Haiku about an interface that does not exist: it makes one, looks, and removes it.
+fn look(rig: &Rig<ToyTun>) {
+    let attachment = rig.device.attach();
+    rig.device.detach(attachment);
+}
+
+#[test]
+fn who_merely_looks_at_an_interface_disturbs_nobody() {
+    let rig = Rig::new();
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    let entry = Entry::new();
+    for event in [Event::Read, Event::Error, Event::Disconnected] {
+        rig.device.select(&entry, event).unwrap();
+    }
+    look(&rig);
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
+    for event in [Event::Read, Event::Error, Event::Disconnected] {
+        assert_eq!(entry.told(event), 0, "{event:?}");
+        rig.device.deselect(&entry, event);
+    }
+}
+
+#[test]
+fn who_merely_looks_at_an_interface_does_not_hide_that_another_is_gone() {
+    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+    rig.device.detach(attachment);
+    look(&rig);
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+}
+
+#[test]
+fn a_predecessor_that_was_up_is_missed_though_its_successor_never_came_up() {
+    let (rig, descriptor, predecessor) = rig(Blocking::Wait);
+    let successor = rig.device.attach();
+    rig.device.detach(predecessor);
+    rig.device.detach(successor);
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
 }

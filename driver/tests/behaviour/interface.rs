@@ -164,20 +164,33 @@ fn an_address_is_taken_over_by_the_mode_and_by_frames_to_the_stack() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     let address = [2, 0, 0, 0, 7, 7];
     rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.receive(), Ok(frame(ARP, &[&OWN[..], &[1]].concat())));
+    rig.device.down();
     rig.device.set_address(address).unwrap();
     assert_eq!(rig.device.link().address, address);
+    rig.device.up();
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
-    assert_eq!(rig.receive(), Ok(frame(ARP, &[&OWN[..], &[1]].concat())));
     // What was learned stays learned.
     assert_eq!(rig.receive(), Ok(frame(ARP, &[&address[..], &[2]].concat())));
     assert_eq!(rig.receive().unwrap()[..6], address);
 }
 
 #[test]
+fn an_interface_that_is_up_keeps_the_address_that_haiku_tells_everyone() {
+    let (rig, _) = Rig::<ToyTap>::running(Blocking::DontWait);
+    assert_eq!(rig.device.set_address([2, 0, 0, 0, 7, 7]), Err(Error::Busy));
+    assert_eq!((rig.device.link().address, rig.device.set_address(OWN)), (OWN, Ok(())));
+    rig.device.down();
+    assert_eq!(rig.device.set_address([2, 0, 0, 0, 7, 7]), Ok(()));
+}
+
+#[test]
 fn an_interface_begins_with_the_units_address_and_nothing_learned() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    rig.device.down();
     rig.device.set_address([2, 0, 0, 0, 7, 7]).unwrap();
+    rig.device.up();
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     rig.receive().unwrap();
     rig.device.attach();

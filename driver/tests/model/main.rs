@@ -216,9 +216,7 @@ impl<M: Mode> Pair<M> {
             }
             Step::SetAddress(address) => {
                 // That the mode takes it over is seen in the answers.
-                if self.rig.device.set_address(address).is_ok() {
-                    self.model.set_address(address);
-                }
+                assert_eq!(self.rig.device.set_address(address), self.model.set_address(address));
             }
             Step::SetPromiscuous(promiscuous) => {
                 self.rig.device.set_promiscuous(promiscuous);

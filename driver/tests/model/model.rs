@@ -68,6 +68,8 @@ pub(crate) struct Model<M: Mode> {
     pub(crate) taken: bool,
     pub(crate) open: bool,
     pub(crate) up: bool,
+    /// The interface that is attached was up at some time.
+    was_up: bool,
     pub(crate) framing: Framing,
     pub(crate) link: Link,
     pub(crate) to_user: Line,
@@ -83,6 +85,7 @@ impl<M: Mode> Model<M> {
             taken: false,
             open: false,
             up: false,
+            was_up: false,
             framing: Framing::Bare,
             link: Link { address: OWN, promiscuous: false, mtu: 1500 },
             to_user: Line::new(),
@@ -111,14 +114,15 @@ impl<M: Mode> Model<M> {
     }
 
     pub(crate) fn attach(&mut self, number: usize) {
-        (self.attached, self.up, self.gone) = (Some(number), false, false);
+        (self.attached, self.up) = (Some(number), false);
         self.link.promiscuous = false;
         self.forget();
     }
 
     pub(crate) fn detach(&mut self, number: usize) {
         if self.attached == Some(number) {
-            (self.attached, self.up, self.gone) = (None, false, self.open);
+            (self.attached, self.up) = (None, false);
+            self.gone = if std::mem::take(&mut self.was_up) { self.open } else { self.gone };
             self.forget();
         }
     }
@@ -131,6 +135,8 @@ impl<M: Mode> Model<M> {
 
     pub(crate) fn up(&mut self) {
         self.up = self.attached.is_some();
+        self.was_up |= self.up;
+        self.gone &= !self.up;
     }
 
     pub(crate) fn down(&mut self) {
@@ -138,9 +144,16 @@ impl<M: Mode> Model<M> {
         self.to_stack.purge();
     }
 
-    pub(crate) fn set_address(&mut self, address: LinkAddress) {
+    pub(crate) fn set_address(&mut self, address: LinkAddress) -> Result<(), Error> {
+        if address[0] & 1 != 0 || address == [0; 6] {
+            return Err(Error::Invalid);
+        }
+        if self.up && address != self.link.address {
+            return Err(Error::Busy);
+        }
         self.link.address = address;
         M::set_address(&mut self.mode, address);
+        Ok(())
     }
 
     /// What a program that reads is told.

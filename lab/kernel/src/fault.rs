@@ -30,13 +30,15 @@ pub enum Fault {
     SelectPoolEntry,
     /// Publication of a node: `B_NO_MEMORY`.
     PublishNode,
+    /// The stack's `add_route` for a driver: `B_NO_MEMORY`.
+    AddRoute,
     /// A signal that arrives in an interruptible wait: `B_INTERRUPTED`.
     Signal,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malloc,
         Self::CreateSem,
         Self::NetBufferCreate,
@@ -47,6 +49,7 @@ impl Fault {
         Self::GetModule,
         Self::SelectPoolEntry,
         Self::PublishNode,
+        Self::AddRoute,
         Self::Signal,
     ];
 }
@@ -64,6 +67,7 @@ impl fmt::Display for Fault {
             Self::GetModule => "get_module",
             Self::SelectPoolEntry => "add_select_sync_pool_entry",
             Self::PublishNode => "publication of a node",
+            Self::AddRoute => "add_route",
             Self::Signal => "signal in a wait",
         })
     }
@@ -151,7 +155,7 @@ pub fn fired() -> Option<Fault> {
 
 /// Counts a call, and says whether this is the one that fails.
 #[inline]
-pub(crate) fn hit(kind: Fault) -> bool {
+pub fn hit(kind: Fault) -> bool {
     ACTIVE.load(Ordering::Relaxed) && count(kind)
 }
 

@@ -295,7 +295,7 @@ impl Task {
 
 /// A place where the turn may change.
 #[inline]
-pub(crate) fn point(what: &'static str) {
+pub fn point(what: &'static str) {
     if let Some(task) = current() {
         visit(task, what);
     }

@@ -100,6 +100,8 @@ pub(super) struct Device {
     pub(super) framing: Framing,
     pub(super) carrier: bool,
     pub(super) up: bool,
+    /// The interface that is attached was up at some time.
+    was_up: bool,
     /// How often the interface has joined [`GROUP`].
     joined: u32,
     attached: Option<u64>,
@@ -120,6 +122,7 @@ impl Device {
             framing: Framing::Bare,
             carrier: true,
             up: false,
+            was_up: false,
             joined: 0,
             attached: None,
             gone: false,
@@ -138,7 +141,7 @@ impl Device {
     }
 
     pub(super) fn attach(&mut self, interface: u64) {
-        (self.attached, self.up, self.gone, self.promiscuous) = (Some(interface), false, false, false);
+        (self.attached, self.up, self.promiscuous) = (Some(interface), false, false);
         self.joined = 0;
         self.to_user.purge();
         self.to_stack.purge();
@@ -146,7 +149,9 @@ impl Device {
 
     pub(super) fn detach(&mut self, interface: u64) {
         if self.attached == Some(interface) {
-            (self.attached, self.up, self.gone) = (None, false, self.open);
+            (self.attached, self.up) = (None, false);
+            // Of one that was never up nobody noticed anything.
+            self.gone = if std::mem::take(&mut self.was_up) { self.open } else { self.gone };
             self.to_user.purge();
             self.to_stack.purge();
         }
@@ -161,6 +166,8 @@ impl Device {
 
     pub(super) fn up(&mut self) {
         self.up = self.attached.is_some();
+        self.was_up |= self.up;
+        self.gone &= !self.up;
     }
 
     pub(super) fn down(&mut self) {

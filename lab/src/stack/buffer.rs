@@ -4,9 +4,12 @@
 //! and its fault injection see what the stack does with packets.
 
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use haiku_kernel::net_buffer;
 use haiku_sys::{B_NO_MEMORY, B_OK, net_buffer as Raw, net_buffer_module_info, sockaddr_dl, status_t};
+
+use super::interface::AddressRef;
 
 /// Bytes that the stack keeps free in front of what it sends, for the headers of the layers below.
 const HEADER_SPACE: usize = 256;
@@ -137,6 +140,12 @@ impl Packet {
     pub(crate) fn set_frame_type(&mut self, frame_type: i32) {
         // SAFETY: the packet is ours.
         unsafe { (*self.as_ptr()).r#type = frame_type };
+    }
+
+    /// Has the packet refer to an interface address, and so keep it.
+    pub(crate) fn set_interface_address(&mut self, address: AddressRef) {
+        // SAFETY: the packet is ours, and refers to no address yet; it gives the reference back when it is freed.
+        unsafe { (*self.as_ptr()).interface_address = Arc::into_raw(address).cast_mut().cast() };
     }
 
     /// Whether an interface address is attached, which no device may do.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use haiku_kernel::sync::Mutex;
-use haiku_kernel::{modules, thread};
+use haiku_kernel::{modules, schedule, thread};
 use haiku_sys::{
     B_DEVICE_NOT_FOUND, B_DISPLAY_PRIORITY, B_OK, B_REAL_TIME_DISPLAY_PRIORITY, ENETDOWN, IFF_UP, ifreq_stats,
     net_device, net_device_module_info, status_t, thread_id,
@@ -68,6 +68,15 @@ impl Device {
         let flags = unsafe { &raw mut (*self.0).flags };
         // SAFETY: both sides touch the flags as one aligned word.
         unsafe { AtomicU32::from_ptr(flags) }
+    }
+
+    /// Changes the flags as Haiku does: it reads the word and writes it, and what a driver does to it in between is undone.
+    fn change_flags(self, change: impl FnOnce(u32) -> u32) {
+        let flags = self.flags();
+        // Somebody may well come in between, whoever decides on that.
+        schedule::point("device flags");
+        std::thread::yield_now();
+        self.atomic_flags().store(change(flags), Ordering::SeqCst);
     }
 
     /// `IFF_*`.
@@ -309,7 +318,7 @@ impl Stack {
             check(unsafe { bring_up(device.as_ptr()) })?;
         }
         // The emulated kernel's threads run at once; raising the flag first is what Haiku's suspended thread sees.
-        device.atomic_flags().fetch_or(IFF_UP, Ordering::SeqCst);
+        device.change_flags(|flags| flags | IFF_UP);
         if device.module().receive_data.is_some() {
             let (stack, read) = (Arc::clone(self), Arc::clone(interface));
             let priority = B_REAL_TIME_DISPLAY_PRIORITY as i32 - 10;
@@ -333,7 +342,7 @@ impl Stack {
         went_down();
         let Some(reader) = reader else { return true };
         let device = interface.device;
-        device.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
+        device.change_flags(|flags| flags & !IFF_UP);
         if let Some(down) = device.module().down {
             // SAFETY: the device is alive.
             unsafe { down(device.as_ptr()) };

@@ -8,12 +8,14 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
+use haiku_kernel::fault::{self, Fault};
 use haiku_kernel::modules;
+use haiku_kernel::net_buffer::{self, InterfaceAddressReferences};
 use haiku_kernel::sync::Mutex;
 use haiku_sys::{
-    AF_INET, AF_INET6, B_BAD_VALUE, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX, ifreq,
-    module_info, net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address, net_route,
-    net_stack_module_info, status_t,
+    AF_INET, AF_INET6, B_BAD_VALUE, B_NO_MEMORY, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX,
+    ifreq, module_info, net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address,
+    net_route, net_stack_module_info, status_t,
 };
 
 use super::Stack;
@@ -67,6 +69,7 @@ pub(crate) fn register() {
     unsafe { modules::register_builtin(tables.0.cast()) };
     // SAFETY: as above.
     unsafe { modules::register_builtin(tables.1.cast()) };
+    net_buffer::set_references(REFERENCES);
 }
 
 unsafe extern "C" fn std_ops(_op: i32) -> status_t {
@@ -175,9 +178,22 @@ unsafe extern "C" fn get_next_interface_address(
 
 unsafe extern "C" fn put_interface_address(address: *mut net_interface_address) {
     if !address.is_null() {
-        // SAFETY: the pointer came from `get_next_interface_address`, whose reference this is.
-        drop(unsafe { Arc::from_raw(address.cast::<InterfaceAddress>()) });
+        release(address);
     }
+}
+
+/// How packets that refer to interface addresses count that.
+const REFERENCES: InterfaceAddressReferences = InterfaceAddressReferences { acquire, release };
+
+fn acquire(address: *mut net_interface_address) {
+    // SAFETY: whoever copies a packet has one that refers to the address, and so keeps it alive.
+    unsafe { Arc::increment_strong_count(address.cast::<InterfaceAddress>()) };
+}
+
+/// Gives back a reference that was handed out in C's form: by `get_next_interface_address`, or in a packet.
+fn release(address: *mut net_interface_address) {
+    // SAFETY: the reference is the caller's, who had it from the stack.
+    drop(unsafe { Arc::from_raw(address.cast::<InterfaceAddress>()) });
 }
 
 /// A driver's route in the table's terms.
@@ -203,6 +219,9 @@ unsafe fn describe(route: &net_route) -> Description<Arc<InterfaceAddress>> {
 }
 
 unsafe extern "C" fn add_route(of: *mut net_domain, route: *const net_route) -> status_t {
+    if fault::hit(Fault::AddRoute) {
+        return B_NO_MEMORY;
+    }
     let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
     // SAFETY: the caller's route, null or valid.
     let Some(route) = (unsafe { route.as_ref() }) else { return B_BAD_VALUE };

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use haiku_sys::{
     B_BAD_DATA, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_ERROR, EMSGSIZE, ENETUNREACH, ETHER_TYPE_IP, ETHER_TYPE_IPV6,
-    IFF_BROADCAST, MSG_BCAST, MSG_MCAST, RTF_GATEWAY, RTF_LOCAL, RTF_REJECT, status_t,
+    IFF_BROADCAST, MSG_BCAST, MSG_MCAST, RTF_GATEWAY, RTF_HOST, RTF_LOCAL, RTF_REJECT, status_t,
 };
 
 use super::address::Family;
@@ -38,6 +38,15 @@ pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
         4 => Some(IpAddr::from(*packet.get(16..20)?.first_chunk::<4>()?)),
         6 => Some(IpAddr::from(*packet.get(24..40)?.first_chunk::<16>()?)),
         _ => None,
+    }
+}
+
+/// Whether a packet answers a ping: Haiku makes it of the request, with the interface address that this was found to be for.
+fn is_echo_reply(packet: &[u8]) -> bool {
+    match packet.first().map(|first| (first >> 4, usize::from(first & 15) * 4)) {
+        Some((4, header)) => packet.get(9) == Some(&1) && packet.get(header) == Some(&0),
+        Some((6, _)) => packet.get(6) == Some(&58) && packet.get(40) == Some(&129),
+        _ => false,
     }
 }
 
@@ -95,6 +104,10 @@ impl Stack {
             return Err(EMSGSIZE);
         }
         let mut buffer = Packet::new(packet)?;
+        // Whoever queues such a packet keeps the interface that has the address, deleted or not.
+        if route.flags & RTF_HOST != 0 || is_echo_reply(packet) {
+            buffer.set_interface_address(Arc::clone(&route.target));
+        }
         if route.flags & RTF_LOCAL != 0 {
             self.capture(&buffer);
             let bytes = buffer.len();

@@ -1,4 +1,4 @@
-//! The two modules of the network stack that the add-on calls.
+//! The modules of the network stack that the add-on calls.
 
 use core::ffi::CStr;
 use core::ptr::null_mut;
@@ -8,6 +8,7 @@ use haiku_sys as sys;
 
 static BUFFER: AtomicPtr<sys::net_buffer_module_info> = AtomicPtr::new(null_mut());
 static STACK: AtomicPtr<sys::net_stack_module_info> = AtomicPtr::new(null_mut());
+static DATALINK: AtomicPtr<sys::net_datalink_module_info> = AtomicPtr::new(null_mut());
 
 /// Takes a reference to each of the stack's modules. While anybody has one, packets can be made and the stack can be told
 /// things.
@@ -17,12 +18,17 @@ static STACK: AtomicPtr<sys::net_stack_module_info> = AtomicPtr::new(null_mut())
 /// Whatever the kernel says of the one it could not load.
 pub(crate) fn take_modules() -> Result<(), sys::status_t> {
     take(sys::NET_STACK_MODULE_NAME, &STACK)?;
-    take(sys::NET_BUFFER_MODULE_NAME, &BUFFER).inspect_err(|_| put(sys::NET_STACK_MODULE_NAME))
+    take(sys::NET_DATALINK_MODULE_NAME, &DATALINK).inspect_err(|_| put(sys::NET_STACK_MODULE_NAME))?;
+    take(sys::NET_BUFFER_MODULE_NAME, &BUFFER).inspect_err(|_| {
+        put(sys::NET_DATALINK_MODULE_NAME);
+        put(sys::NET_STACK_MODULE_NAME);
+    })
 }
 
 /// Gives the references of [`take_modules`] back.
 pub(crate) fn give_modules_back() {
     put(sys::NET_BUFFER_MODULE_NAME);
+    put(sys::NET_DATALINK_MODULE_NAME);
     put(sys::NET_STACK_MODULE_NAME);
 }
 
@@ -49,6 +55,19 @@ pub(super) fn buffer() -> Option<&'static sys::net_buffer_module_info> {
     // SAFETY: null, or the kernel's table, which stays while a unit has its reference; and packets are made and freed only
     // for a unit that has had an interface, which keeps its reference as long as it lives.
     unsafe { BUFFER.load(Ordering::Acquire).as_ref() }
+}
+
+/// Gives a reference to an interface's address back.
+///
+/// # Safety
+/// The reference is the caller's to give.
+pub(super) unsafe fn put_interface_address(address: *mut sys::net_interface_address) {
+    // SAFETY: as in `buffer`.
+    let datalink = unsafe { DATALINK.load(Ordering::Acquire).as_ref() };
+    if let Some(put) = datalink.and_then(|datalink| datalink.put_interface_address) {
+        // SAFETY: the caller's promise.
+        unsafe { put(address) };
+    }
 }
 
 /// Tells the stack that an interface's link came or went.

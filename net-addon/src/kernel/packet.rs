@@ -6,7 +6,7 @@ use haiku_sys as sys;
 use tuntap_driver::{Error, Fifo, Packet};
 
 use super::UserSlice;
-use super::module::buffer;
+use super::module::{buffer, put_interface_address};
 
 /// Bytes kept free in front of a packet, for the headers it gets if the stack forwards it.
 const HEADER_SPACE: usize = 256;
@@ -34,6 +34,22 @@ impl NetBuffer {
         packet
     }
 
+    /// Parts the packet from the interface address that it refers to, if it does: answers to pings and what goes by a host
+    /// route do.
+    pub(crate) fn take_address(&mut self) -> HeldAddress {
+        // SAFETY: the packet is ours and alive.
+        let place = unsafe { &raw mut (*self.0.as_ptr()).interface_address };
+        // SAFETY: as above.
+        HeldAddress(unsafe { place.replace(null_mut()) })
+    }
+
+    /// Has it refer to that address again.
+    pub(crate) fn give_address(&mut self, address: HeldAddress) {
+        // SAFETY: the packet is ours and alive, and refers to no address that this one would replace.
+        unsafe { (*self.0.as_ptr()).interface_address = address.0 };
+        core::mem::forget(address);
+    }
+
     fn append(&mut self, data: &[u8]) -> Result<(), Error> {
         if data.is_empty() {
             return Ok(());
@@ -42,6 +58,19 @@ impl NetBuffer {
         // SAFETY: the packet is ours, and so is the memory.
         let status = unsafe { append(self.0.as_ptr(), data.as_ptr().cast(), data.len()) };
         if status == sys::B_OK { Ok(()) } else { Err(Error::NoMemory) }
+    }
+}
+
+/// A packet's reference to an interface address, given back when dropped: and with the last one may go a whole interface.
+#[derive(Debug)]
+pub(crate) struct HeldAddress(*mut sys::net_interface_address);
+
+impl Drop for HeldAddress {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: the reference was a packet's, which had it for itself.
+            unsafe { put_interface_address(self.0) };
+        }
     }
 }
 

@@ -32,7 +32,9 @@ struct Unit {
     /// How many interfaces were made for it; the latest is attached.
     attached: Option<u64>,
     up: bool,
-    /// An interface was removed under the descriptor that is open.
+    /// The interface that is attached was up at some time.
+    was_up: bool,
+    /// Such an interface was removed under the descriptor that is open, and none has come up since.
     gone: bool,
     /// Numbers of the packets to the program.
     to_user: VecDeque<u32>,
@@ -204,7 +206,7 @@ impl World<'_> {
             Ok(card) => {
                 self.serial += 1;
                 let it = &mut self.units[unit];
-                (it.attached, it.up, it.gone) = (Some(self.serial), false, false);
+                (it.attached, it.up) = (Some(self.serial), false);
                 it.to_user.clear();
                 it.to_stack.clear();
                 self.interfaces[slot] = Some(Interface { card, unit, serial: self.serial });
@@ -225,7 +227,9 @@ impl World<'_> {
         if it.attached == Some(serial) {
             it.attached = None;
             it.up = false;
-            it.gone = it.program.is_some();
+            if std::mem::take(&mut it.was_up) {
+                it.gone = it.program.is_some();
+            }
             it.to_user.clear();
             it.to_stack.clear();
         }
@@ -234,7 +238,10 @@ impl World<'_> {
     fn up(&mut self, slot: usize) {
         let Some(Interface { card, unit, .. }) = &self.interfaces[slot] else { return };
         card.up();
-        self.units[*unit].up = self.units[*unit].attached.is_some();
+        let it = &mut self.units[*unit];
+        if it.attached.is_some() {
+            (it.up, it.was_up, it.gone) = (true, true, false);
+        }
     }
 
     fn down(&mut self, slot: usize) {

@@ -45,7 +45,7 @@ fn life(rig: &Rig, mode: Mode, run: Run) {
     }
     if let (Some(program), Some(card)) = (program, &card) {
         works("traffic", traffic(program, card, mode));
-        works("controls", controls(program, mode));
+        works("controls", controls(program, card, mode));
         works("batches", batches(program, card, mode));
         program.check_accounts_if_told();
     }
@@ -80,13 +80,17 @@ fn queued(program: Program) -> bool {
     program.try_statistics().is_ok_and(|statistics| statistics.to_stack.queued > 0)
 }
 
-fn controls(program: Program, mode: Mode) -> Result<(), i32> {
+fn controls(program: Program, card: &Card<'_>, mode: Mode) -> Result<(), i32> {
+    // An interface that is up keeps its address.
+    card.down();
+    let address = program.exchange(SIOCSIFHWADDR, LinuxRequest { flags: 1, address: [2; 6], ..zeroed() }).map(drop);
+    card.up();
     let flags = if mode == Mode::Tun { 0x1001 } else { 0x1002 };
     let results = [
         program.exchange(TUNSETIFF, LinuxRequest { flags, ..zeroed() }).map(drop),
         program.exchange(TUNGETIFF, zeroed::<LinuxRequest>()).map(drop),
         program.exchange(SIOCGIFHWADDR, zeroed::<LinuxRequest>()).map(drop),
-        program.exchange(SIOCSIFHWADDR, LinuxRequest { flags: 1, address: [2; 6], ..zeroed() }).map(drop),
+        address,
         program.exchange(TUNSETSNDBUF, 100_000i32).map(drop),
         program.exchange(TUNSETCARRIER, 0i32).map(drop),
         program.exchange(TUNSETCARRIER, 1i32).map(drop),

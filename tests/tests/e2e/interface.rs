@@ -4,7 +4,7 @@ use haiku_lab::Mode;
 use haiku_lab::far::Waiting;
 use haiku_lab::stack::Family;
 use haiku_sys::{
-    EADDRNOTAVAIL, EINVAL, EMSGSIZE, IFF_BROADCAST, IFF_MULTICAST, IFF_POINTOPOINT, IFF_PROMISC, IFT_ETHER,
+    EADDRNOTAVAIL, EBUSY, EINVAL, EMSGSIZE, IFF_BROADCAST, IFF_MULTICAST, IFF_POINTOPOINT, IFF_PROMISC, IFT_ETHER,
 };
 use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCGIFHWADDR, SIOCSIFHWADDR, TUNGIFINFO, TUNSIFINFO, TunInfo};
 use tuntap_tests::card::Card;
@@ -109,6 +109,9 @@ fn an_address_can_be_read_and_set_whether_there_is_an_interface_or_not() {
         let card = Card::ready(&rig, &mode.interface(0));
         assert_eq!(card.address(), first);
         let second = [0x00, 0x11, 0x22, 0x33, 0x44, 0x55];
+        assert_eq!(set_hardware(&program, second, ETHER), Err(EBUSY), "Haiku's ARP would go on with the first");
+        assert_eq!((card.address(), set_hardware(&program, first, ETHER)), (first, Ok(())), "which is no change");
+        card.down();
         set_hardware(&program, second, ETHER).unwrap();
         assert_eq!((card.address(), hardware(&program)), (second, second));
         for bad in [[0; 6], [1, 0, 0, 0, 0, 1], [0xff; 6]] {
@@ -129,7 +132,9 @@ fn frames_are_made_for_the_address_of_now() {
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
     for address in [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]] {
+        card.down();
         set_hardware(&program, address, ETHER).unwrap();
+        card.up();
         program.write(&program_packet(Mode::Tun, Way::ToStack, 60)).unwrap();
         assert_eq!(card.receive().map(|frame| frame[..6].to_vec()), Ok(address.to_vec()));
     }

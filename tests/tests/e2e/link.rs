@@ -2,10 +2,10 @@
 
 use haiku_lab::Mode;
 use haiku_lab::stack::Family;
-use haiku_sys::{ENETDOWN, IFF_LINK};
+use haiku_sys::{ENETDOWN, IFF_LINK, IFM_ACTIVE};
 use tuntap_net_addon::ioctl::wire::TUNSETCARRIER;
 use tuntap_tests::card::Card;
-use tuntap_tests::packet::stack_frame;
+use tuntap_tests::packet::{Way, program_packet, stack_frame};
 use tuntap_tests::program::Program;
 use tuntap_tests::rig::Rig;
 
@@ -153,5 +153,54 @@ fn nobody_answers_while_nobody_listens_and_somebody_does_once_he_does() {
     let far = rig.far(Mode::Tun, haiku_lab::far::Waiting::Poll).unwrap();
     rig.ping(Mode::Tun, Family::Inet, 3, 56);
     far.stop().unwrap();
+    rig.end();
+}
+
+#[test]
+fn net_server_sees_the_link_too() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let name = mode.interface(0);
+        rig.ifconfig(&format!("{name} 10.9.0.1 255.255.255.0 up")).unwrap();
+        let active = || rig.stack().interface(&name).is_some_and(|interface| interface.media & IFM_ACTIVE != 0);
+        assert!(!active());
+        let program = Program::new(mode);
+        assert!(active());
+        program.exchange(TUNSETCARRIER, 0i32).unwrap();
+        assert!(!active());
+        program.exchange(TUNSETCARRIER, 1i32).unwrap();
+        assert!(active());
+        program.close();
+        assert!(!active());
+        rig.end();
+    }
+}
+
+#[test]
+fn a_link_that_comes_while_the_interface_does_is_not_lost() {
+    // The stack's own word for `up` is read and written in two steps. Whoever opens the unit in between loses.
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    for _ in 0..200 {
+        rig.ifconfig("tun/0 down").unwrap();
+        let program = std::thread::scope(|scope| {
+            let opening = scope.spawn(|| Program::new(Mode::Tun));
+            rig.ifconfig("tun/0 up").unwrap();
+            opening.join().unwrap()
+        });
+        // The reader has looked again by the time that it takes something.
+        let before = program.statistics().to_stack.delivered;
+        program.write(&program_packet(Mode::Tun, Way::ToStack, 60)).unwrap();
+        while program.statistics().to_stack.delivered == before {
+            std::thread::yield_now();
+        }
+        assert!(has_link(&rig, "tun/0"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| rig.ifconfig("tun/0 down").unwrap());
+            program.close();
+        });
+        assert!(!has_link(&rig, "tun/0"));
+        rig.ifconfig("tun/0 up").unwrap();
+    }
     rig.end();
 }

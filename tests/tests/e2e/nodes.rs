@@ -1,8 +1,9 @@
 //! Nodes and units: which exist, who may open them, and what is left when nobody has them.
 
-use haiku_kernel::{creds, devfs, syscalls};
+use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
+use haiku_kernel::{creds, devfs};
 use haiku_lab::{Mode, stack::Family};
-use haiku_sys::{EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR};
+use haiku_sys::{B_WOULD_BLOCK, EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR};
 use tuntap_net_addon::ioctl::wire::{TUNSETGROUP, TUNSETOWNER};
 use tuntap_tests::card::Card;
 use tuntap_tests::program::Program;
@@ -154,6 +155,21 @@ fn a_unit_outlives_its_interface_for_whoever_has_it_open() {
         rig.ifconfig("--delete tun/0").unwrap();
         assert_eq!(program.packet(), Err(ENXIO));
     }
+    program.close();
+    rig.end();
+}
+
+#[test]
+fn who_asks_about_an_interface_that_is_not_there_disturbs_no_program() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    // As `BNetworkDevice` and `ifconfig scan` do: Haiku makes the interface to look at it, and removes it.
+    drop(Card::new(&rig, "tun/0"));
+    assert_eq!((program.packet(), program.ready(POLLIN | POLLOUT)), (Err(B_WOULD_BLOCK), 0));
+    rig.configure(Mode::Tun).unwrap();
+    rig.ifconfig("--delete tun/0").unwrap();
+    drop(Card::new(&rig, "tun/0"));
+    assert_eq!(program.packet(), Err(ENXIO), "that one was really there");
     program.close();
     rig.end();
 }

@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use haiku_kernel::fault::{self, Fault, FaultPlan};
+use haiku_kernel::syscalls::POLLIN;
 use haiku_lab::Mode;
 use haiku_lab::far::{FarSide, Options, Waiting};
 use haiku_lab::ping;
 use haiku_lab::stack::Family;
-use haiku_sys::{EADDRNOTAVAIL, EINVAL, ENETDOWN, ENXIO, EPERM, status_t};
+use haiku_sys::{B_NO_MEMORY, EADDRNOTAVAIL, EINVAL, ENETDOWN, ENXIO, EPERM, status_t};
 use tuntap_net_addon::ioctl::wire::{PeerRequest, TUNSETOWNER, TUNSETPEER};
+use tuntap_tests::packet::echo_request;
 use tuntap_tests::program::{Program, preamble};
 use tuntap_tests::rig::Rig;
 
@@ -114,5 +117,59 @@ fn an_interface_with_a_peer_can_be_deleted_and_made_again() {
         rig.ifconfig("--delete tap/0").unwrap();
         assert_eq!(way(&rig, PEER.into()), None);
     }
+    rig.end();
+}
+
+/// Pings an address once, and waits for no answer.
+fn ask(rig: &Rig, address: IpAddr) {
+    let patience = std::time::Duration::from_millis(1);
+    rig.ping_report(&ping::Options { patience, ..ping::Options::flood(address, 1) });
+}
+
+#[test]
+fn a_packet_by_a_host_route_that_nobody_reads_keeps_no_interface() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    for _ in 0..3 {
+        rig.ifconfig("tun/0 10.99.0.1 255.255.255.255 up").unwrap();
+        set_peer(program, PEER.into()).unwrap();
+        ask(&rig, PEER.into());
+        assert_eq!(program.poll(POLLIN, -1), Ok(POLLIN), "it is in the queue");
+        rig.ifconfig("--delete tun/0").unwrap();
+        assert_eq!(program.packet(), Err(ENXIO), "though nobody had read it");
+    }
+    rig.end();
+}
+
+#[test]
+fn an_answer_to_a_ping_that_nobody_reads_keeps_no_interface() {
+    let rig = Rig::boot();
+    let program = Program::new(Mode::Tun);
+    for _ in 0..3 {
+        rig.configure(Mode::Tun).unwrap();
+        program.write(&echo_request()).unwrap();
+        assert_eq!(program.poll(POLLIN, -1), Ok(POLLIN), "it is in the queue");
+        rig.ifconfig("--delete tun/0").unwrap();
+        assert_eq!(program.packet(), Err(ENXIO), "though nobody had read it");
+    }
+    rig.end();
+}
+
+#[test]
+fn a_peer_whose_second_route_cannot_be_had_gets_neither_and_keeps_nothing() {
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 inet6 fd00:99::1 prefixlen 128 up").unwrap();
+    let program = Program::new(Mode::Tun);
+    fault::arm(FaultPlan::Nth(Fault::AddRoute, 2));
+    assert_eq!(set_peer(program, PEER6.into()), Err(B_NO_MEMORY));
+    fault::arm(FaultPlan::Off);
+    assert_eq!(way(&rig, PEER6.into()), None);
+    // What was there before is the user's.
+    rig.route(&format!("add tun/0 inet6 {PEER6}")).unwrap();
+    fault::arm(FaultPlan::Nth(Fault::AddRoute, 2));
+    assert_eq!(set_peer(program, PEER6.into()), Err(B_NO_MEMORY));
+    fault::arm(FaultPlan::Off);
+    assert_eq!(way(&rig, PEER6.into()), Some("tun/0".to_owned()));
+    rig.ifconfig("--delete tun/0").unwrap();
     rig.end();
 }
