@@ -1,8 +1,9 @@
 /*
  * tun_tap.h: what a program can ask of /dev/tun/N and /dev/tap/N on Haiku.
  *
- * Linux's controls have Linux's numbers and layouts, the BSDs' theirs, so that either's sources need no more than this
- * file. Distributed under the terms of the MIT license.
+ * Linux's controls have Linux's numbers and layouts. Its struct ifreq and flags are here under names of their own, for
+ * Haiku has a struct ifreq that is laid out differently. FreeBSD's controls have FreeBSD's numbers, but for TAPGIFNAME,
+ * which takes a struct tun_ifreq. Distributed under the terms of the MIT license.
  */
 #ifndef TUN_TAP_H
 #define TUN_TAP_H

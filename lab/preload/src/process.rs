@@ -6,7 +6,7 @@
 
 use std::ffi::c_int;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use haiku_lab::vpn::control;
 
@@ -19,6 +19,32 @@ static ORPHAN: AtomicBool = AtomicBool::new(false);
 /// Whether Haiku's threads stayed behind in another process.
 pub(crate) fn is_orphan() -> bool {
     ORPHAN.load(Ordering::Relaxed)
+}
+
+/// The process whose memory this is; 0 as long as it has no device.
+static HOME: AtomicI32 = AtomicI32::new(0);
+
+/// Whether this is a child by `vfork` or the like: it shares the parent's memory until it runs another program, and has
+/// descriptors of its own. What it closes the parent still has.
+pub(crate) fn is_guest() -> bool {
+    let home = HOME.load(Ordering::Relaxed);
+    // SAFETY: a plain call.
+    home != 0 && home != unsafe { libc::getpid() }
+}
+
+/// The process has a device.
+pub(crate) fn settle() {
+    if HOME.load(Ordering::Relaxed) == 0 {
+        move_in();
+        // A child with a copy of the memory is at home in that.
+        // SAFETY: a function that lives as long as the process.
+        unsafe { libc::pthread_atfork(None, None, Some(move_in)) };
+    }
+}
+
+extern "C" fn move_in() {
+    // SAFETY: a plain call.
+    HOME.store(unsafe { libc::getpid() }, Ordering::Relaxed);
 }
 
 /// Whether the fork that is under way makes a daemon, which keeps its devices.

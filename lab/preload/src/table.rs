@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::open::Open;
-use crate::real;
+use crate::{process, real};
 
 /// The program's, or nobody's.
 const FOREIGN: u8 = 0;
@@ -68,6 +68,7 @@ pub(crate) fn make_eager() {
 
 /// A descriptor is now a device.
 pub(crate) fn insert(fd: RawFd, open: Arc<Open>) {
+    process::settle();
     insert_quietly(fd, Arc::clone(&open));
     if EAGER.load(Ordering::SeqCst) {
         open.make_eager();
@@ -82,7 +83,7 @@ fn insert_quietly(fd: RawFd, open: Arc<Open>) {
 
 /// A descriptor was closed.
 pub(crate) fn remove(fd: RawFd) {
-    if kind(fd).is_none_or(|kind| kind.load(Ordering::Relaxed) != DEVICE) {
+    if kind(fd).is_none_or(|kind| kind.load(Ordering::Relaxed) != DEVICE) || process::is_guest() {
         return;
     }
     set_kind(fd, FOREIGN);

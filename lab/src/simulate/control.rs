@@ -129,6 +129,7 @@ fn answer(device: &mut Device, unit: usize, control: Control, mut given: Vec<u8>
             given.extend(words(&[to_user.packets, to_user.bytes, to_stack.packets, to_stack.bytes]));
         }
         Control::SetAddress(address) if address[0] & 1 != 0 || address == [0; 6] => return Err(EADDRNOTAVAIL),
+        Control::SetAddress(address) if device.up && address != device.address => return Err(EBUSY),
         Control::SetAddress(address) => device.address = address,
         Control::GetAddress => given = linux(&name(unit), 1, device.address),
         // There is an interface at most that the stack has not heard of.

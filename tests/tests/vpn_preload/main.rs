@@ -324,3 +324,34 @@ fn nothing_but_libcs_names_is_visible() {
     assert_eq!(foreign, None);
     assert!(names.len() < 40, "{names:?}");
 }
+
+#[test]
+fn a_child_that_shares_the_memory_takes_no_device_away() {
+    inside("a_guest", |_| ());
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn a_guest() {
+    if !is_inside() {
+        return;
+    }
+    let fd = open("/dev/tun/0", libc::O_RDWR | libc::O_NONBLOCK);
+    haiku(CONFIGURE);
+    // As `subprocess` of Python's does: the child closes what it does not pass on, in memory that is its parent's.
+    extern "C" fn close_and_end(fd: *mut libc::c_void) -> libc::c_int {
+        close(fd as usize as i32)
+    }
+    let mut stack = vec![0_u128; 1 << 14];
+    // SAFETY: the end of the stack's own memory.
+    let top = unsafe { stack.as_mut_ptr().add(stack.len()) };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is there until the child has ended, for the parent waits for that; it makes one call.
+    let child = unsafe { libc::clone(close_and_end, top.cast(), flags, fd as usize as *mut libc::c_void) };
+    let mut status = -1;
+    // SAFETY: a place for the status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "it had a descriptor to close");
+    ping_across(fd, 3);
+    assert_eq!(close(fd), 0);
+}

@@ -96,6 +96,7 @@ pub(super) const CASES: &[Case] = &[
         let fd = ready(system);
         system.remove();
         system.remake();
+        system.up();
         read(system, fd).into()
     })
     .differs(
