@@ -123,7 +123,8 @@ fn an_interface_with_a_peer_can_be_deleted_and_made_again() {
 /// Pings an address once, and waits for no answer.
 fn ask(rig: &Rig, address: IpAddr) {
     let patience = std::time::Duration::from_millis(1);
-    rig.ping_report(&ping::Options { patience, ..ping::Options::flood(address, 1) });
+    let report = rig.ping_report(&ping::Options { patience, ..ping::Options::flood(address, 1) });
+    assert_eq!((report.sent, report.received), (1, 0));
 }
 
 #[test]
