@@ -18,6 +18,10 @@ pub(crate) enum Peer {
     V6([u8; 16]),
 }
 
+/// An address as the stack reads it: as a `sockaddr_in` or a `sockaddr_in6`, whose words are aligned.
+#[repr(align(8))]
+struct SocketAddress(sockaddr);
+
 impl Peer {
     const fn family(self) -> u32 {
         match self {
@@ -27,7 +31,7 @@ impl Peer {
     }
 
     /// The address as the stack wants it.
-    fn socket_address(self) -> sockaddr {
+    fn socket_address(self) -> SocketAddress {
         let mut data = [0; 30];
         // The port comes first; IPv6 has flow information after it.
         let sa_len = match self {
@@ -40,7 +44,7 @@ impl Peer {
                 size_of::<sys::sockaddr_in6>()
             }
         };
-        sockaddr { sa_len: sa_len as u8, sa_family: self.family() as u8, sa_data: data }
+        SocketAddress(sockaddr { sa_len: sa_len as u8, sa_family: self.family() as u8, sa_data: data })
     }
 
     /// The group that solicitations for the peer go to.
@@ -198,7 +202,7 @@ impl Address<'_> {
     fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<bool, status_t> {
         let add = self.datalink.add_route.ok_or(sys::B_NOT_SUPPORTED)?;
         let mut destination = to.socket_address();
-        let route = self.route(&raw mut destination);
+        let route = self.route(&raw mut destination.0);
         // SAFETY: the stack copies the route and takes a reference of its own to the address.
         match unsafe { add(domain, &raw const route) } {
             sys::B_OK => Ok(true),
@@ -210,7 +214,7 @@ impl Address<'_> {
     /// Takes a route out again. That it may be gone already is no error.
     fn remove_route(&self, domain: *mut net_domain, to: Peer) {
         let mut destination = to.socket_address();
-        let route = self.route(&raw mut destination);
+        let route = self.route(&raw mut destination.0);
         if let Some(remove) = self.datalink.remove_route {
             // SAFETY: the stack only compares the route with those it has.
             unsafe { remove(domain, &raw const route) };
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_peer_of_ipv4_is_spelled_as_a_sockaddr_in() {
-        let address = Peer::V4([10, 9, 0, 2]).socket_address();
+        let address = Peer::V4([10, 9, 0, 2]).socket_address().0;
         assert_eq!((address.sa_len, u32::from(address.sa_family)), (32, sys::AF_INET));
         assert_eq!(address.sa_data[..6], [0, 0, 10, 9, 0, 2]);
     }
@@ -253,7 +257,7 @@ mod tests {
     fn a_peer_of_ipv6_is_spelled_as_a_sockaddr_in6_and_solicited_by_its_last_three_bytes() {
         let mut peer = [0; 16];
         (peer[0], peer[15], peer[14], peer[13]) = (0xfd, 3, 2, 1);
-        let address = Peer::V6(peer).socket_address();
+        let address = Peer::V6(peer).socket_address().0;
         assert_eq!((address.sa_len, u32::from(address.sa_family)), (28, sys::AF_INET6));
         assert_eq!(address.sa_data[6..22], peer);
         let group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 1, 2, 3];
