@@ -91,8 +91,8 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
         *new = address.add_route(domain, route)?.then_some(route);
         Ok(())
     });
-    // If it is still up, and not going down, it will drop the routes itself when it does.
-    let still_up = Interface::find(datalink.table(), domain, name).and_then(|now| now.check_up());
+    // If it is still up, and not going down, it will drop the routes itself when it does. Another one of its name will not.
+    let still_up = Interface::find(datalink.table(), domain, name).and_then(|now| now.check_is(&interface)?.check_up());
     let result = added.and(still_up);
     if result.is_err() {
         new.into_iter().flatten().for_each(|route| address.remove_route(domain, route));
@@ -157,6 +157,10 @@ impl<'m> Interface<'m> {
         // SAFETY: as above.
         let interface = unsafe { get(domain, index) };
         if interface.is_null() { Err(sys::ENXIO) } else { Ok(Self { datalink, interface }) }
+    }
+
+    fn check_is(&self, other: &Self) -> Result<&Self, status_t> {
+        if self.interface == other.interface { Ok(self) } else { Err(sys::ENXIO) }
     }
 
     fn check_up(&self) -> Result<(), status_t> {
