@@ -7,6 +7,7 @@
 //! default) nothing here is used.
 
 mod cpu;
+mod sanitizer;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::sync::Mutex;
 use haiku_sys::bigtime_t;
 
 use self::cpu::NEVER;
+use self::sanitizer::Track;
 use self::stack::{Stack, switch};
 use crate::locks::Guarded;
 use crate::thread::{self, ThreadRef};
@@ -59,6 +61,8 @@ struct Own {
     inside: Cell<*mut u8>,
     /// Where its carrier goes on.
     outside: Cell<*mut u8>,
+    /// What the sanitizer knows both by.
+    tracks: (Track, Cell<Track>),
     body: Cell<Option<Box<dyn FnOnce() + Send>>>,
     ended: Cell<bool>,
     thread: Cell<Option<ThreadRef>>,
@@ -123,6 +127,7 @@ impl Fiber {
             stack: Stack::new(),
             inside: Cell::new(core::ptr::null_mut()),
             outside: Cell::new(core::ptr::null_mut()),
+            tracks: (Track::new(), Cell::new(Track::NONE)),
             body: Cell::new(None),
             ended: Cell::new(false),
             thread: Cell::new(None),
@@ -140,8 +145,10 @@ impl Fiber {
             let carrier = swap_current(Some(self));
             self.own.thread.set(thread::exchange(self.own.thread.get()));
             self.own.held.set(recursive_lock::exchange_held(self.own.held.get()));
+            let (inside, outside) = &self.own.tracks;
+            outside.set(Track::current());
             // SAFETY: its stack was laid out, or left by `suspend`; nobody else runs it.
-            unsafe { switch(self.own.outside.as_ptr(), self.own.inside.get()) };
+            unsafe { switch(self.own.outside.as_ptr(), self.own.inside.get(), *inside) };
             self.own.held.set(recursive_lock::exchange_held(self.own.held.get()));
             self.own.thread.set(thread::exchange(self.own.thread.get()));
             swap_current(carrier);
@@ -166,7 +173,7 @@ impl Fiber {
             cpu::notify_by(time);
         }
         // SAFETY: this is the fiber's own stack, and the carrier waits in `run`.
-        unsafe { switch(self.own.inside.as_ptr(), self.own.outside.get()) };
+        unsafe { switch(self.own.inside.as_ptr(), self.own.outside.get(), self.own.tracks.1.get()) };
         if deadline.is_some() {
             self.deadline.store(NEVER, Ordering::SeqCst);
         }
