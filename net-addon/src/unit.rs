@@ -92,10 +92,12 @@ impl<M: Mode> Unit<M> {
                 return;
             }
             let link = self.device.has_link() || settings::current().link_always;
-            // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does that of
-            // any device.
-            unsafe { (*interface.device).media = if link { sys::IFM_ACTIVE } else { 0 } };
-            // SAFETY: as above.
+            // SAFETY: the interface is alive while it is noted here.
+            let media = unsafe { &raw mut (*interface.device).media };
+            // SAFETY: the word is aligned and alive; the stack reads it unlocked, whole.
+            let media = unsafe { AtomicU32::from_ptr(media) };
+            media.store(if link { sys::IFM_ACTIVE } else { 0 }, Ordering::Relaxed);
+            // SAFETY: the interface is alive while it is noted here.
             if unsafe { set_flag(interface.device, sys::IFF_LINK, link) } {
                 // SAFETY: as above; the stack only sends a notification, and takes no lock of ours.
                 unsafe { device_link_changed(interface.device) };
