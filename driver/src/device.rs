@@ -33,7 +33,7 @@ struct Control {
     next: u32,
     /// The interface is up.
     up: bool,
-    /// It ever was.
+    /// It was at some time, or one was that it replaced.
     was_up: bool,
     /// The descriptor that is open has lost an interface that was up, and none has come up since.
     gone: bool,

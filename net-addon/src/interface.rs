@@ -223,15 +223,9 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     }
     unit.station().describe(&mut device);
     let attachment = unit.station().attach();
+    let device = UnsafeCell::new(device);
     // SAFETY: fresh memory of that size, which nobody else knows.
-    unsafe {
-        interface.write(Interface {
-            device: UnsafeCell::new(device),
-            attachment,
-            is_linked: AtomicBool::new(false),
-            unit,
-        });
-    };
+    unsafe { interface.write(Interface { device, attachment, is_linked: AtomicBool::new(false), unit }) };
     // SAFETY: written just now.
     let made = unsafe { interface.as_ref() };
     // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.

@@ -107,7 +107,7 @@ impl HostState {
 pub(crate) struct Host {
     state: Mutex<HostState>,
     changed: Condvar,
-    /// How many wait for a change; told apart because a notification is a call of Linux's even if nobody hears it.
+    /// How many wait for a change: one alone may have said what it wants to be woken for.
     waiting: AtomicUsize,
 }
 

@@ -309,14 +309,14 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
 /// Runs something in a network namespace, on a thread of its own.
 fn inside<R: Send>(namespace: &Namespace, run: impl FnOnce() -> Result<R, Error> + Send) -> Result<R, Error> {
     std::thread::scope(|scope| {
-        let inside = scope.spawn(move || {
+        let thread = scope.spawn(move || {
             // SAFETY: an open descriptor of a namespace; the call concerns this thread only.
             if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
                 return Err(Error::io("entering a network namespace", std::io::Error::last_os_error()));
             }
             run()
         });
-        inside.join().unwrap_or_else(|_| Err(Error::Failed("the transfer on Linux panicked".to_owned())))
+        thread.join().unwrap_or_else(|_| Err(Error::Failed("the transfer on Linux panicked".to_owned())))
     })
 }
 

@@ -1,4 +1,4 @@
-//! OpenVPN: `TUNSETIFF` without packet information, `epoll`, descriptors that do not block.
+//! OpenVPN: `TUNSETIFF` without packet information, `poll`, descriptors that do not block.
 
 use std::path::Path;
 use std::time::Duration;
