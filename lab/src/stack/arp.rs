@@ -61,24 +61,14 @@ impl Stack {
         self.send_frame(&own.interface, Packet::new(&bytes)?, own.mac, asker, ETHER_TYPE_ARP as u16)
     }
 
-    /// Asks everybody who has an address.
+    /// Broadcasts a request for an address.
     pub(crate) fn ask_who_has(&self, interface: &Arc<Interface>, address: Ipv4Addr) -> Result<(), status_t> {
         let local = match lock(&interface.inner).link(Family::Inet).local {
             Some(IpAddr::V4(local)) => local,
             _ => Ipv4Addr::UNSPECIFIED,
         };
-        self.broadcast_arp(interface, local, address)
-    }
-
-    /// Asks whether anybody has an address of our own, and then says that we do.
-    pub(crate) fn probe_and_announce(&self, interface: &Arc<Interface>, address: Ipv4Addr) -> Result<(), status_t> {
-        self.broadcast_arp(interface, Ipv4Addr::UNSPECIFIED, address)?;
-        self.broadcast_arp(interface, address, address)
-    }
-
-    fn broadcast_arp(&self, interface: &Arc<Interface>, sender: Ipv4Addr, target: Ipv4Addr) -> Result<(), status_t> {
         let mac = interface.device().address();
-        let bytes = packet(ArpOperation::Request, (mac, sender), ([0; 6], target));
+        let bytes = packet(ArpOperation::Request, (mac, local), ([0; 6], address));
         self.send_frame(interface, Packet::new(&bytes)?, mac, BROADCAST, ETHER_TYPE_ARP as u16)
     }
 }

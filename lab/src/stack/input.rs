@@ -1,6 +1,6 @@
 //! The way up: a packet that the consumer thread took from its queue finds its protocol.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use haiku_sys::{
@@ -72,7 +72,7 @@ impl Stack {
     fn input_ip(self: &Arc<Self>, arrived: &Arc<Interface>, packet: Vec<u8>, grouped: bool) {
         let Some(destination) = destination(&packet) else { return };
         let owner = if destination.is_multicast() {
-            self.joined(arrived, destination, &packet).then(|| Arc::clone(arrived))
+            self.joined(arrived, destination).then(|| Arc::clone(arrived))
         } else if let Some(own) = lock(&self.locals).get(&destination).and_then(|list| list.first()) {
             Some(Arc::clone(&own.interface))
         } else {
@@ -92,13 +92,9 @@ impl Stack {
         let _ = self.finish(&owner, polled);
     }
 
-    /// Whether an interface listens to a group: to those of its own addresses only. News of a duplicate address come
-    /// to all nodes.
-    fn joined(&self, interface: &Interface, group: IpAddr, packet: &[u8]) -> bool {
+    /// Whether an interface listens to a group: to the solicited-node groups of its own addresses only.
+    fn joined(&self, interface: &Interface, group: IpAddr) -> bool {
         let IpAddr::V6(group) = group else { return false };
-        if group == Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1) {
-            return is_discovery(packet);
-        }
         interface.addresses().iter().any(|own| match own.local() {
             Some(IpAddr::V6(own)) => solicited_node(own) == group,
             _ => false,

@@ -221,7 +221,6 @@ impl Stack {
     fn due(self: &Arc<Self>, key: Key) {
         match key {
             Key::Neighbour(address) => self.neighbour_due(address),
-            Key::Probe(index, address) => self.probe_due(index, address),
             Key::Host(index) => self.host_due(index),
             Key::Reader(index) => self.report_lost_reader(index),
         }

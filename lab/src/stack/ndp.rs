@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use haiku_sys::{B_BAD_DATA, B_ERROR, ETHER_TYPE_IPV6, status_t};
+use haiku_sys::{B_BAD_DATA, B_ERROR, status_t};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
@@ -16,8 +16,7 @@ use smoltcp::wire::{
 
 use super::Stack;
 use super::address::Family;
-use super::buffer::Packet;
-use super::ethernet::{self, Mac};
+use super::ethernet::Mac;
 use super::fifo::lock;
 use super::interface::Interface;
 
@@ -75,23 +74,6 @@ impl Stack {
         self.send_ip(&packet(local, solicited_node(target), message))
     }
 
-    /// Asks whether anybody has an address of our own, and then says that we do. Unlike the stack's own questions
-    /// this goes straight to the interface in question.
-    pub(crate) fn detect_duplicate(&self, interface: &Arc<Interface>, target: Ipv6Addr) -> Result<(), status_t> {
-        let mac = interface.device().address();
-        let group = solicited_node(target);
-        let question = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
-        let bytes = packet(Ipv6Addr::UNSPECIFIED, group, question);
-        let to = ethernet::multicast(IpAddr::V6(group));
-        self.send_frame(interface, Packet::new(&bytes)?, mac, to, ETHER_TYPE_IPV6 as u16)?;
-        let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-        let news =
-            NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr: option(mac) };
-        let bytes = packet(target, everybody, news);
-        let to = ethernet::multicast(IpAddr::V6(everybody));
-        self.send_frame(interface, Packet::new(&bytes)?, mac, to, ETHER_TYPE_IPV6 as u16)
-    }
-
     /// A neighbour discovery message came in, as a whole IPv6 packet that was checked to be one.
     pub(crate) fn receive_ndp(self: &Arc<Self>, bytes: &[u8]) -> Result<(), status_t> {
         let ip = Ipv6Packet::new_checked(bytes).map_err(|_| B_BAD_DATA)?;
@@ -105,12 +87,8 @@ impl Stack {
                 self.advertise(source, target_addr)
             }
             Ok(Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { target_addr, .. })) => {
-                let own = self.ndp.own(IpAddr::V6(target_addr)).is_some();
-                // Haiku is deaf to advertisements for everybody, except that duplicates must be noticed.
-                if destination.is_multicast() && !own {
-                    return Ok(());
-                }
-                if let Some(mac) = first_option(payload, 2) {
+                // Haiku ignores unsolicited advertisements.
+                if let Some(mac) = first_option(payload, 2).filter(|_| !destination.is_multicast()) {
                     self.learn_neighbour(IpAddr::V6(target_addr), mac);
                 }
                 Ok(())

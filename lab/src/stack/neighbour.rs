@@ -152,12 +152,8 @@ impl Stack {
         let mut entries = lock(&self.cache(family).0);
         let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Valid, Weak::new()));
         if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
-            let local = entry.state == State::Local;
             drop(entries);
             self.complain_of_other_mac(family, address, mac);
-            if local {
-                self.mark_duplicate(address, mac);
-            }
             return;
         }
         entry.mac = Some(mac);
@@ -198,18 +194,6 @@ impl Stack {
         self.log(&format!(
             "{protocol} host {address} updated with different hardware address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}."
         ));
-    }
-
-    /// Somebody else answers for one of our addresses.
-    fn mark_duplicate(&self, address: IpAddr, [a, b, c, d, e, f]: Mac) {
-        for own in self.local_addresses(address) {
-            if !own.duplicate.swap(true, Ordering::SeqCst) {
-                self.log(&format!(
-                    "{}: {address} is in use by {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} too: duplicate address",
-                    own.interface.name
-                ));
-            }
-        }
     }
 
     /// Sends a packet to the neighbour `next_hop`, now or when its link-layer address is known.
