@@ -24,6 +24,32 @@ pub(crate) fn check(status: status_t) -> Result<(), status_t> {
     if status == B_OK { Ok(()) } else { Err(status) }
 }
 
+/// What came of sending a packet: with an error it still belongs to the caller.
+pub(crate) type Sent = Result<(), Unsent>;
+
+/// A packet that was not sent, and why. Dropping it frees the packet.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    /// What the layer below returned.
+    pub(crate) status: status_t,
+    packet: Option<Packet>,
+}
+
+impl Unsent {
+    /// Loses the packet and the interface address it refers to, as Haiku does where it ignores the status. Returns
+    /// whether there was a packet.
+    pub(crate) fn leak(self) -> bool {
+        self.packet.map(Packet::into_raw).is_some()
+    }
+}
+
+impl From<status_t> for Unsent {
+    /// An error before there was a packet.
+    fn from(status: status_t) -> Self {
+        Self { status, packet: None }
+    }
+}
+
 /// A packet; freed when dropped.
 #[derive(Debug)]
 pub(crate) struct Packet(NonNull<Raw>);
@@ -50,6 +76,11 @@ impl Packet {
     /// The packet is alive and the caller's to give away.
     pub(crate) unsafe fn from_raw(raw: *mut Raw) -> Option<Self> {
         NonNull::new(raw).map(Self)
+    }
+
+    /// Returns the packet to the caller with an error.
+    pub(crate) fn unsent(self, status: status_t) -> Sent {
+        Err(Unsent { status, packet: Some(self) })
     }
 
     /// The packet's address, for a call that does not take it over.

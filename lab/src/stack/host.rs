@@ -4,7 +4,7 @@
 //! where Haiku has its own mind: it keeps a packet while its neighbour is being asked for, it searches routes in its
 //! own order, and its questions leave from the timer thread.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -12,10 +12,12 @@ use haiku_kernel::schedule::instant;
 use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::Medium;
+use smoltcp::socket::Socket;
 use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::{HardwareAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint};
 
 use super::fifo::lock;
+use super::tcp::Tuple;
 use crate::phy::Queues;
 
 /// How often in a row a stack is polled at most: it asks for more only while it is sending fragments.
@@ -117,6 +119,20 @@ pub(crate) struct Polled {
     pub(crate) packets: Vec<Vec<u8>>,
     /// When to poll again, if nothing happens before.
     pub(crate) again: Option<std::time::Duration>,
+    /// The connections that a program wrote to.
+    pub(crate) written: Vec<Tuple>,
+}
+
+/// The connections with how much their programs have written that is not acknowledged.
+fn unacknowledged(sockets: &SocketSet<'static>) -> Vec<(Tuple, usize)> {
+    let end = |end: IpEndpoint| SocketAddr::new(end.addr.into(), end.port);
+    let connections = sockets.iter().filter_map(|(_, socket)| match socket {
+        Socket::Tcp(socket) => {
+            Some(((end(socket.local_endpoint()?), end(socket.remote_endpoint()?)), socket.send_queue()))
+        }
+        _ => None,
+    });
+    connections.collect()
 }
 
 impl Host {
@@ -146,10 +162,14 @@ impl Host {
     /// Does something to the stack's sockets and polls it.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut HostState) -> R) -> (R, Polled) {
         let mut state = lock(&self.state);
+        let before = unacknowledged(&state.sockets);
         let result = act(&mut state);
+        let after = unacknowledged(&state.sockets).into_iter();
+        let more = |(tuple, bytes): &(Tuple, usize)| before.iter().any(|(other, had)| other == tuple && had < bytes);
+        let written = after.filter(more).map(|(tuple, _)| tuple).collect();
         let (packets, again) = state.poll();
         self.tell(state);
-        (result, Polled { packets, again })
+        (result, Polled { packets, again, written })
     }
 
     /// Hands a received IP packet to the stack and polls it.
@@ -162,7 +182,7 @@ impl Host {
         state.queues.push(packet);
         let (packets, again) = state.poll();
         self.tell(state);
-        Polled { packets, again }
+        Polled { packets, again, written: Vec::new() }
     }
 
     /// Tells those who wait that something may have changed.

@@ -18,6 +18,7 @@ use super::fifo::lock;
 use super::interface::Interface;
 use super::ndp::solicited_node;
 use super::output::destination;
+use super::tcp::{Cause, Segment};
 
 /// The frame type of ARP.
 const ARP: i32 = B_NET_FRAME_TYPE(IFT_ETHER, ETHER_TYPE_ARP) as i32;
@@ -62,10 +63,17 @@ impl Stack {
         drop(packet);
         let owner = destination(&bytes).and_then(|address| self.local_addresses(address).into_iter().next());
         if let Some(owner) = owner {
-            let interface = &owner.interface;
-            let polled = interface.host.deliver(bytes);
-            let _ = self.finish(interface, polled);
+            self.deliver(&owner.interface, bytes);
         }
+    }
+
+    /// Hands an IP packet to the IP stack of the interface that has its destination.
+    fn deliver(self: &Arc<Self>, owner: &Arc<Interface>, packet: Vec<u8>) {
+        if let Some(segment) = Segment::parse(&packet) {
+            self.segment_received(&segment);
+        }
+        let polled = owner.host.deliver(packet);
+        let _ = self.finish(owner, polled, Cause::Receive);
     }
 
     /// An IP packet from the link. It may be for an address of any interface.
@@ -88,8 +96,7 @@ impl Stack {
             let _ = self.receive_ndp(&packet);
             return;
         }
-        let polled = owner.host.deliver(packet);
-        let _ = self.finish(&owner, polled);
+        self.deliver(&owner, packet);
     }
 
     /// Whether an interface listens to a group: to the solicited-node groups of its own addresses only.

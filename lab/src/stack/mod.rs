@@ -22,6 +22,7 @@ mod ndp;
 mod neighbour;
 mod output;
 mod routes;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -51,6 +52,7 @@ pub(crate) use self::fifo::lock;
 use self::interface::{AddressRef, Census, Interface};
 use self::neighbour::Cache;
 use self::routes::{Description, Table};
+use self::tcp::Connections;
 use self::timer::{Key, Timers};
 use crate::pcap::Capture;
 
@@ -80,6 +82,7 @@ pub struct Stack {
     inet6: Mutex<Table<AddressRef>>,
     arp: Cache,
     ndp: Cache,
+    tcp: Connections,
     timers: Timers,
     timer_thread: Mutex<Option<thread_id>>,
     /// The machine is being shut down: what would go wrong a second later does not any more.
@@ -108,6 +111,7 @@ impl Stack {
             inet6: Mutex::new(Table::new(Family::Inet6)),
             arp: Cache::default(),
             ndp: Cache::default(),
+            tcp: Connections::default(),
             timers: Timers::default(),
             timer_thread: Mutex::new(None),
             stopping: AtomicBool::new(false),

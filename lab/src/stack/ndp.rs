@@ -16,9 +16,10 @@ use smoltcp::wire::{
 
 use super::Stack;
 use super::address::Family;
+use super::buffer::Sent;
 use super::ethernet::Mac;
 use super::fifo::lock;
-use super::interface::Interface;
+use super::interface::{AddressRef, Interface};
 
 /// The hop limit that proves that a packet is from the link.
 const HOP_LIMIT: u8 = 255;
@@ -64,14 +65,14 @@ fn first_option(icmp: &[u8], kind: u8) -> Option<Mac> {
 
 impl Stack {
     /// Asks the link who has an address, by way of the routing table.
-    pub(crate) fn solicit(self: &Arc<Self>, interface: &Arc<Interface>, target: Ipv6Addr) -> Result<(), status_t> {
+    pub(crate) fn solicit(self: &Arc<Self>, interface: &Arc<Interface>, target: Ipv6Addr) -> Sent {
         let local = match lock(&interface.inner).link(Family::Inet6).local {
             Some(IpAddr::V6(local)) => local,
             _ => Ipv6Addr::UNSPECIFIED,
         };
         let lladdr = option(interface.device().address());
         let message = NdiscRepr::NeighborSolicit { target_addr: target, lladdr };
-        self.send_ip(&packet(local, solicited_node(target), message))
+        self.send_packet(&packet(local, solicited_node(target), message), None)
     }
 
     /// A neighbour discovery message came in, as a whole IPv6 packet that was checked to be one.
@@ -84,7 +85,8 @@ impl Stack {
             Ok(Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. })) => {
                 let Some(mac) = first_option(payload, 1) else { return Ok(()) };
                 self.learn_neighbour(IpAddr::V6(source), mac);
-                self.advertise(source, target_addr)
+                let asked = self.local_addresses(IpAddr::V6(destination)).into_iter().next();
+                self.advertise(source, target_addr, asked)
             }
             Ok(Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { target_addr, .. })) => {
                 // Haiku ignores unsolicited advertisements.
@@ -97,14 +99,21 @@ impl Stack {
         }
     }
 
-    fn advertise(self: &Arc<Self>, asker: Ipv6Addr, wanted: Ipv6Addr) -> Result<(), status_t> {
-        let own = self.ndp.own(IpAddr::V6(wanted)).ok_or(B_ERROR)?;
-        let answer = NdiscRepr::NeighborAdvert {
-            flags: NdiscNeighborFlags::SOLICITED,
-            target_addr: wanted,
-            lladdr: option(own.mac),
-        };
-        self.send_ip(&packet(wanted, asker, answer))
+    /// Answers a solicitation. `asked` is the address that a unicast solicitation came to; the advertisement, made of
+    /// the same buffer, still refers to it. `ndp_receive_data` ignores the status, so an unsent advertisement leaks.
+    fn advertise(
+        self: &Arc<Self>,
+        asker: Ipv6Addr,
+        wanted: Ipv6Addr,
+        asked: Option<AddressRef>,
+    ) -> Result<(), status_t> {
+        let mac = self.ndp.with_own(IpAddr::V6(wanted), |own| own.mac).ok_or(B_ERROR)?;
+        let flags = NdiscNeighborFlags::SOLICITED;
+        let answer = NdiscRepr::NeighborAdvert { flags, target_addr: wanted, lladdr: option(mac) };
+        if let Err(unsent) = self.send_packet(&packet(wanted, asker, answer), asked) {
+            unsent.leak();
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use haiku_kernel::sync::Mutex;
 use haiku_sys::{EHOSTUNREACH, status_t};
 
 use super::address::Family;
-use super::buffer::Packet;
+use super::buffer::{Packet, Sent};
 use super::ethernet::Mac;
 use super::fifo::lock;
 use super::interface::Interface;
@@ -83,11 +83,11 @@ impl Cache {
         drop(entries);
     }
 
-    /// The entry of one of the stack's own addresses.
-    pub(crate) fn own(&self, address: IpAddr) -> Option<OwnEntry> {
+    /// Does something with the entry of one of the stack's own addresses while the cache is locked.
+    pub(crate) fn with_own<R>(&self, address: IpAddr, act: impl FnOnce(OwnEntry) -> R) -> Option<R> {
         let entries = lock(&self.0);
         let entry = entries.get(&address).filter(|entry| entry.state == State::Local)?;
-        Some(OwnEntry { mac: entry.mac?, interface: entry.interface.upgrade()? })
+        Some(act(OwnEntry { mac: entry.mac?, interface: entry.interface.upgrade()? }))
     }
 
     /// Forgets an address of the stack's own.
@@ -171,8 +171,9 @@ impl Stack {
         drop(entries);
     }
 
-    /// Sends what waits for a neighbour, through the interface that asked. As on Haiku the cache is locked meanwhile: a
-    /// driver that came back to it would hang.
+    /// Sends the packets that wait for a neighbour through the interface that asked, as `MarkValid` does: with the
+    /// cache locked, so that a driver that returned to it would hang, and without looking at the status, so that each
+    /// packet that is not sent leaks.
     fn send_waiting(&self, address: IpAddr, entry: &mut Neighbour, mac: Mac) {
         let waiting = std::mem::take(&mut entry.waiting);
         match entry.interface.upgrade() {
@@ -180,7 +181,9 @@ impl Stack {
             None => {}
             Some(interface) => {
                 for packet in waiting {
-                    let _ = self.send_to(&interface, Family::of(address), packet, mac);
+                    if let Err(unsent) = self.send_to(&interface, Family::of(address), packet, mac) {
+                        unsent.leak();
+                    }
                 }
             }
         }
@@ -202,7 +205,7 @@ impl Stack {
         interface: &Arc<Interface>,
         next_hop: IpAddr,
         packet: Packet,
-    ) -> Result<(), status_t> {
+    ) -> Sent {
         let family = Family::of(next_hop);
         let mut entries = lock(&self.cache(family).0);
         if let Entry::Vacant(place) = entries.entry(next_hop) {
@@ -212,11 +215,13 @@ impl Stack {
                 neighbour.state = State::Doomed;
             }
             self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
-            asked?;
+            if let Err(status) = asked {
+                return packet.unsent(status);
+            }
         }
-        let Some(entry) = entries.get_mut(&next_hop) else { return Err(EHOSTUNREACH) };
+        let Some(entry) = entries.get_mut(&next_hop) else { return packet.unsent(EHOSTUNREACH) };
         match (entry.state, entry.mac) {
-            (State::Rejected, _) => Err(EHOSTUNREACH),
+            (State::Rejected, _) => packet.unsent(EHOSTUNREACH),
             (State::Valid | State::Local, Some(mac)) => {
                 drop(entries);
                 self.send_to(interface, family, packet, mac)
@@ -228,12 +233,18 @@ impl Stack {
         }
     }
 
-    /// Neighbour discovery asks once from whoever wants to send, and fails if that fails; ARP leaves it to the timer.
+    /// Neighbour discovery sends its first solicitation in the sender's thread and fails if that fails; ARP leaves it
+    /// to the timer. `ndp_start_resolve` then loses two packets: the solicitation, whose owner it is, and the original
+    /// that it was cloned from, because nothing but an answer frees the original of an entry that is removed.
     fn begin_to_ask(self: &Arc<Self>, interface: &Arc<Interface>, address: IpAddr) -> Result<(), status_t> {
-        match address {
-            IpAddr::V4(_) => Ok(()),
-            IpAddr::V6(address) => self.solicit(interface, address),
-        }
+        let IpAddr::V6(address) = address else { return Ok(()) };
+        self.solicit(interface, address).map_err(|unsent| {
+            let status = unsent.status;
+            if unsent.leak() {
+                std::mem::forget(Packet::new(&[0; 32]));
+            }
+            status
+        })
     }
 
     /// ARP uses its part of an interface that was deleted: `arp_timer` and `arp_entry::MarkValid` look at
