@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haiku_kernel::schedule::instant;
 use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
@@ -33,6 +33,8 @@ pub struct HostState {
     pub sockets: SocketSet<'static>,
     queues: Queues,
     epoch: Instant,
+    /// How far its clock is ahead of the kernel's.
+    ahead: Duration,
     cidrs: Vec<IpCidr>,
     seed: u64,
     /// What a lone waiter wants to be woken for, as `SO_RCVLOWAT` and its like do; for every change without one.
@@ -56,6 +58,7 @@ impl HostState {
             sockets: SocketSet::new(Vec::new()),
             queues,
             epoch: instant(),
+            ahead: Duration::ZERO,
             cidrs: Vec::new(),
             seed,
             wake_for: None,
@@ -86,11 +89,16 @@ impl HostState {
     }
 
     fn now(&self) -> StackInstant {
-        StackInstant::from_micros(instant().duration_since(self.epoch).as_micros() as i64)
+        StackInstant::from_micros((instant().duration_since(self.epoch) + self.ahead).as_micros() as i64)
+    }
+
+    /// Moves the clock of smoltcp's timers forward.
+    pub(super) fn advance(&mut self, time: Duration) {
+        self.ahead += time;
     }
 
     /// Polls until smoltcp has nothing more to say. Returns what it emitted and when it wants to be polled again.
-    fn poll(&mut self) -> (Vec<Vec<u8>>, Option<std::time::Duration>) {
+    fn poll(&mut self) -> (Vec<Vec<u8>>, Option<Duration>) {
         let mut delay = None;
         for _ in 0..POLLS {
             let now = self.now();
@@ -100,7 +108,7 @@ impl HostState {
                 break;
             }
         }
-        (self.queues.take_outgoing(), delay.map(std::time::Duration::from))
+        (self.queues.take_outgoing(), delay.map(Duration::from))
     }
 }
 
@@ -118,7 +126,7 @@ pub(crate) struct Polled {
     /// IP packets to be sent.
     pub(crate) packets: Vec<Vec<u8>>,
     /// When to poll again, if nothing happens before.
-    pub(crate) again: Option<std::time::Duration>,
+    pub(crate) again: Option<Duration>,
     /// The connections that a program wrote to.
     pub(crate) written: Vec<Tuple>,
 }

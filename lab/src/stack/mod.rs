@@ -21,6 +21,8 @@ mod modules;
 mod ndp;
 mod neighbour;
 mod output;
+#[cfg(test)]
+mod refusals;
 mod routes;
 mod tcp;
 #[cfg(test)]

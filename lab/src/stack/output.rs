@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haiku_sys::{
     B_BAD_DATA, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, EMSGSIZE, ENETUNREACH,
@@ -274,6 +274,16 @@ impl Stack {
     ) -> Result<Option<R>, status_t> {
         let host = Arc::clone(&self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?.host);
         Ok(host.wait_until(deadline, ready))
+    }
+
+    /// Moves the clock of an interface's TCP timers forward, and lets those that are due by then expire.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn advance_timers(self: &Arc<Self>, name: &str, time: Duration) -> Result<(), status_t> {
+        let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
+        let ((), _) = self.with_host(&interface, Cause::Timer, |state| state.advance(time));
+        Ok(())
     }
 
     /// An interface's IP stack asked to be polled.
