@@ -2,8 +2,10 @@
 //! a refused packet does harm.
 //!
 //! A driver passes if it takes the packets that it cannot deliver and frees them. One that refuses fails with the
-//! [`Harm`] that Haiku's code at that place comes to. The driver is a
-//! [`Subject`]: a lab with an Ethernet interface that can be blocked.
+//! [`Harm`] that Haiku's code at that place comes to. The driver is a [`Subject`]: a lab with an Ethernet interface that
+//! can be blocked.
+//!
+#![doc = include_str!("places.md")]
 
 mod neighbour;
 mod peer;
@@ -119,7 +121,7 @@ impl Scenario {
 }
 
 /// How often the stack has handed a packet to the driver, taken or not.
-fn attempts(subject: &dyn Subject) -> u64 {
+pub(crate) fn attempts(subject: &dyn Subject) -> u64 {
     let interface = subject.lab().stack().interface(subject.interface());
     interface.map_or(0, |interface| {
         let sent = interface.statistics.send;
@@ -128,7 +130,7 @@ fn attempts(subject: &dyn Subject) -> u64 {
 }
 
 /// Does something while the driver is blocked, and unblocks it after so many packets were handed to it.
-fn while_blocked<R>(subject: &dyn Subject, packets: u64, act: impl FnOnce() -> R) -> R {
+pub(crate) fn while_blocked<R>(subject: &dyn Subject, packets: u64, act: impl FnOnce() -> R) -> R {
     subject.block();
     let before = attempts(subject);
     let result = act();

@@ -277,3 +277,200 @@ fn weak(route: &Route<Arc<InterfaceAddress>>) -> Route<Weak<InterfaceAddress>> {
     let &Route { destination, mask, gateway, flags, ref target } = route;
     Route { destination, mask, gateway, flags, target: Arc::downgrade(target) }
 }
+
+#[cfg(test)]
+mod tests {
+    use haiku_sys::ENOBUFS;
+
+    use super::*;
+
+    /// A connection whose driver takes segments or refuses them, and all that it took.
+    struct Bench {
+        connection: Connection,
+        now: Instant,
+        takes: bool,
+        taken: Vec<i32>,
+    }
+
+    const SYN: i32 = 100;
+
+    /// A segment of `length` sequence numbers, without flags.
+    fn segment(sequence: i32, length: usize) -> Segment {
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        Segment {
+            source: nowhere,
+            destination: nowhere,
+            sequence: TcpSeqNumber(sequence),
+            length,
+            acknowledges: Some(TcpSeqNumber(1)),
+            window: 1,
+            syn: false,
+            fin: false,
+            rst: false,
+        }
+    }
+
+    /// A segment from the peer that acknowledges up to here.
+    fn acknowledgement(number: i32) -> Segment {
+        Segment { acknowledges: Some(TcpSeqNumber(number)), ..segment(1, 0) }
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let route = Route {
+                destination: IpAddr::from([0; 4]),
+                mask: None,
+                gateway: None,
+                flags: 0,
+                target: Weak::<InterfaceAddress>::new(),
+            };
+            Self { connection: Connection::new(TcpSeqNumber(SYN), route), now: instant(), takes: true, taken: vec![] }
+        }
+
+        /// A connection that is established, and idle; its peer opened it.
+        fn accepted() -> Self {
+            let mut bench = Self::new();
+            bench.emit(Segment { syn: true, ..segment(SYN, 1) }, Cause::Receive).unwrap();
+            bench.receive(acknowledgement(SYN + 1));
+            bench.taken.clear();
+            bench
+        }
+
+        fn emit(&mut self, segment: Segment, cause: Cause) -> Result<(), status_t> {
+            let packet = segment.sequence.0.to_be_bytes();
+            let Self { connection, now, takes, taken } = self;
+            connection.emitted(segment, &packet, cause, *now, &mut |packet| Self::send(*takes, taken, packet))
+        }
+
+        fn receive(&mut self, segment: Segment) {
+            let Self { connection, now, takes, taken } = self;
+            connection.received(&segment, *now, &mut |packet| Self::send(*takes, taken, packet));
+        }
+
+        fn send(takes: bool, taken: &mut Vec<i32>, packet: &[u8]) -> Result<(), status_t> {
+            if !takes {
+                return Err(ENOBUFS);
+            }
+            taken.push(i32::from_be_bytes(packet.try_into().unwrap()));
+            Ok(())
+        }
+
+        /// A program writes; the driver refuses if there is nothing to take it.
+        fn write(&mut self, sequence: i32, takes: bool) {
+            self.takes = takes;
+            self.emit(segment(sequence, 10), Cause::Call).unwrap();
+            self.takes = true;
+        }
+    }
+
+    #[test]
+    fn a_refused_segment_has_no_timer_but_the_next_write_sends_it_first() {
+        let mut bench = Bench::accepted();
+        bench.write(101, false);
+        bench.emit(segment(101, 10), Cause::Timer).unwrap();
+        assert!(bench.taken.is_empty());
+        bench.write(111, true);
+        assert_eq!(bench.taken, [101, 111]);
+        bench.emit(segment(101, 10), Cause::Timer).unwrap();
+        assert_eq!(bench.taken, [101, 111, 101], "it has a timer again");
+    }
+
+    #[test]
+    fn a_segment_refused_behind_another_is_sent_when_that_is_acknowledged() {
+        let mut bench = Bench::accepted();
+        bench.write(101, true);
+        bench.write(111, false);
+        // The retransmission of the first is that alone: the second was never sent.
+        bench.emit(segment(101, 10), Cause::Timer).unwrap();
+        bench.emit(segment(111, 10), Cause::Timer).unwrap();
+        assert_eq!(bench.taken, [101, 101]);
+        bench.receive(acknowledgement(111));
+        assert_eq!(bench.taken, [101, 101, 111]);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_nothing_new_sends_nothing_but_a_window_that_opens_does() {
+        let mut bench = Bench::accepted();
+        bench.write(101, false);
+        bench.receive(acknowledgement(101));
+        bench.receive(Segment { window: 0, ..acknowledgement(101) });
+        assert!(bench.taken.is_empty());
+        bench.receive(acknowledgement(101));
+        assert_eq!(bench.taken, [101]);
+    }
+
+    #[test]
+    fn a_refused_answer_to_a_syn_waits_for_the_next_syn() {
+        let mut bench = Bench::new();
+        let answer = Segment { syn: true, ..segment(SYN, 1) };
+        bench.takes = false;
+        bench.emit(answer, Cause::Receive).unwrap();
+        bench.takes = true;
+        bench.emit(answer, Cause::Timer).unwrap();
+        assert!(bench.taken.is_empty());
+        bench.receive(Segment { syn: true, acknowledges: None, ..segment(1, 1) });
+        assert_eq!(bench.taken, [SYN]);
+    }
+
+    #[test]
+    fn the_timer_that_connect_started_saves_what_is_refused_within_a_second() {
+        for (later, saved) in [(Duration::ZERO, true), (CONNECT_TIMER, false)] {
+            let mut bench = Bench::new();
+            let syn = Segment { syn: true, acknowledges: None, ..segment(SYN, 1) };
+            bench.emit(syn, Cause::Call).unwrap();
+            bench.receive(Segment { syn: true, ..acknowledgement(SYN + 1) });
+            bench.now += later;
+            bench.write(101, false);
+            bench.emit(segment(101, 10), Cause::Timer).unwrap();
+            assert_eq!(bench.taken.contains(&101), saved, "{later:?} after the SYN");
+        }
+    }
+
+    #[test]
+    fn a_refused_syn_is_an_error_of_connect_and_a_refused_retransmission_of_it_is_none() {
+        let syn = Segment { syn: true, acknowledges: None, ..segment(SYN, 1) };
+        let mut bench = Bench::new();
+        bench.takes = false;
+        assert_eq!(bench.emit(syn, Cause::Call), Err(ENOBUFS));
+        bench.takes = true;
+        bench.emit(syn, Cause::Timer).unwrap();
+        assert!(bench.taken.is_empty(), "the connection is closed");
+        let mut bench = Bench::new();
+        bench.emit(syn, Cause::Call).unwrap();
+        bench.takes = false;
+        bench.emit(syn, Cause::Timer).unwrap();
+        bench.takes = true;
+        bench.emit(syn, Cause::Timer).unwrap();
+        assert_eq!(bench.taken, [SYN, SYN]);
+    }
+
+    #[test]
+    fn a_packet_loses_its_fin_and_keeps_its_data() {
+        let (source, destination) = ([10, 1, 0, 1], [10, 1, 0, 2]);
+        let mut packet = vec![0; 48];
+        packet[..12].copy_from_slice(&[0x45, 0, 0, 48, 0, 0, 0, 0, 64, 6, 0, 0]);
+        packet[12..20].copy_from_slice(&[source, destination].concat());
+        packet[40..].copy_from_slice(b"the data");
+        let mut tcp = TcpPacket::new_unchecked(&mut packet[20..]);
+        tcp.set_header_len(20);
+        tcp.set_fin(true);
+        let ends = [source, destination].map(|end| IpAddress::from(IpAddr::from(end)));
+        tcp.fill_checksum(&ends[0], &ends[1]);
+        let before = Segment::parse(&packet).unwrap();
+        let packet = without_finish(&packet);
+        let after = Segment::parse(&packet).unwrap();
+        assert_eq!((before.fin, before.length, after.fin, after.length), (true, 9, false, 8));
+        let tcp = TcpPacket::new_unchecked(&packet[20..]);
+        assert!(tcp.verify_checksum(&ends[0], &ends[1]));
+    }
+
+    #[test]
+    fn a_refused_acknowledgement_is_not_kept() {
+        let mut bench = Bench::accepted();
+        bench.takes = false;
+        bench.emit(segment(101, 0), Cause::Timer).unwrap();
+        bench.takes = true;
+        bench.write(101, true);
+        assert_eq!(bench.taken, [101]);
+    }
+}

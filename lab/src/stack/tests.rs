@@ -8,8 +8,8 @@ use std::time::Duration;
 use haiku_kernel::modules;
 use haiku_sys::{
     AF_INET, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_FILE_EXISTS, B_IO_ERROR, B_OK, EHOSTUNREACH, EMSGSIZE, ENETUNREACH,
-    ENOBUFS, IFF_BROADCAST, IFF_LINK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, net_datalink_module_info,
-    net_route, net_stack_module_info,
+    IFF_BROADCAST, IFF_LINK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, net_datalink_module_info, net_route,
+    net_stack_module_info,
 };
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr};
@@ -187,17 +187,6 @@ fn an_address_is_neither_probed_for_nor_announced_nor_defended() {
     fake.give(&arp(1, (mac(8), [10, 1, 0, 8]), [10, 1, 0, 1], mac(1)));
     let first = fake.wait(|state| state.sent.first().cloned());
     assert_eq!((first[21], &first[22..28]), (2, &mac(1)[..]));
-    end(lab);
-}
-
-#[test]
-fn a_refused_frame_is_freed_and_counted() {
-    let (_turn, fake, lab) = one();
-    fake.give(&arp(1, (mac(9), [10, 1, 0, 2]), [10, 1, 0, 1], mac(1)));
-    fake.sent(ARP, |frame| frame[21] == 2);
-    fake.change(|state| state.refusal = ENOBUFS);
-    assert_eq!(lab.send_ip(&packet("10.1.0.1", "10.1.0.2", 10)), Err(ENOBUFS));
-    assert_eq!(lab.stack().interface("fake/0").unwrap().statistics.send.errors, 1);
     end(lab);
 }
 
