@@ -60,7 +60,7 @@ pub(super) fn retransmission(subject: &dyn Subject) -> Result<(), Harm> {
     let (mut peer, handle) = established(subject);
     subject.lose();
     act(subject, handle, |socket| socket.send_slice(b"200 OK")).expect("`send` says OK");
-    while_blocked(subject, 1, || {
+    while_blocked(subject, 0, || {
         subject.lab().stack().advance_timers(subject.interface(), Duration::from_secs(4)).expect("the interface");
     });
     stalled_unless(peer.until(|socket| socket.recv_queue() == 6), "a retransmission")

@@ -147,7 +147,7 @@ impl Stack {
     }
 
     /// Takes note of a neighbour's address, from a question or an answer of its own, and sends what waits for it.
-    pub(crate) fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
+    pub fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
         let family = Family::of(address);
         let mut entries = lock(&self.cache(family).0);
         let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Valid, Weak::new()));
