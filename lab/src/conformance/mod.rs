@@ -129,16 +129,21 @@ pub(crate) fn attempts(subject: &dyn Subject) -> u64 {
     })
 }
 
+/// Waits for something that the stack does in a thread of its own.
+fn until(what: &str, mut ready: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < deadline, "it did not happen that {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// Does something while the driver is blocked, and unblocks it after so many packets were handed to it.
 pub(crate) fn while_blocked<R>(subject: &dyn Subject, packets: u64, act: impl FnOnce() -> R) -> R {
     subject.block();
     let before = attempts(subject);
     let result = act();
-    let deadline = Instant::now() + PATIENCE;
-    while attempts(subject) < before + packets {
-        assert!(Instant::now() < deadline, "the stack sent fewer than {packets} packets");
-        std::thread::yield_now();
-    }
+    until("the stack sends", || attempts(subject) >= before + packets);
     subject.unblock();
     result
 }

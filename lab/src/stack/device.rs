@@ -14,7 +14,7 @@ use haiku_sys::{
     net_device, net_device_module_info, status_t, thread_id,
 };
 
-use super::buffer::{Packet, Sent, check};
+use super::buffer::{Packet, Sent, Unsent, check};
 use super::ethernet::{self, Mac};
 use super::fifo::{Fifo, Item, RECEIVE_QUEUE_BYTES, lock};
 use super::timer::Key;
@@ -176,7 +176,7 @@ impl Device {
         let status = unsafe { send_data(self.0, frame.as_ptr()) };
         self.count_sent(status == B_OK, bytes);
         if status != B_OK {
-            return frame.unsent(status);
+            return Err(Unsent::refused(frame, status));
         }
         std::mem::forget(frame);
         Ok(())

@@ -1,6 +1,7 @@
 //! A driver for the stack's own tests: each device keeps what it is sent and hands up what it is given.
 
 use std::ffi::{CStr, c_char};
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -197,9 +198,9 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
         if !state.waiting.is_empty() {
             let frame = state.waiting.remove(0);
             fake.changed.notify_all();
-            let packet = Packet::new(&frame).expect("a packet");
+            let packet = ManuallyDrop::new(Packet::new(&frame).expect("a packet"));
             // SAFETY: the stack's variable.
-            unsafe { *buffer = packet.into_raw() };
+            unsafe { *buffer = packet.as_ptr() };
             return B_OK;
         }
         state = fake.changed.wait(state);

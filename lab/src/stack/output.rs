@@ -200,14 +200,14 @@ impl Stack {
         polled: Polled,
         cause: Cause,
     ) -> Result<(), status_t> {
-        let (mut result, mut unsent_datagram) = (Ok(()), None);
+        let (mut result, mut unsent_datagram, mut refused) = (Ok(()), None, Vec::new());
         for packet in &polled.packets {
             let datagram = fragmented(packet);
             if datagram.is_some() && datagram == unsent_datagram {
                 continue;
             }
             let sent = match Segment::parse(packet) {
-                Some(segment) => self.send_segment(segment, packet, cause),
+                Some(segment) => self.send_segment(segment, packet, cause, &mut refused),
                 None => self.send_ip(packet).map_err(|status| socket_error(status, packet)),
             };
             if sent.is_err() {
@@ -215,7 +215,7 @@ impl Stack {
             }
             result = result.and(sent);
         }
-        for tuple in &polled.written {
+        for tuple in polled.written.iter().filter(|tuple| !refused.contains(tuple)) {
             self.connection_written(tuple);
         }
         interface.host.recycle(polled.packets);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use haiku_kernel::schedule::instant;
 use haiku_kernel::sync::Mutex;
-use haiku_sys::{ENETUNREACH, status_t};
+use haiku_sys::{ENETUNREACH, ENOBUFS, status_t};
 use smoltcp::wire::{IpAddress, TcpPacket, TcpSeqNumber};
 
 use super::Stack;
@@ -216,12 +216,14 @@ impl Connection {
 pub(crate) struct Connections(Mutex<HashMap<Tuple, Connection>>);
 
 impl Stack {
-    /// Sends a segment that smoltcp emitted.
+    /// Sends a segment that smoltcp emitted. Of what it emits at once, `_SendQueued` tries nothing after a segment that
+    /// was refused: the connection is then in `refused`.
     pub(crate) fn send_segment(
         self: &Arc<Self>,
         segment: Segment,
         packet: &[u8],
         cause: Cause,
+        refused: &mut Vec<Tuple>,
     ) -> Result<(), status_t> {
         let tuple = (segment.source, segment.destination);
         let mut connections = lock(&self.tcp.0);
@@ -235,7 +237,12 @@ impl Stack {
             return self.send_ip(packet);
         };
         let route = connection.route.clone();
-        let sent = connection.emitted(segment, packet, cause, instant(), &mut |packet| self.send_by(&route, packet));
+        let sent = connection.emitted(segment, packet, cause, instant(), &mut |packet| {
+            if refused.contains(&tuple) {
+                return Err(ENOBUFS);
+            }
+            self.send_by(&route, packet).inspect_err(|_| refused.push(tuple))
+        });
         if segment.rst {
             connections.remove(&tuple);
         }
@@ -280,8 +287,6 @@ fn weak(route: &Route<Arc<InterfaceAddress>>) -> Route<Weak<InterfaceAddress>> {
 
 #[cfg(test)]
 mod tests {
-    use haiku_sys::ENOBUFS;
-
     use super::*;
 
     /// A connection whose driver takes segments or refuses them, and all that it took.
