@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use haiku_sys::status_t;
 
+#[cfg(test)]
+pub(crate) use self::tcp::saved_by_the_next_write;
 use crate::error::strerror;
 use crate::lab::{Lab, Ledgers};
 

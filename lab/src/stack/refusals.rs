@@ -8,7 +8,7 @@ use haiku_kernel::sync::MutexGuard;
 use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, ENOBUFS, status_t};
 
 use super::fake::{self, Fake, mac};
-use crate::conformance::{Harm, Scenario, Subject, attempts, while_blocked};
+use crate::conformance::{Harm, Scenario, Subject, attempts, saved_by_the_next_write, while_blocked};
 use crate::lab::{Lab, LabOptions, Ledgers};
 use crate::ping;
 
@@ -90,6 +90,13 @@ fn refused(place: &str, harm: Harm) {
 #[test]
 fn a_refused_response_never_arrives() {
     refused("TCPEndpoint::SendData", Harm::Stalled("a response"));
+}
+
+#[test]
+fn a_refused_response_arrives_after_all_with_the_next_write() {
+    let toy = Toy::new(Some(ENOBUFS));
+    assert!(saved_by_the_next_write(&toy));
+    toy.end();
 }
 
 #[test]

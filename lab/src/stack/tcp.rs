@@ -408,13 +408,28 @@ mod tests {
     fn a_refused_answer_to_a_syn_waits_for_the_next_syn() {
         let mut bench = Bench::new();
         let answer = Segment { syn: true, ..segment(SYN, 1) };
+        let again = Segment { syn: true, acknowledges: None, ..segment(1, 1) };
         bench.takes = false;
         bench.emit(answer, Cause::Receive).unwrap();
+        bench.receive(again);
         bench.takes = true;
         bench.emit(answer, Cause::Timer).unwrap();
         assert!(bench.taken.is_empty());
-        bench.receive(Segment { syn: true, acknowledges: None, ..segment(1, 1) });
+        bench.receive(again);
         assert_eq!(bench.taken, [SYN]);
+    }
+
+    #[test]
+    fn a_refused_fin_is_not_sent_by_any_later_event() {
+        let mut bench = Bench::accepted();
+        let fin = Segment { fin: true, ..segment(101, 1) };
+        bench.takes = false;
+        bench.emit(fin, Cause::Call).unwrap();
+        bench.takes = true;
+        bench.receive(Segment { window: 0, ..acknowledgement(101) });
+        bench.receive(acknowledgement(101));
+        bench.emit(fin, Cause::Timer).unwrap();
+        assert!(bench.taken.is_empty());
     }
 
     #[test]
