@@ -37,7 +37,7 @@ fn verdict(criterion: &mut Criterion) {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 let mut reply = Reply::new();
-                black_box(responder.to_user(black_box(frame), frame.len(), &mut reply))
+                black_box(responder.classify_to_user(black_box(frame), frame.len(), &mut reply))
             });
         });
     }
