@@ -87,7 +87,7 @@ fn readiness() {
     assert_eq!((write(fd, &packet), errno()), (-1, libc::ENETDOWN));
     haiku("ifconfig tun/0 up");
     assert_eq!((write(fd, &[0; 20]), errno()), (-1, libc::EINVAL));
-    assert_eq!((write(fd, &[0x45; 3000]), errno()), (-1, libc::EMSGSIZE));
+    assert_eq!((write(fd, &[0x45; 70_000]), errno()), (-1, libc::EMSGSIZE));
     // SAFETY: an argument that the device does not look at.
     assert_eq!((unsafe { libc::ioctl(fd, 0x1234, 0) }, errno()), (-1, libc::ENOTTY));
     ping_across(fd, 2_000);
