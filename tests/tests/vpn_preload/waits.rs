@@ -1,10 +1,7 @@
 //! Every way to wait for a packet, seen by the library or not: none is missed, and none is imagined.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-use haiku_lab::vpn::control::{self, Remote};
 
 use crate::program::*;
 
@@ -20,15 +17,6 @@ fn ping_with(fd: i32, wait: impl Fn() -> bool) {
         true
     });
     assert!(ping.join().unwrap().contains(" 0.0% packet loss"));
-}
-
-/// Sends a packet to the program, which nobody answers.
-fn one_packet() {
-    let ping = std::thread::spawn(|| {
-        let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
-        Remote::connect(&socket).unwrap().execute("ping -q -c 1 -W 50 10.9.0.2").is_err()
-    });
-    assert!(ping.join().unwrap());
 }
 
 /// Reads until there is nothing left.
