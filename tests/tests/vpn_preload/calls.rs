@@ -74,3 +74,52 @@ fn socket_controls() {
     assert_eq!(control(libc::SIOCGIFHWADDR, "tap0", &[]), Ok(mac.to_vec()));
     assert_eq!((close(tun), close(tap)), (0, 0));
 }
+
+#[test]
+fn a_position_moves_as_on_haiku_and_selects_no_packet() {
+    inside("calls::positions", |_| ());
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn positions() {
+    if !is_inside() {
+        return;
+    }
+    let fd = open("/dev/tun/0", libc::O_RDWR | libc::O_NONBLOCK);
+    haiku(CONFIGURE);
+    let seek = |offset, whence| {
+        // SAFETY: a call without pointers.
+        let position = unsafe { libc::lseek(fd, offset, whence) };
+        if position < 0 { Err(errno()) } else { Ok(position) }
+    };
+    assert_eq!(seek(0, libc::SEEK_CUR), Ok(0));
+    let packet = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1];
+    let write_at = |position| {
+        // SAFETY: a live buffer of that length.
+        let written = unsafe { libc::pwrite(fd, packet.as_ptr().cast(), packet.len(), position) };
+        if written < 0 { Err(errno()) } else { Ok(written) }
+    };
+    assert_eq!((write_at(4096), seek(0, libc::SEEK_CUR)), (Ok(20), Ok(0)), "a write at a position moves none");
+    assert_eq!((write(fd, &packet), seek(0, libc::SEEK_CUR)), (20, Ok(20)));
+    assert_eq!(write_at(-1), Err(libc::EINVAL));
+    assert_eq!(seek(100, libc::SEEK_SET), Ok(100));
+    assert_eq!(seek(-200, libc::SEEK_CUR), Err(libc::EINVAL));
+    assert_eq!((seek(7, libc::SEEK_END), seek(0, libc::SEEK_CUR)), (Ok(7), Ok(7)), "a device has no length");
+    assert_eq!(seek(0, libc::SEEK_DATA), Err(libc::EINVAL));
+    let mut buffer = [0_u8; 2048];
+    let mut read_at = |position| {
+        // SAFETY: a live buffer of that length.
+        let length = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), position) };
+        if length < 0 { Err(errno()) } else { Ok(length) }
+    };
+    assert_eq!(read_at(0), Err(libc::EAGAIN));
+    one_packet();
+    assert!(polled(fd, 10_000).0);
+    assert_eq!((read_at(1 << 40), seek(0, libc::SEEK_CUR)), (Ok(84), Ok(7)), "the next packet, whatever the position");
+    assert_eq!(read_at(-1), Err(libc::EINVAL));
+    // Other files keep their own.
+    let zero = open("/dev/null", libc::O_RDWR);
+    // SAFETY: a call without pointers.
+    assert_eq!((unsafe { libc::lseek(zero, 0, libc::SEEK_END) }, close(zero)), (0, 0));
+}
