@@ -124,14 +124,21 @@ impl Open {
         if haiku::clones() {
             return self.attach(recipe(format!("/dev/{mode}"))).map(drop).map_err(from_status);
         }
-        let mut units = wanted.into_iter().chain(0..256);
         let mut result = Err(haiku_sys::B_BUSY);
-        for unit in units.by_ref() {
+        if let Some(unit) = wanted {
+            // The driver publishes a unit's node once all units below are open.
+            let below: Vec<Fd> =
+                (0..unit).filter_map(|unit| syscalls::open(&mode.node(unit), self.access).ok()).collect();
             result = self.attach(recipe(mode.node(unit)));
-            // A unit without a node is too far ahead of the others; a busy one is somebody else's.
-            if !matches!(result, Err(haiku_sys::B_BUSY | haiku_sys::B_ENTRY_NOT_FOUND)) {
+            for fd in below {
+                let _ = syscalls::close(fd);
+            }
+        }
+        for unit in 0..256 {
+            if !matches!(result, Err(haiku_sys::B_BUSY)) {
                 break;
             }
+            result = self.attach(recipe(mode.node(unit)));
         }
         result.map(drop).map_err(from_status)
     }

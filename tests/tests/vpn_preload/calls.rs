@@ -123,3 +123,23 @@ fn positions() {
     // SAFETY: a call without pointers.
     assert_eq!((unsafe { libc::lseek(zero, 0, libc::SEEK_END) }, close(zero)), (0, 0));
 }
+
+#[test]
+fn a_program_that_asks_for_tun1_gets_unit_1() {
+    inside("calls::units", |_| ());
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn units() {
+    if !is_inside() {
+        return;
+    }
+    let second = named("tun1", 0x1001);
+    assert_eq!([is_busy(0), is_busy(1)], [false, true], "unit 0 was opened only to have the node of unit 1 published");
+    let first = named("tun0", 0x1001);
+    assert!(is_busy(0));
+    haiku("ifconfig tun/1 10.9.0.1 255.255.255.0 up");
+    ping_across(second, 10);
+    assert_eq!((close(first), close(second)), (0, 0));
+}
