@@ -25,6 +25,8 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod timer;
+#[cfg(test)]
+mod vpn_routes;
 
 use std::collections::HashMap;
 use std::ffi::CString;
