@@ -98,9 +98,9 @@ impl Mirror {
         self.send(byte);
     }
 
-    /// The device hung up. Closing the inner end with a byte unread is a reset, which Linux reports as an error and a
-    /// hang-up to everything that waits; the number of that end becomes one more duplicate of the outer one. The byte
-    /// in the outer end's queue is read before the error, so that a `read` that wakes does not take the error away.
+    /// Resets the pair, because the device hung up: Linux reports an error and a hang-up to every waiter when the inner
+    /// end is closed with a byte unread. The inner end's number becomes a duplicate of the outer end. The byte in the
+    /// outer end's queue keeps a waiting `recv` from consuming the error.
     pub(crate) fn hang_up(&self) {
         let mut shown = self.lock();
         if shown.hang_up() {
@@ -113,9 +113,8 @@ impl Mirror {
         }
     }
 
-    /// The device was asked after so many notifications, and works: puts a new pair in the broken one's place, under
-    /// the same numbers. `replace` is given the program's end, and puts it under the program's own. Returns whether
-    /// there was something to replace.
+    /// Replaces a pair that was reset by a new one under the same numbers, unless the device notified after
+    /// `notifications`. `replace` puts the program's end under the program's numbers. Returns whether it did.
     pub(crate) fn recover(&self, notifications: u32, replace: impl FnOnce(RawFd)) -> bool {
         let mut shown = self.lock();
         if !shown.is_hung_up() {
@@ -166,13 +165,13 @@ impl Mirror {
         self.send(byte);
     }
 
-    /// Whether the device has to be asked after a call: because Linux shows what it has, or the hang-up may be over.
+    /// Whether a call must refresh what Linux shows: always when eager, and to detect the end of a hang-up.
     pub(crate) fn must_look(&self) -> bool {
         let shown = self.lock();
         shown.is_eager() || shown.is_hung_up()
     }
 
-    /// Whether the pair is broken.
+    /// Whether the pair was reset.
     pub(crate) fn is_hung_up(&self) -> bool {
         self.lock().is_hung_up()
     }

@@ -129,7 +129,7 @@ impl Open {
         }
         let mut result = Err(haiku_sys::B_BUSY);
         if let Some(unit) = wanted {
-            // The driver publishes a unit's node once all units below are open.
+            // The driver publishes a unit's node only once all units below are open.
             let below: Vec<Fd> =
                 (0..unit).filter_map(|unit| syscalls::open(&mode.node(unit), self.access).ok()).collect();
             result = self.attach(recipe(mode.node(unit)));
@@ -230,7 +230,7 @@ impl Open {
         }
     }
 
-    /// Ends a hang-up that the device no longer reports: its interface is there again.
+    /// Ends a hang-up that the device no longer reports, because it has an interface again.
     fn recover(&self, device: &Device) {
         if !self.mirror.is_hung_up() {
             return;

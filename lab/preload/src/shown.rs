@@ -37,7 +37,7 @@ pub(crate) struct Shown {
     waiting: u32,
     /// Others may wait in Linux without our knowing.
     eager: bool,
-    /// The device reported a hang-up, and the socket is broken until the device works again.
+    /// The device reported a hang-up; the socket stays reset until the device works again.
     hung_up: bool,
     /// The socket has room.
     pub(crate) writable: bool,
@@ -51,16 +51,16 @@ impl Shown {
         self.settle_byte()
     }
 
-    /// The device reports a hang-up. Returns whether that is new: the socket is then to be broken, with a byte in it
-    /// that stays. A broken socket is readable and writable.
+    /// Records a hang-up. Returns whether it is a new one: the caller then resets the socket and leaves a byte in it.
+    /// A socket that was reset is readable and writable.
     pub(crate) fn hang_up(&mut self) -> bool {
         self.notifications = self.notifications.wrapping_add(1);
         (self.pending, self.bytes, self.writable) = (true, 1, true);
         !std::mem::replace(&mut self.hung_up, true)
     }
 
-    /// The device was asked after so many notifications, and works. Returns whether the socket is to be replaced by
-    /// one that is empty and not writable.
+    /// Ends a hang-up, unless the device notified after `notifications`. Returns whether it did: the caller then
+    /// replaces the socket by one that is empty and not writable.
     pub(crate) fn recover(&mut self, notifications: u32) -> bool {
         let recovers = self.hung_up && self.notifications == notifications;
         if recovers {
@@ -69,7 +69,7 @@ impl Shown {
         recovers
     }
 
-    /// Whether the socket is broken.
+    /// Whether the socket was reset.
     pub(crate) fn is_hung_up(&self) -> bool {
         self.hung_up
     }
@@ -336,7 +336,7 @@ mod tests {
         let mut shown = Shown::default();
         let before = shown.notifications();
         assert!(shown.hang_up());
-        assert!(!shown.hang_up(), "the socket is broken once");
+        assert!(!shown.hang_up(), "the socket is reset once");
         assert!(!shown.recover(before), "the device hung up after it was asked");
         let seen = shown.notifications();
         assert!(shown.seen_empty(seen, || 0));

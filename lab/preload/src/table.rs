@@ -92,7 +92,7 @@ pub(crate) fn remove(fd: RawFd) {
     drop_one(before);
 }
 
-/// What an `epoll` waits for from a device, to be said again if the device gets another socket.
+/// A device's registration with an `epoll`, kept because a new socket has to be registered again.
 struct Interest {
     epoll: RawFd,
     fd: RawFd,
@@ -101,14 +101,14 @@ struct Interest {
 
 static INTERESTS: Mutex<Vec<Interest>> = Mutex::new(Vec::new());
 
-/// An `epoll` waits for this from a device from now on, or no longer waits for it.
+/// Records a device's registration with an `epoll`, or its end.
 pub(crate) fn note_interest(epoll: RawFd, fd: RawFd, event: Option<libc::epoll_event>) {
     let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
     interests.retain(|interest| (interest.epoll, interest.fd) != (epoll, fd));
     interests.extend(event.map(|event| Interest { epoll, fd, event }));
 }
 
-/// Puts another socket under all numbers of a device, with their flags and with what `epoll`s wait for there.
+/// Puts a new socket under all numbers of a device, keeping their flags and `epoll` registrations.
 pub(crate) fn replace(open: &Open, socket: RawFd) {
     let devices = DEVICES.read().unwrap_or_else(PoisonError::into_inner);
     let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);

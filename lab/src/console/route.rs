@@ -135,7 +135,7 @@ fn parse(action: Action, words: &[&str]) -> Result<Parsed, Error> {
     let mask = rest.first().and_then(|word| parse_address(Some(known), word));
     route.mask = mask;
     options(&mut route, rest.get(usize::from(mask.is_some())..).unwrap_or_default())?;
-    // All zeros are as good as no mask and no gateway.
+    // `BNetworkAddress::IsEmpty`: zeros count as no mask and no gateway.
     route.mask = route.mask.filter(|mask| !mask.is_unspecified());
     route.gateway = route.gateway.filter(|gateway| !gateway.is_unspecified());
     if route.gateway.is_some() {

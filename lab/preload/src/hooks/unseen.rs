@@ -34,13 +34,13 @@ unsafe extern "C" fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut l
     result
 }
 
-/// An `epoll_ctl` succeeded.
+/// Records the effect of an `epoll_ctl` that succeeded.
 ///
 /// # Safety
 /// As libc's `epoll_ctl`.
 unsafe fn note_interest(epoll: c_int, op: c_int, fd: c_int, event: *const libc::epoll_event) {
     if table::find(fd).is_some() && !process::is_orphan() {
-        // SAFETY: the caller's promise; only to delete takes no event.
+        // SAFETY: the caller's promise; only `EPOLL_CTL_DEL` takes no event.
         let event = (op != libc::EPOLL_CTL_DEL).then(|| unsafe { event.read_unaligned() });
         table::note_interest(epoll, fd, event);
     }
