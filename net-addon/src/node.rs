@@ -160,13 +160,15 @@ impl<M: Kind> Open<M> {
     /// Opens the lowest unit that has no opener and that the caller may open. It may have an interface, which was configured
     /// before its program started, or outlived it.
     fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
+        let mut refusal = sys::EBUSY;
         for number in 0..UNITS {
             match Self::open_unit(number, blocking) {
-                Err(sys::EBUSY | sys::EPERM) => {}
+                Err(sys::EBUSY) => {}
+                Err(sys::EPERM) => refusal = sys::EPERM,
                 opened => return opened,
             }
         }
-        Err(sys::EBUSY)
+        Err(refusal)
     }
 
     /// Whether packets may be read, or not if it was opened with `O_WRONLY`.

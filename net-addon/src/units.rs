@@ -114,9 +114,13 @@ impl<M: Kind> Units<M> {
         })
     }
 
-    /// Forgets which units were used and are not any longer, and with them their nodes.
-    pub(crate) fn forget_nodes(&self) {
-        self.slots.with(|slots| slots.iter_mut().for_each(|slot| slot.used = slot.unit.is_some()));
+    /// Forgets the nodes and addresses of units that are not in use, as a freshly loaded image would.
+    pub(crate) fn forget_unused(&self) {
+        self.slots.with(|slots| {
+            for slot in slots.iter_mut().filter(|slot| slot.unit.is_none()) {
+                *slot = Slot::FREE;
+            }
+        });
     }
 
     /// Calls `look` with each unit, for a debugger, which cannot wait for a lock. `None` if the table's lock is held.

@@ -410,8 +410,8 @@ impl Stack {
         self.remove_route(request.family, &self.describe_route(name, request)?)
     }
 
-    /// The routes that come with an address: to itself, and for IPv4 to its subnet. IPv6 gets no usable subnet route
-    /// on a booted Haiku; `route add` has to make it.
+    /// `AddDefaultRoutes`: adds an address's routes to its subnet and to itself. A route for IPv6's multicast groups is
+    /// not among them, because Haiku tries to add that one without an interface.
     fn add_default_routes(&self, address: &AddressRef, part: Part) {
         for route in default_routes(address, part) {
             let _ = self.add_route(address.family, &route);
@@ -474,7 +474,7 @@ fn default_routes(address: &AddressRef, part: Part) -> Vec<Description<AddressRe
         target: Some(Arc::clone(address)),
     };
     let mut routes = Vec::new();
-    if addresses.mask.is_some() && part != Part::Destination && address.family == Family::Inet {
+    if addresses.mask.is_some() && part != Part::Destination {
         routes.push(route(addresses.mask, 0));
     }
     if part == Part::Local {

@@ -28,6 +28,8 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod timer;
+#[cfg(test)]
+mod vpn_routes;
 
 use std::collections::HashMap;
 use std::ffi::CString;

@@ -27,7 +27,6 @@ impl Toy {
         let lab = Lab::boot(LabOptions { exports: Some(fake::exports()), ..LabOptions::default() }).unwrap();
         lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
         lab.ifconfig("fake/0 inet6 fd00:1::1 prefixlen 64").unwrap();
-        lab.route("add fake/0 inet6 fd00:1:: prefixlen 64").unwrap();
         lab.route("add fake/0 inet6 ff00:: prefixlen 8").unwrap();
         Self { lab, fake: fakes.remove(0), refusal, _turn: turn }
     }

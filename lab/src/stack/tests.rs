@@ -219,14 +219,13 @@ fn the_mtu_is_compared_with_the_length_of_ip() {
 }
 
 #[test]
-fn ipv6_goes_nowhere_until_its_routes_are_there() {
+fn neighbour_solicitations_need_a_route_for_their_group() {
     let (_turn, fake, lab) = one();
     lab.ifconfig("fake/0 inet6 fd00:1::1 prefixlen 64").unwrap();
     let options = ping::Options { patience: Duration::from_millis(1), ..ping::Options::flood(ip("fd00:1::2"), 1) };
     let echo = |lab: &Lab| lab.ping(&options);
-    assert_eq!(echo(&lab).unwrap_err().code(), Some(ENETUNREACH));
-    lab.route("add fake/0 inet6 fd00:1:: prefixlen 64").unwrap();
-    // Now the packet has a way, but the question for its neighbour has none.
+    assert_eq!(lab.route("add fake/0 inet6 fd00:1:: prefixlen 64").unwrap_err().code(), Some(B_FILE_EXISTS));
+    // The packet has a route, the solicitation for its neighbour has none.
     let report = echo(&lab).unwrap();
     assert_eq!((report.received, report.refused), (0, Some(ENETUNREACH)));
     lab.route("add fake/0 inet6 ff00:: prefixlen 8").unwrap();
@@ -248,7 +247,6 @@ fn solicitations_leave_by_the_first_route_for_their_group() {
     let lab = boot();
     for unit in 0..2 {
         lab.ifconfig(&format!("fake/{unit} inet6 fd00:{unit}::1 prefixlen 64 up")).unwrap();
-        lab.route(&format!("add fake/{unit} inet6 fd00:{unit}:: prefixlen 64")).unwrap();
         lab.route(&format!("add fake/{unit} inet6 ff00:: prefixlen 8")).unwrap();
     }
     let solicits = |frame: &[u8]| frame[54] == 135 && frame[22..38] != [0; 16];

@@ -30,7 +30,6 @@ impl Tap {
         rig.ifconfig("tap/0 10.1.0.1 255.255.255.0 up").unwrap();
         let program = Program::new(Mode::Tap);
         rig.ifconfig("tap/0 inet6 fd00:1::1 prefixlen 64").unwrap();
-        rig.route("add tap/0 inet6 fd00:1:: prefixlen 64").unwrap();
         rig.route("add tap/0 inet6 ff00:: prefixlen 8").unwrap();
         rig.lab().stack().learn_neighbour([10, 1, 0, 200].into(), [2, 0, 0, 0, 0, 200]);
         Self { rig, program, read: RefCell::default() }
