@@ -63,13 +63,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// Those of [`Self::read`], if not even the first was read; [`Error::Invalid`] if that would not fit.
     pub fn read_batch(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
-        self.report_loss_once(Direction::ToUser, || self.read_packets(descriptor, user, most))
+        let wait = waiting(descriptor);
+        self.report_loss_once(Direction::ToUser, || self.read_packets(descriptor, user, most, wait))
     }
 
-    fn read_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
+    fn read_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32, mut wait: Wait) -> Result<Batch, Error> {
         let framing = descriptor.framing();
         let mut batch = Batch::default();
-        let mut wait = waiting(descriptor);
         while batch.packets < most {
             let wanted = RUN.min(most - batch.packets);
             let mut planned = batch;

@@ -83,7 +83,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if user.len() < framing.length() {
             return Err(Error::Invalid);
         }
-        let packet = self.report_loss_once(Direction::ToUser, || self.to_user.pop(waiting(descriptor)))?;
+        let wait = waiting(descriptor);
+        let packet = self.report_loss_once(Direction::ToUser, || self.to_user.pop(wait))?;
         let read = self.copy_out(&packet, framing, user, 0);
         if read.is_err() {
             self.drop_unread(&packet);

@@ -279,8 +279,10 @@ unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer)
     // program's read. The reference is released last, because it may be the one that keeps this interface.
     let address = packet.detach_address();
     if interface.station().send(packet).is_err() {
-        // SAFETY: the interface is alive until `address` is released; the stack adds to this word atomically too.
-        let dropped = unsafe { AtomicU32::from_ptr(&raw mut (*device).stats.send.dropped) };
+        // SAFETY: the interface is alive until `address` is released.
+        let dropped = unsafe { &raw mut (*device).stats.send.dropped };
+        // SAFETY: the word is aligned and alive; the stack adds to it atomically too.
+        let dropped = unsafe { AtomicU32::from_ptr(dropped) };
         dropped.fetch_add(1, Ordering::Relaxed);
     }
     drop(address);
