@@ -158,7 +158,16 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
         let packet = start + descriptor.framing().length();
         match self.judge(user, packet, end, &mut writing.head)? {
-            Judged::Travels => {
+            Judged::Direct(header) => {
+                self.flush(writing)?;
+                if writing.ahead.bytes != record {
+                    return Ok(());
+                }
+                self.deliver(&header, &writing.head, user, packet, end)?;
+                writing.ahead.count(length, user.len());
+                writing.done = writing.ahead;
+            }
+            Judged::Queued(header) => {
                 if writing.run.packets >= RUN {
                     self.flush(writing)?;
                 }
@@ -168,7 +177,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                         return Ok(());
                     }
                 }
-                let made = writing.head.packet::<K>(user, packet, end)?;
+                let made = writing.head.frame::<K>(&header, M::LINK.hidden_header, user, packet, end)?;
                 if let Some(place) = writing.lengths.get_mut(writing.run.packets as usize) {
                     *place = length;
                 }

@@ -112,8 +112,7 @@ impl<K: Kernel, S> State<K, S> {
         let bytes = packet.len();
         self.packets = self.packets.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.counters.delivered += 1;
-        self.counters.delivered_bytes += bytes as u64;
+        self.counters.deliver(bytes);
         Some(packet)
     }
 
@@ -317,9 +316,15 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         queued
     }
 
+    /// Whether there was room when the lock was last released. A hint.
+    #[inline]
+    pub(crate) fn had_room(&self) -> bool {
+        self.had_room.load(Ordering::Relaxed)
+    }
+
     /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
     pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
-        if self.had_room.load(Ordering::Relaxed) { Ok(()) } else { self.when_room(wait, |_| ()) }
+        if self.had_room() { Ok(()) } else { self.when_room(wait, |_| ()) }
     }
 
     /// Runs a critical section as soon as there is room.

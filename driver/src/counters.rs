@@ -116,6 +116,11 @@ impl Counters {
         self.accepted_bytes += bytes as u64;
     }
 
+    pub(crate) fn deliver(&mut self, bytes: usize) {
+        self.delivered += 1;
+        self.delivered_bytes += bytes as u64;
+    }
+
     pub(crate) fn drop(&mut self, reason: DropReason) {
         if let Some(counter) = self.dropped.get_mut(reason as usize) {
             *counter += 1;

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::channel::Channel;
 use crate::link::LinkCell;
-use crate::{Blocking, Descriptor, Error, Groups, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
+use crate::{Blocking, Delivery, Descriptor, Error, Groups, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
 
 /// Proof that an interface is attached: given back on removal, and recognised when it is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ pub(crate) struct ToUser {
     /// A program has the device open.
     pub(crate) open: bool,
 }
+
+/// The state of the direction to the stack that the other direction does not have.
+pub(crate) struct ToStack<K: Kernel> {
+    /// The interface, while it is up.
+    pub(crate) interface: Option<Interface<K>>,
+}
+
+/// The stack's end of an interface.
+type Interface<K> = <<K as Kernel>::Delivery as Delivery<<K as Kernel>::Packet>>::Interface;
 
 /// State that changes rarely, and in one step for both directions.
 struct Control {
@@ -86,7 +95,8 @@ pub struct Device<M: Mode, K: Kernel> {
     pub(crate) link: LinkCell,
     pub(crate) groups: Groups,
     pub(crate) to_user: Channel<K, ToUser>,
-    pub(crate) to_stack: Channel<K, ()>,
+    pub(crate) to_stack: Channel<K, ToStack<K>>,
+    pub(crate) delivery: K::Delivery,
     mode: PhantomData<fn() -> M>,
 }
 
@@ -101,7 +111,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// # Errors
     ///
     /// [`Error::NoMemory`] if the kernel has no semaphore left.
-    pub fn new(address: LinkAddress, mtu: usize) -> Result<Self, Error> {
+    pub fn new(address: LinkAddress, mtu: usize, delivery: K::Delivery) -> Result<Self, Error> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
         let to_user = ToUser { up: false, open: false };
         let device = Self {
@@ -109,7 +119,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             groups: Groups::new(),
             to_user: Channel::to_user(c"tun_tap to user", to_user)?,
-            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ())?,
+            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ToStack { interface: None })?,
+            delivery,
             mode: PhantomData,
         };
         // Not under the mutex, because the device has yet to move to its place, and a mutex must not move once locked.
@@ -192,13 +203,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         drop(stale);
     }
 
-    /// Takes the interface up. Ignored without an interface.
-    pub fn up(&self) {
+    /// Takes the interface up; `interface` is the stack's end of it. Ignored without an attached interface.
+    pub fn up(&self, interface: Interface<K>) {
         self.control.with(|control| {
             control.up = control.attached.is_some();
             if control.up {
                 control.was_up = true;
                 control.set_lost(false);
+                self.to_stack.with(|state| state.side.interface = Some(interface));
             }
             self.apply(control);
         });
@@ -251,6 +263,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.to_stack.with(|state| {
             state.accepting = open.and(check(!control.lost_unwritten, Error::Gone)).and(up);
             state.serving = up;
+            if !control.up {
+                state.side.interface = None;
+            }
         });
     }
 
@@ -289,6 +304,12 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Empties both queues.
     fn purge(&self) -> (K::Fifo, K::Fifo) {
         (self.to_user.with(|state| state.purge()), self.to_stack.with(|state| state.purge()))
+    }
+
+    /// Returns the way past the queue.
+    #[must_use]
+    pub const fn delivery(&self) -> &K::Delivery {
+        &self.delivery
     }
 
     /// The interface's settings.

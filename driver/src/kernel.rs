@@ -2,7 +2,7 @@
 //!
 //! `net-addon` implements these traits for Haiku; the tests implement them for a kernel whose every step they choose.
 
-use crate::Error;
+use crate::{Delivery, Error};
 
 /// An operating system, as a device meets it.
 pub trait Kernel: Sized + Send + Sync + 'static {
@@ -20,6 +20,8 @@ pub trait Kernel: Sized + Send + Sync + 'static {
     type WaitPoint: WaitPoint;
     /// Where selects wait.
     type Poll: Poll;
+    /// How a program's packets reach the stack's protocols.
+    type Delivery: Delivery<Self::Packet>;
 }
 
 /// A packet, freed when dropped.
@@ -136,7 +138,7 @@ pub trait WaitPoint: Sized + Send + Sync {
     /// [`Error::Interrupted`] if a signal came first; no wake was used up then.
     fn wait(&self, interruptible: Interruptible) -> Result<(), Error>;
 
-    /// Wakes `count` waiters, those of the future included. Must be called with no spinning lock held.
+    /// Wakes `count` waiters, future ones included, and keeps the CPU. Must be called with no spinning lock held.
     fn wake(&self, count: u32);
 }
 

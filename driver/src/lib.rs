@@ -6,7 +6,8 @@
 //! owns queues, waiting, readiness and counters, and is the same code for both modes.
 //!
 //! ```text
-//! program --write-->  Mode::classify_to_stack -> to_stack queue -> receive  <- the stack's reader thread
+//! program --write-->  Mode::classify_to_stack -> Delivery::deliver, in the writer's thread
+//!                                             \-- to_stack queue -> receive  <- the stack's reader thread
 //! stack   --send--->  Mode::classify_to_user  -> to_user queue  -> read     <- the program
 //!                                             \-- answer -> to_stack queue
 //! ```
@@ -16,6 +17,7 @@
 mod batch;
 mod channel;
 mod counters;
+mod delivery;
 mod descriptor;
 mod device;
 mod error;
@@ -31,6 +33,7 @@ mod to_user;
 
 pub use batch::Batch;
 pub use counters::{Counters, DropReason, Statistics};
+pub use delivery::{Delivery, Protocol};
 pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
 pub use device::{Attachment, Device, Glance};
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::{DropReason, Error, Groups, Link};
+use crate::{DropReason, Error, Groups, Link, LinkAddress, Protocol};
 
 bitflags! {
     /// What kind of link an interface says it is.
@@ -78,40 +78,62 @@ pub enum Verdict {
 /// The verdict on a packet from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToStack {
-    /// Hand it to the stack with this header in front.
+    /// Hand it to the stack with this link header, which the mode has made or found in the packet.
     Deliver(FrameHeader),
     /// Drop it silently, as a wire would, and count it under this reason.
     Drop(DropReason),
 }
 
-/// A link header to put in front of a packet; empty if it has one already.
+/// The Ethernet header of a frame to the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    bytes: [u8; Self::ETHERNET],
-    length: usize,
+    bytes: [u8; Self::LENGTH],
 }
 
 impl FrameHeader {
-    /// The length of an Ethernet header.
-    pub const ETHERNET: usize = 14;
-    /// No header: the packet has one.
-    pub const NONE: Self = Self { bytes: [0; Self::ETHERNET], length: 0 };
+    /// Bytes of an Ethernet header.
+    pub const LENGTH: usize = 14;
 
-    /// An Ethernet header.
+    /// Returns the header with these bytes.
     #[must_use]
-    pub const fn ethernet(bytes: [u8; Self::ETHERNET]) -> Self {
-        Self { bytes, length: Self::ETHERNET }
+    pub const fn new(bytes: [u8; Self::LENGTH]) -> Self {
+        Self { bytes }
     }
 
-    /// The bytes to put in front, at the end of a place that any header fits, and how many they are. There are only
-    /// whole headers and none, so they are at its beginning too.
-    pub(crate) const fn padded(&self) -> (&[u8; Self::ETHERNET], usize) {
-        (&self.bytes, self.length)
+    /// Returns the bytes as they are sent.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.bytes
     }
 
-    /// The bytes to put in front.
+    /// Returns the receiver's address.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or(&self.bytes)
+    pub const fn destination(&self) -> LinkAddress {
+        let [a, b, c, d, e, f, ..] = self.bytes;
+        [a, b, c, d, e, f]
+    }
+
+    /// Returns the sender's address.
+    #[must_use]
+    pub const fn source(&self) -> LinkAddress {
+        let [_, _, _, _, _, _, a, b, c, d, e, f, ..] = self.bytes;
+        [a, b, c, d, e, f]
+    }
+
+    /// Returns the Ethernet type.
+    #[must_use]
+    pub const fn ether_type(&self) -> u16 {
+        let [.., high, low] = self.bytes;
+        u16::from_be_bytes([high, low])
+    }
+
+    /// Returns the protocol that takes such packets straight, if one does.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self.ether_type() {
+            0x0800 => Some(Protocol::Ipv4),
+            0x86dd => Some(Protocol::Ipv6),
+            _ => None,
+        }
     }
 }

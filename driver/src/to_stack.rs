@@ -1,51 +1,69 @@
-//! From the program to the stack: `write` puts packets in, `receive` takes frames out.
+//! From the program to the stack: `write` delivers packets or queues them, `receive` takes frames out of the queue.
 
 use crate::channel::Wait;
 use crate::device::Direction;
 use crate::to_user::waiting;
 use crate::{
-    Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet, ToStack,
-    UserMemory,
+    Delivery, Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
+    ToStack, UserMemory,
 };
 
 /// The decision on a program's packet.
 pub(crate) enum Judged {
-    /// It goes to the stack, and its head is ready.
-    Travels,
+    /// It goes straight to its protocol.
+    Direct(FrameHeader),
+    /// It goes through the queue.
+    Queued(FrameHeader),
     /// It is dropped silently.
     Dropped { reason: DropReason, length: usize },
 }
 
-/// The beginning of a packet, fetched and judged, with the link header that it got in front of it.
+/// The beginning of a packet, fetched once, so that the head that is classified is the head that travels. There is space
+/// for a link header in front of it.
 pub(crate) struct Head {
     bytes: [u8; Self::MAX],
-    /// Where the link header begins; it ends at [`FrameHeader::ETHERNET`].
-    from: usize,
-    /// How many bytes were fetched.
+    /// How many bytes of the packet were fetched.
     fetched: usize,
 }
 
 impl Head {
-    const MAX: usize = FrameHeader::ETHERNET + HEAD_MAX;
+    const MAX: usize = FrameHeader::LENGTH + HEAD_MAX;
 
-    /// Room for a head.
+    /// Returns an empty head.
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; Self::MAX], from: FrameHeader::ETHERNET, fetched: 0 }
+        Self { bytes: [0; Self::MAX], fetched: 0 }
     }
 
-    /// Puts a link header in front.
-    fn put_behind(&mut self, header: &FrameHeader) {
-        let (place, length) = header.padded();
-        if let Some(front) = self.bytes.first_chunk_mut() {
-            *front = *place;
+    /// Makes the frame for the queue: the packet that lies from `start` to `end` in the program's memory, with its link
+    /// header, which the program has written itself if `hidden` is 0.
+    pub(crate) fn frame<K: Kernel>(
+        &mut self,
+        header: &FrameHeader,
+        hidden: usize,
+        user: &K::User,
+        start: usize,
+        end: usize,
+    ) -> Result<K::Packet, Error> {
+        if let (1.., Some(front)) = (hidden, self.bytes.first_chunk_mut()) {
+            *front = *header.bytes();
         }
-        self.from = FrameHeader::ETHERNET.saturating_sub(length);
+        self.packet::<K>(FrameHeader::LENGTH.saturating_sub(hidden), user, start, end)
     }
 
-    /// The whole packet, of which this is the head: every byte is fetched once, so that the head that was judged is the
-    /// head that travels.
-    pub(crate) fn packet<K: Kernel>(&self, user: &K::User, start: usize, end: usize) -> Result<K::Packet, Error> {
-        let bytes = self.bytes.get(self.from..FrameHeader::ETHERNET + self.fetched).unwrap_or_default();
+    /// Makes the packet for its protocol: the same without a link header.
+    pub(crate) fn payload<K: Kernel>(
+        &self,
+        hidden: usize,
+        user: &K::User,
+        start: usize,
+        end: usize,
+    ) -> Result<K::Packet, Error> {
+        self.packet::<K>(2 * FrameHeader::LENGTH - hidden.min(FrameHeader::LENGTH), user, start, end)
+    }
+
+    /// Makes a packet of the head from its byte `from` on and of the rest of the program's memory.
+    fn packet<K: Kernel>(&self, from: usize, user: &K::User, start: usize, end: usize) -> Result<K::Packet, Error> {
+        let bytes = self.bytes.get(from..FrameHeader::LENGTH + self.fetched).unwrap_or_default();
         let mut packet = K::Packet::from_parts(&[bytes])?;
         let rest = start + self.fetched;
         if rest < end {
@@ -75,9 +93,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut head = Head::new();
         loop {
             let written = match self.judge(user, start, end, &mut head)? {
-                Judged::Travels => {
+                Judged::Direct(header) => self.deliver(&header, &head, user, start, end),
+                Judged::Queued(header) => {
                     self.to_stack.await_room(wait)?;
-                    self.to_stack.push(head.packet::<K>(user, start, end)?)
+                    self.to_stack.push(head.frame::<K>(&header, M::LINK.hidden_header, user, start, end)?)
                 }
                 Judged::Dropped { reason, length } => self.drop_written(reason, length),
             };
@@ -88,6 +107,42 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 written => return written.map(|()| end),
             }
         }
+    }
+
+    /// Whether a packet with this link header goes straight to its protocol. A device that takes no packets leaves it to the
+    /// queue to say why.
+    fn is_direct(&self, header: &FrameHeader) -> bool {
+        let Some(protocol) = header.protocol() else { return false };
+        let is_drained = || self.to_stack.backlog().packets == 0;
+        let is_direct = self.to_stack.had_room() && self.delivery.is_direct(protocol, is_drained);
+        if !is_direct {
+            self.delivery.note_queued(protocol);
+        }
+        is_direct
+    }
+
+    /// Hands a packet to its protocol, in the caller's thread and with no lock held.
+    pub(crate) fn deliver(
+        &self,
+        header: &FrameHeader,
+        head: &Head,
+        user: &K::User,
+        start: usize,
+        end: usize,
+    ) -> Result<(), Error> {
+        let packet = head.payload::<K>(M::LINK.hidden_header, user, start, end)?;
+        let bytes = packet.len();
+        let interface = self.to_stack.with(|state| {
+            state.accepting?;
+            // There is one exactly while the interface is up.
+            let interface = state.side.interface.ok_or(Error::NetworkDown)?;
+            state.counters.accept(FrameHeader::LENGTH + bytes);
+            state.counters.deliver(FrameHeader::LENGTH + bytes);
+            K::Delivery::count_received(interface, bytes);
+            Ok(interface)
+        })?;
+        self.delivery.deliver(interface, packet, header);
+        Ok(())
     }
 
     /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and classifies it.
@@ -103,12 +158,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         // A small packet is fetched whole, because a second fetch would cost more than the bytes do.
         let fetched = if length <= HEAD_MAX { length } else { M::HEAD_TO_STACK };
         head.fetched = fetched;
-        let space = head.bytes.get_mut(FrameHeader::ETHERNET..FrameHeader::ETHERNET + fetched).unwrap_or_default();
+        let space = head.bytes.get_mut(FrameHeader::LENGTH..FrameHeader::LENGTH + fetched).unwrap_or_default();
         user.read(start, space)?;
         match M::classify_to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
             ToStack::Deliver(header) => {
-                head.put_behind(&header);
-                Ok(Judged::Travels)
+                Ok(if self.is_direct(&header) { Judged::Direct(header) } else { Judged::Queued(header) })
             }
             ToStack::Drop(reason) => Ok(Judged::Dropped { reason, length }),
         }

@@ -44,9 +44,9 @@ fn verdict(criterion: &mut Criterion) {
 }
 
 fn queue(criterion: &mut Criterion) {
-    let device: Device<Tun, Plain> = Device::new(OWN, 1500).expect("the plain kernel has memory");
+    let device: Device<Tun, Plain> = Device::new(OWN, 1500, plain::Direct).expect("the plain kernel has memory");
     device.attach();
-    device.up();
+    device.up(());
     let descriptor = device.open(Blocking::DontWait).expect("a free unit");
     let user = User(64);
     let mut group = criterion.benchmark_group("channel push and pop");

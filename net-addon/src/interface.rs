@@ -11,6 +11,7 @@ use tuntap_driver::{Attachment, DropReason, LinkAddress, LinkFlags, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
+use crate::delivery::StackEnd;
 use crate::kernel::NetBuffer;
 use crate::node::Node;
 use crate::status::{status, to_status};
@@ -56,7 +57,7 @@ enum AnyUnit {
 /// What an interface does, whatever its mode.
 trait Station {
     fn take_modules(&self) -> Result<(), status_t>;
-    fn up(&self);
+    fn up(&self, end: StackEnd);
     fn down(&self);
     fn send(&self, packet: NetBuffer) -> Result<(), DropReason>;
     fn receive(&self) -> Result<NetBuffer, tuntap_driver::Error>;
@@ -81,8 +82,8 @@ impl<M: Mode> Station for Unit<M> {
         })
     }
 
-    fn up(&self) {
-        self.device.up();
+    fn up(&self, end: StackEnd) {
+        self.device.up(end);
     }
 
     fn down(&self) {
@@ -250,7 +251,8 @@ unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
 unsafe extern "C" fn up(device: *mut net_device) -> status_t {
     // SAFETY: the stack calls hooks only for devices it has.
     let interface = unsafe { Interface::of(device) };
-    interface.station().up();
+    // SAFETY: the stack has the device, with its index, until `uninit_device`, which takes the value from the core.
+    interface.station().up(unsafe { StackEnd::new(device) });
     // Again once the reader runs: the stack has yet to set `IFF_UP`, and may undo with it what somebody who opens the unit
     // meanwhile does to the same word.
     interface.is_linked.store(false, Ordering::Relaxed);

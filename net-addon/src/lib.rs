@@ -10,6 +10,7 @@
 extern crate std;
 
 mod debugger;
+mod delivery;
 pub mod exports;
 mod interface;
 pub mod ioctl;
@@ -21,6 +22,7 @@ mod roles;
 mod routes;
 mod settings;
 mod shared;
+mod stack;
 mod status;
 mod unit;
 mod units;

@@ -96,6 +96,7 @@ impl<M: Kind> Hooks<M> {
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         // SAFETY: devfs gives the length in and takes it out.
         let length = unsafe { &mut *length };
+        open.lease.look_at_interface();
         transferred(length, |length| open.lease.device.write(&open.descriptor, &UserSlice::new(data, length)?))
     }
 

@@ -5,11 +5,12 @@
 //! one to itself, and one to the group that its neighbour solicitations go to (RFC 4291, section 2.7.1), for Haiku routes
 //! those like any packet.
 
-use core::ffi::{CStr, c_char};
 use core::ptr::null_mut;
 
 use haiku_sys as sys;
-use sys::{net_datalink_module_info, net_domain, net_interface, net_interface_address, net_route, sockaddr, status_t};
+use sys::{net_datalink_module_info, net_domain, net_route, sockaddr, status_t};
+
+use crate::stack::{Address, Module, Name, NetInterface};
 
 /// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +63,6 @@ fn place(data: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// An interface's name, as the stack has it.
-pub(crate) type Name = [c_char; 32];
-
 /// Adds what routes a peer needs through the interface of this name. One that exists already is left alone.
 ///
 /// The interface must be up: the stack drops an interface's routes when it goes down, and only then. One that was added
@@ -80,9 +78,10 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
     // SAFETY: a plain call of the stack's.
     let domain = unsafe { get_domain(peer.family() as i32) };
     if domain.is_null() {
-        return Err(sys::EAFNOSUPPORT);
+        // Nothing has loaded the family's protocol, so no interface has an address of the family.
+        return Err(sys::EADDRNOTAVAIL);
     }
-    let interface = Interface::find(datalink.table(), domain, name)?;
+    let interface = NetInterface::find(datalink.table(), domain, name)?;
     interface.check_up()?;
     let address = interface.address(domain)?;
     let mut new = [None; 2];
@@ -92,113 +91,13 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
         Ok(())
     });
     // If it is still up, and not going down, it will drop the routes itself when it does. Another one of its name will not.
-    let still_up = Interface::find(datalink.table(), domain, name).and_then(|now| now.check_is(&interface)?.check_up());
+    let still_up =
+        NetInterface::find(datalink.table(), domain, name).and_then(|now| now.check_is(&interface)?.check_up());
     let result = added.and(still_up);
     if result.is_err() {
         new.into_iter().flatten().for_each(|route| address.remove_route(domain, route));
     }
     result
-}
-
-/// A reference to a module.
-struct Module<T: 'static> {
-    name: &'static CStr,
-    table: *const T,
-}
-
-impl<T> Module<T> {
-    fn take(name: &'static CStr) -> Result<Self, status_t> {
-        let mut module = null_mut();
-        // SAFETY: a C string, and a place for the module's address.
-        match unsafe { sys::get_module(name.as_ptr(), &raw mut module) } {
-            sys::B_OK => Ok(Self { name, table: module.cast_const().cast() }),
-            status => Err(status),
-        }
-    }
-
-    fn table(&self) -> &T {
-        // SAFETY: the kernel's table, which stays while we have the reference.
-        unsafe { &*self.table }
-    }
-}
-
-impl<T> Drop for Module<T> {
-    fn drop(&mut self) {
-        // SAFETY: taken in `take`.
-        unsafe { sys::put_module(self.name.as_ptr()) };
-    }
-}
-
-/// A reference to an interface of the stack's.
-struct Interface<'m> {
-    datalink: &'m net_datalink_module_info,
-    interface: *mut net_interface,
-}
-
-impl<'m> Interface<'m> {
-    /// The interface of a name. The stack finds one by its index only, and counts those apart from devices: so the
-    /// index is asked for first.
-    fn find(datalink: &'m net_datalink_module_info, domain: *mut net_domain, name: &Name) -> Result<Self, status_t> {
-        let control = datalink.control.ok_or(sys::B_NOT_SUPPORTED)?;
-        let get = datalink.get_interface.ok_or(sys::B_NOT_SUPPORTED)?;
-        // SAFETY: all zeros is a request about nothing.
-        let mut request: sys::ifreq = unsafe { core::mem::zeroed() };
-        request.ifr_name = *name;
-        let mut length = size_of::<sys::ifreq>();
-        // SAFETY: the domain is the stack's, and is never freed while the stack is loaded; the request is ours.
-        let status = unsafe { control(domain, sys::SIOCGIFINDEX as i32, (&raw mut request).cast(), &raw mut length) };
-        if status != sys::B_OK {
-            return Err(sys::ENXIO);
-        }
-        // SAFETY: the stack has filled in the index; any bytes would be one.
-        let index = unsafe { request.u.ifr_index };
-        // 0 would be any interface.
-        let index = u32::try_from(index).ok().filter(|&index| index > 0).ok_or(sys::ENXIO)?;
-        // SAFETY: as above.
-        let interface = unsafe { get(domain, index) };
-        if interface.is_null() { Err(sys::ENXIO) } else { Ok(Self { datalink, interface }) }
-    }
-
-    fn check_is(&self, other: &Self) -> Result<&Self, status_t> {
-        if self.interface == other.interface { Ok(self) } else { Err(sys::ENXIO) }
-    }
-
-    fn check_up(&self) -> Result<(), status_t> {
-        // SAFETY: we have a reference to the interface.
-        let flags = unsafe { &raw const (*self.interface).flags };
-        // SAFETY: as above; the stack itself reads and writes the word unlocked, whole.
-        if unsafe { flags.read_volatile() } & sys::IFF_UP == 0 { Err(sys::ENETDOWN) } else { Ok(()) }
-    }
-
-    /// The first address of the interface in a domain; a place for one without an address in it does not count.
-    fn address(&self, domain: *mut net_domain) -> Result<Address<'_>, status_t> {
-        let next = self.datalink.get_next_interface_address.ok_or(sys::B_NOT_SUPPORTED)?;
-        let mut address = null_mut();
-        // SAFETY: we have a reference to the interface; the walk takes over the one to each address before.
-        while unsafe { next(self.interface, &raw mut address) } {
-            // SAFETY: we have a reference to the address.
-            let found = unsafe { &*address };
-            if found.domain == domain && !found.local.is_null() {
-                return Ok(Address { datalink: self.datalink, address });
-            }
-        }
-        Err(sys::EADDRNOTAVAIL)
-    }
-}
-
-impl Drop for Interface<'_> {
-    fn drop(&mut self) {
-        if let Some(put) = self.datalink.put_interface {
-            // SAFETY: the reference came from `get_interface`.
-            unsafe { put(self.interface) };
-        }
-    }
-}
-
-/// A reference to an address of an interface.
-struct Address<'m> {
-    datalink: &'m net_datalink_module_info,
-    address: *mut net_interface_address,
 }
 
 impl Address<'_> {
@@ -233,15 +132,6 @@ impl Address<'_> {
             flags: sys::RTF_HOST | sys::RTF_STATIC,
             mtu: 0,
             interface_address: self.address,
-        }
-    }
-}
-
-impl Drop for Address<'_> {
-    fn drop(&mut self) {
-        if let Some(put) = self.datalink.put_interface_address {
-            // SAFETY: the reference came from `get_next_interface_address`.
-            unsafe { put(self.address) };
         }
     }
 }

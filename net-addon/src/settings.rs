@@ -7,6 +7,7 @@
 //! nodes units              # or: clone
 //! link reader              # or: always
 //! open owner               # or: everyone
+//! delivery auto            # or: direct, reader
 //! log info                 # or: error, warn, debug
 //! ```
 
@@ -18,6 +19,17 @@ use haiku_sys as sys;
 use tuntap_driver::{Limits, Lock};
 
 use crate::kernel::SpinLock;
+
+/// How a program's packets reach the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliverySetting {
+    /// Straight with one processor, by the reader thread with several.
+    Auto,
+    /// Straight to their protocol, in the writer's thread.
+    Direct,
+    /// Through the queue and the stack's reader thread.
+    Reader,
+}
 
 /// Everything that can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +44,8 @@ pub(crate) struct Settings {
     pub link_always: bool,
     /// Any user may open a unit that has neither an owner nor a group.
     pub open_everyone: bool,
+    /// How a program's packets reach the stack.
+    pub delivery: DeliverySetting,
     /// What is logged.
     pub log: LevelFilter,
 }
@@ -43,8 +57,19 @@ impl Settings {
         clone_nodes: false,
         link_always: false,
         open_everyone: false,
+        delivery: DeliverySetting::Auto,
         log: LevelFilter::Info,
     };
+
+    /// Whether a program's packets go straight to their protocol.
+    pub(crate) fn delivers_directly(&self) -> bool {
+        match self.delivery {
+            // SAFETY: a plain call.
+            DeliverySetting::Auto => unsafe { sys::smp_get_num_cpus() == 1 },
+            DeliverySetting::Direct => true,
+            DeliverySetting::Reader => false,
+        }
+    }
 
     /// Takes one line of the file; says whether it was understood.
     fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
@@ -64,6 +89,7 @@ impl Settings {
                 self.open_everyone = value == b"everyone";
                 true
             }
+            (b"delivery", _) => delivery(value).map(|delivery| self.delivery = delivery).is_some(),
             (b"log", _) => level(value).map(|level| self.log = level).is_some(),
             _ => false,
         }
@@ -150,6 +176,15 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
 /// A number within bounds.
 fn within(digits: &[u8], bounds: RangeInclusive<u32>) -> Option<u32> {
     decimal(digits).filter(|number| bounds.contains(number))
+}
+
+fn delivery(name: &[u8]) -> Option<DeliverySetting> {
+    match name {
+        b"auto" => Some(DeliverySetting::Auto),
+        b"direct" => Some(DeliverySetting::Direct),
+        b"reader" => Some(DeliverySetting::Reader),
+        _ => None,
+    }
 }
 
 fn level(name: &[u8]) -> Option<LevelFilter> {

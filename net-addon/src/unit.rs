@@ -6,9 +6,11 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use haiku_sys as sys;
 use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
 
+use crate::delivery::Delivery;
 use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
 use crate::owner::Owner;
-use crate::{routes, settings};
+use crate::settings;
+use crate::stack::Name;
 
 /// One unit, such as `tun/0`. Lives while it has an opener or an interface.
 pub(crate) struct Unit<M: Mode> {
@@ -46,7 +48,7 @@ impl<M: Mode> Unit<M> {
     /// [`Error::NoMemory`].
     pub(crate) fn new(number: usize, address: LinkAddress) -> Result<Self, Error> {
         let settings = settings::current();
-        let device = Device::new(address, settings.mtu)?;
+        let device = Device::new(address, settings.mtu, Delivery::new())?;
         device.set_to_user_limits(settings.limits);
         device.set_to_stack_limits(settings.limits);
         Ok(Self {
@@ -116,12 +118,21 @@ impl<M: Mode> Unit<M> {
     }
 
     /// The name by which the stack knows the interface, if there is one.
-    pub(crate) fn interface_name(&self) -> Option<routes::Name> {
+    pub(crate) fn interface_name(&self) -> Option<Name> {
         self.interface.with(|interface| {
             let device = NonNull::new(interface.device)?.as_ptr();
             // SAFETY: the interface is alive while it is noted here, and keeps its name.
             Some(unsafe { (*device).name })
         })
+    }
+
+    /// Looks at what of its interface the stack does not tell a driver, if the last look is old: captures, addresses and
+    /// promiscuous mode. Called by writers, with no lock held.
+    #[inline]
+    pub(crate) fn look_at_interface(&self) {
+        if let Some(look) = self.device.delivery().look(|| self.interface_name()) {
+            self.device.set_promiscuous(look.promiscuous);
+        }
     }
 
     /// Sets the MTU, in bytes of IP, and shows it to the interface.

@@ -62,15 +62,22 @@ pub fn ipv4(way: Way, length: usize) -> Vec<u8> {
     packet
 }
 
-/// A ping of the program's for the stack: an ICMP echo request in an IPv4 packet of 60 bytes.
+/// A ping of the program's for the stack: the first ICMP echo request, in an IPv4 packet of 60 bytes.
 #[must_use]
 pub fn echo_request() -> Vec<u8> {
+    numbered_echo_request(1)
+}
+
+/// An ICMP echo request as [`echo_request`], with a sequence number of the caller's.
+#[must_use]
+pub fn numbered_echo_request(number: u16) -> Vec<u8> {
     let mut packet = ipv4(Way::ToStack, 60);
     let (header, message) = packet.split_at_mut(20);
     header[9..12].copy_from_slice(&[1, 0, 0]);
     let sum = !checksum(header);
     header[10..12].copy_from_slice(&sum.to_be_bytes());
-    message[..8].copy_from_slice(&[8, 0, 0, 0, 0x4c, 0x61, 0, 1]);
+    message[..6].copy_from_slice(&[8, 0, 0, 0, 0x4c, 0x61]);
+    message[6..8].copy_from_slice(&number.to_be_bytes());
     let sum = !checksum(message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     packet

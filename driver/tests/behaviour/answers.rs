@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, DropReason, Error, Limits};
 
-use crate::fake::{ARP, IPV4, OWN, Rig, ToyTap, ToyTun, frame, packet4};
+use crate::fake::{ARP, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, frame, packet4};
 use crate::{blocked, failed};
 
 fn answer() -> Vec<u8> {
@@ -78,7 +78,7 @@ fn questions_are_answered_without_a_program() {
     // Haiku's ARP keeps every packet that waits for an answer, and its timer outlives the interface.
     let rig = Rig::<ToyTun>::new();
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(rig.send(&frame(ARP, &[0; 28])), Ok(()));
     assert_eq!(rig.send(&frame(IPV4, &[0; 28])), Err(DropReason::NoProgram));
     let statistics = rig.device.statistics();

@@ -2,13 +2,13 @@
 
 use tuntap_driver::{Attachment, Blocking, Descriptor, Error, Event, Limits};
 
-use crate::fake::{self, Entry, IPV4, Rig, ToyTun, User, frame, packet4};
+use crate::fake::{self, Entry, INTERFACE, IPV4, Rig, ToyTun, User, frame, packet4};
 use crate::{about_to_block, blocked, failed};
 
 fn rig(blocking: Blocking) -> (Rig<ToyTun>, Descriptor, Attachment) {
     let rig = Rig::new();
     let attachment = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     let descriptor = rig.device.open(blocking).unwrap();
     (rig, descriptor, attachment)
 }
@@ -26,7 +26,7 @@ fn a_lost_interface_is_reported_once_to_reads_and_once_to_writes() {
         assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     }
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
     assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
     assert_eq!(rig.write(&descriptor, &packet4(3, 40)), Ok(40));
@@ -49,7 +49,7 @@ fn an_interface_that_comes_up_replaces_a_loss_that_was_not_reported() {
     let (rig, descriptor, attachment) = rig(Blocking::DontWait);
     rig.device.detach(attachment);
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Ok(40));
     rig.device.down();
@@ -61,7 +61,7 @@ fn each_loss_is_reported() {
     rig.device.detach(attachment);
     assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
     let second = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.device.detach(second);
     assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
@@ -143,7 +143,7 @@ fn hang_up_holds_from_removal_until_an_interface_is_up_again() {
     assert_eq!(late.told(Event::Disconnected), 1);
     device.deselect(&late, Event::Disconnected);
     device.attach();
-    device.up();
+    device.up(INTERFACE);
     device.select(&late, Event::Disconnected).unwrap();
     assert_eq!(late.told(Event::Disconnected), 0);
     device.deselect(&early, Event::Disconnected);
@@ -209,7 +209,7 @@ fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
     rig.device.deselect(&early, Event::Error);
     rig.device.deselect(&late, Event::Error);
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.device.select(&late, Event::Error).unwrap();
     assert_eq!(late.told(Event::Error), 0);
     rig.device.deselect(&late, Event::Error);

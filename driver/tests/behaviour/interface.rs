@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, LinkAddress};
 
-use crate::fake::{ARP, Fake, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
+use crate::fake::{ARP, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
 
 #[test]
@@ -13,7 +13,7 @@ fn before_its_first_interface_a_descriptor_waits_and_then_works() {
     assert_eq!(rig.send(&frame(IPV4, &packet4(0, 40))), Err(DropReason::Down));
     rig.device.attach();
     assert_eq!(rig.send(&frame(IPV4, &packet4(1, 40))), Err(DropReason::Down));
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
     assert_eq!(reader.result(), Ok(packet4(2, 40)));
 }
@@ -48,7 +48,7 @@ fn down_makes_a_receive_return_that_is_just_about_to_block() {
 fn removal_makes_a_receive_return_that_is_just_about_to_block() {
     let rig = Rig::<ToyTun>::new();
     let attachment = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     let received = about_to_block(&rig, |device| device.receive().err(), || rig.device.detach(attachment));
     assert_eq!(received, Some(Error::NetworkDown));
 }
@@ -58,7 +58,7 @@ fn a_receive_while_down_fails_at_once_and_one_after_up_waits_again() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
     rig.device.down();
     assert_eq!(failed(rig.receive()), Error::NetworkDown);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     let receiver = blocked(&rig, |device| device.receive().map(|packet| packet.bytes().len()));
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     assert_eq!(receiver.result(), Ok(54));
@@ -72,7 +72,7 @@ fn down_throws_away_what_the_stack_has_not_fetched_and_keeps_what_the_program_ha
     rig.device.down();
     assert_eq!(rig.send(&frame(IPV4, &packet4(3, 40))), Err(DropReason::Down));
     assert_eq!(rig.device.statistics().to_stack.purged, 1);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.write(&descriptor, &packet4(4, 40)).unwrap();
     assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(4, 40))));
     assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
@@ -81,13 +81,13 @@ fn down_throws_away_what_the_stack_has_not_fetched_and_keeps_what_the_program_ha
 #[test]
 fn up_and_down_may_be_repeated() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(rig.device.is_up());
     rig.device.down();
     rig.device.down();
     assert!(!rig.device.is_up());
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
 }
@@ -98,13 +98,13 @@ fn without_an_interface_nothing_is_up() {
     assert_eq!(rig.device.glance().map(|glance| (glance.up, glance.open)), Some((false, false)));
     assert_eq!(failed(rig.receive()), Error::NetworkDown);
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(!rig.device.is_up());
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     let attachment = rig.device.attach();
     assert!(!rig.device.is_up());
     rig.device.detach(attachment);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(!rig.device.is_up());
     assert_eq!(failed(rig.receive()), Error::NetworkDown);
 }
@@ -128,14 +128,14 @@ fn a_late_detach_of_its_predecessor_leaves_the_successor_alone() {
     let rig = Rig::<ToyTun>::new();
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     let predecessor = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     rig.write(&descriptor, &packet4(2, 40)).unwrap();
 
     let successor = rig.device.attach();
     assert_ne!(predecessor, successor);
     assert!(!rig.device.is_up());
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.device.detach(predecessor);
 
     // Nothing of the predecessor's is left, and all of the successor's works.
@@ -168,7 +168,7 @@ fn an_address_is_taken_over_by_the_mode_and_by_frames_to_the_stack() {
     rig.device.down();
     rig.device.set_address(address).unwrap();
     assert_eq!(rig.device.link().address, address);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     assert_eq!(rig.receive(), Ok(frame(ARP, &address)));
@@ -189,11 +189,11 @@ fn an_interface_begins_with_the_units_address() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.device.down();
     rig.device.set_address([2, 0, 0, 0, 7, 7]).unwrap();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     rig.receive().unwrap();
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     assert_eq!(rig.receive(), Ok(frame(ARP, &[2, 0, 0, 0, 7, 7])));
 }
@@ -246,16 +246,16 @@ fn groups_are_those_of_the_interface_that_joined_them() {
     let rig = Rig::<ToyTap>::new();
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     let first = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(!hears(&rig, &descriptor, GROUP));
     rig.device.join(first, GROUP);
     assert!(hears(&rig, &descriptor, GROUP));
     // Down and up again it is still the same interface.
     rig.device.down();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(hears(&rig, &descriptor, GROUP));
     let second = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert!(!hears(&rig, &descriptor, GROUP));
     rig.device.join(first, GROUP);
     assert!(!hears(&rig, &descriptor, GROUP), "the predecessor's");
@@ -288,6 +288,6 @@ fn the_mtu_is_from_68_to_65535_and_does_not_bound_what_is_written() {
 fn an_mtu_out_of_bounds_is_moved_into_them_when_a_unit_is_made() {
     let _world = World::new();
     for (asked, got) in [(0, 68), (68, 68), (9000, 9000), (65535, 65535), (usize::MAX, 65535)] {
-        assert_eq!(Device::<ToyTun, Fake>::new(OWN, asked).unwrap().link().mtu, got);
+        assert_eq!(Device::<ToyTun, Fake>::new(OWN, asked, Delivery::default()).unwrap().link().mtu, got);
     }
 }

@@ -8,6 +8,7 @@ mod sync;
 mod answers;
 mod batches;
 mod costs;
+mod direct;
 mod hangup;
 mod interface;
 mod limits;

@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, Device, DropReason, Error, Limits};
 
-use crate::fake::{self, Fake, IPV4, OWN, Rig, ToyTun, User, World, frame, packet4};
+use crate::fake::{self, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTun, User, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
 
 #[test]
@@ -117,7 +117,7 @@ fn a_new_opener_sees_nothing_of_what_was_for_the_one_before() {
 fn a_frame_is_dropped_while_no_program_has_the_unit_open() {
     let rig = Rig::<ToyTun>::new();
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(rig.send(&frame(IPV4, &packet4(1, 40))), Err(DropReason::NoProgram));
     assert_eq!(rig.world.packets(), 0, "the frame was freed");
     let counters = rig.device.statistics().to_user;
@@ -148,11 +148,11 @@ fn the_link_works_while_a_program_has_the_unit_open_and_does_not_say_otherwise()
 fn a_unit_without_its_semaphores_is_none_and_leaves_nothing_behind() {
     let world = World::new();
     let before = world.allocations();
-    drop(Device::<ToyTun, Fake>::new(OWN, 1500).unwrap());
+    drop(Device::<ToyTun, Fake>::new(OWN, 1500, Delivery::default()).unwrap());
     let allocations = world.allocations() - before;
     assert_eq!(allocations, 3);
     for n in 0..allocations {
         world.fail_allocation(n as i64);
-        assert_eq!(Device::<ToyTun, Fake>::new(OWN, 1500).err(), Some(Error::NoMemory));
+        assert_eq!(Device::<ToyTun, Fake>::new(OWN, 1500, Delivery::default()).err(), Some(Error::NoMemory));
     }
 }

@@ -4,7 +4,7 @@
 
 use tuntap_driver::{Blocking, Error, Event, Limits};
 
-use crate::fake::{self, Entry, IPV4, Rig, ToyTun, User, frame, packet4};
+use crate::fake::{self, Entry, INTERFACE, IPV4, Rig, ToyTun, User, frame, packet4};
 use crate::{about_to_block, blocked, failed};
 
 const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
@@ -138,7 +138,7 @@ fn leak_on_a_faulting_buffer() {
 fn delete_while_open() {
     let rig = Rig::<ToyTun>::new();
     let attachment = rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     let descriptor = rig.device.open(Blocking::Wait).unwrap();
     let reader = blocked(&rig, move |device| (fake::read(device, &descriptor), descriptor));
     rig.device.detach(attachment);
@@ -147,7 +147,7 @@ fn delete_while_open() {
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Gone));
     assert!(!rig.device.is_idle(), "the unit lives as long as its descriptor");
     rig.device.attach();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Ok(40));
     assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
 }

@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, Error, Event, Limits};
 
-use crate::fake::{Entry, IPV4, Rig, ToyTun, frame, packet4};
+use crate::fake::{Entry, INTERFACE, IPV4, Rig, ToyTun, frame, packet4};
 
 const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
 
@@ -118,10 +118,10 @@ fn nothing_is_writable_while_the_interface_is_down() {
     rig.device.select(&entry, Event::Write).unwrap();
     rig.device.attach();
     assert_eq!(entry.told(Event::Write), 0);
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(entry.told(Event::Write), 1);
     rig.device.down();
-    rig.device.up();
+    rig.device.up(INTERFACE);
     assert_eq!(entry.told(Event::Write), 1);
     rig.device.deselect(&entry, Event::Write);
 }

@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, Descriptor, DropReason, Error, Framing, Limits};
 
-use crate::fake::{IPV4, IPV6, OWN, Rig, ToyTap, ToyTun, User, frame, packet4, packet6};
+use crate::fake::{INTERFACE, IPV4, IPV6, OWN, Rig, ToyTap, ToyTun, User, frame, packet4, packet6};
 use crate::{about_to_block, blocked, failed};
 
 const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
@@ -216,7 +216,7 @@ fn writing_to_an_interface_that_is_down_fails_at_once_even_if_it_may_wait() {
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     rig.device.attach();
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
-    rig.device.up();
+    rig.device.up(INTERFACE);
     rig.device.down();
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     assert_eq!(rig.world.allocations(), before);

@@ -8,6 +8,7 @@
 //! [`Rig`] is a device on this kernel, with all that is checked at its end; [`World`] is what the kernel knows.
 #![allow(dead_code, reason = "every test crate needs its own part of it")]
 
+mod delivery;
 mod locks;
 mod memory;
 mod packet;
@@ -19,6 +20,7 @@ mod world;
 
 #[allow(unused_imports, reason = "every test crate needs its own part of it")]
 pub(crate) use {
+    delivery::{Delivery, INTERFACE, received},
     memory::{UNTOUCHED, User},
     packet::{Packet, Queue},
     poll::Entry,
@@ -39,4 +41,5 @@ impl tuntap_driver::Kernel for Fake {
     type Mutex<T: Send> = locks::Sleeping<T>;
     type WaitPoint = WaitPoint;
     type Poll = poll::Pool;
+    type Delivery = Delivery;
 }

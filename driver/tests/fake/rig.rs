@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, DropReason, Error, Mode};
 
-use crate::fake::{Fake, OWN, Packet, User, World};
+use crate::fake::{Delivery, Fake, INTERFACE, OWN, Packet, User, World};
 
 /// A device under test. At the end no packet, wake or select may be left, and every packet must be accounted for.
 pub(crate) struct Rig<M: Mode> {
@@ -19,7 +19,7 @@ impl<M: Mode> Rig<M> {
     /// A unit that nobody has open and no interface is attached to.
     pub(crate) fn new() -> Self {
         let world = World::new();
-        let device = Device::new(OWN, 1500).expect("memory enough");
+        let device = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
         Self { world, device: Arc::new(device) }
     }
 
@@ -27,7 +27,7 @@ impl<M: Mode> Rig<M> {
     pub(crate) fn running(blocking: Blocking) -> (Self, Descriptor) {
         let rig = Self::new();
         rig.device.attach();
-        rig.device.up();
+        rig.device.up(INTERFACE);
         let descriptor = rig.device.open(blocking).expect("a free unit");
         (rig, descriptor)
     }
@@ -87,7 +87,7 @@ impl<M: Mode> Drop for Rig<M> {
         }
         self.check_accounts();
         // Nobody else has the device now. What is in its queues is dropped with it.
-        let spare = Device::new(OWN, 1500).expect("memory enough");
+        let spare = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
         let device = std::mem::replace(&mut self.device, Arc::new(spare));
         assert!(Arc::into_inner(device).is_some(), "a thread was left behind");
         assert_eq!(self.world.packets(), 0, "packets were left behind");

@@ -51,8 +51,8 @@ impl Mode for ToyTun {
     const NAME: &'static str = "toytun";
     const LINK: LinkSpec = LinkSpec {
         flags: LinkFlags::POINT_TO_POINT,
-        header_length: FrameHeader::ETHERNET,
-        hidden_header: FrameHeader::ETHERNET,
+        header_length: FrameHeader::LENGTH,
+        hidden_header: FrameHeader::LENGTH,
         shortest: 1,
         overhead: 0,
     };
@@ -84,7 +84,7 @@ impl Mode for ToyTun {
         }
         .to_be_bytes();
         let [a, b, c, d, e, f] = link.address;
-        Ok(ToStack::Deliver(FrameHeader::ethernet([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
+        Ok(ToStack::Deliver(FrameHeader::new([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
     }
 }
 
@@ -96,25 +96,26 @@ impl Mode for ToyTap {
     const NAME: &'static str = "toytap";
     const LINK: LinkSpec = LinkSpec {
         flags: LinkFlags::BROADCAST.union(LinkFlags::MULTICAST),
-        header_length: FrameHeader::ETHERNET,
+        header_length: FrameHeader::LENGTH,
         hidden_header: 0,
-        shortest: FrameHeader::ETHERNET,
-        overhead: FrameHeader::ETHERNET + 4,
+        shortest: FrameHeader::LENGTH,
+        overhead: FrameHeader::LENGTH + 4,
     };
     const HEAD_TO_USER: usize = 0;
-    const HEAD_TO_STACK: usize = FrameHeader::ETHERNET;
+    const HEAD_TO_STACK: usize = FrameHeader::LENGTH;
 
     type Reply = Reply;
 
     fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> Verdict {
         assert_eq!(head, []);
-        if length < FrameHeader::ETHERNET { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
+        if length < FrameHeader::LENGTH { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
     }
 
     fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
-        let destination = head.first_chunk::<6>().ok_or(Error::Invalid)?;
-        if groups.contains(destination) || link.promiscuous || *destination == link.address {
-            Ok(ToStack::Deliver(FrameHeader::NONE))
+        let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
+        let destination = header.destination();
+        if groups.contains(&destination) || link.promiscuous || destination == link.address {
+            Ok(ToStack::Deliver(header))
         } else {
             Ok(ToStack::Drop(DropReason::NotForUs))
         }

@@ -21,7 +21,7 @@ mod sync {
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use fake::{ARP, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
+use fake::{ARP, INTERFACE, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
 use loom::thread::JoinHandle;
 use tuntap_driver::{Blocking, Descriptor, DropReason, Error, Limits};
 
@@ -171,7 +171,7 @@ fn removal_ends_every_read_and_leaves_nothing_in_the_queues() {
     explore(|| {
         let stage = Stage::full();
         let attachment = stage.rig.device.attach();
-        stage.rig.device.up();
+        stage.rig.device.up(INTERFACE);
         stage.rig.write(&stage.descriptor, &packet4(0, 20)).unwrap();
         let (reader, writer) = (stage.reader(), stage.writer(1));
         stage.rig.device.detach(attachment);
@@ -239,11 +239,11 @@ fn a_loss_is_reported_to_one_of_two_readers_at_most() {
     explore(|| {
         let stage = Stage::new();
         let attachment = stage.rig.device.attach();
-        stage.rig.device.up();
+        stage.rig.device.up(INTERFACE);
         let (one, two) = (stage.reader(), stage.reader());
         stage.rig.device.detach(attachment);
         stage.rig.device.attach();
-        stage.rig.device.up();
+        stage.rig.device.up(INTERFACE);
         stage.send(1).unwrap();
         stage.send(2).unwrap();
         let got = [join(one), join(two)];

@@ -14,7 +14,7 @@ use std::fmt;
 use proptest::prelude::*;
 use tuntap_driver::{Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, HEAD_MAX, Limits, Mode};
 
-use fake::{ARP, Entry, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
+use fake::{ARP, Entry, INTERFACE, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
 use model::{Books, Line, Model};
 
 /// Bytes that a failure shows in one line.
@@ -193,7 +193,7 @@ impl<M: Mode> Pair<M> {
                 }
             }
             Step::Up => {
-                self.rig.device.up();
+                self.rig.device.up(INTERFACE);
                 self.model.up();
             }
             Step::Down => {

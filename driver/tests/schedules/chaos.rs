@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use tuntap_driver::{Attachment, Blocking, Descriptor, Error, Event, Limits};
 
-use crate::fake::{ARP, IPV4, Rig, Shared, Task, ToyTun, User, World, frame, read, send};
+use crate::fake::{ARP, INTERFACE, IPV4, Rig, Shared, Task, ToyTun, User, World, frame, read, send};
 use crate::flow::{fetch_quickly, records, select};
 use crate::ledger::{Ledger, Seen};
 use crate::sync::thread::{self, JoinHandle};
@@ -205,7 +205,7 @@ fn stack(town: &Arc<Town>) {
 fn up_and_down(town: &Arc<Town>, attached: Option<Attachment>) -> Option<Attachment> {
     let attachment = attached?;
     let era = town.to_stack.new_era();
-    town.device.up();
+    town.device.up(INTERFACE);
     let reader = spawn(town, move |town| {
         let mut seen = Seen::default();
         loop {

@@ -125,6 +125,7 @@ impl Kernel {
         random::seed(options.seed);
         settings::reset(options.settings);
         debugger::reset();
+        crate::smp::set_processors(1);
         creds::set_euid(0);
         creds::set_egid(0);
         creds::set_supplementary_group(creds::NO_GROUP);

@@ -35,6 +35,7 @@ pub mod schedule;
 mod select;
 pub mod sem;
 pub mod settings;
+pub mod smp;
 mod symbols;
 pub mod sync;
 pub mod syscalls;

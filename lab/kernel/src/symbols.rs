@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use crate::{
-    creds, debugger, heap, interrupts, legacy, log, modules, panic, random, recursive_lock, select, sem, settings, user,
+    creds, debugger, heap, interrupts, legacy, log, modules, panic, random, recursive_lock, select, sem, settings, smp,
+    user, wait,
 };
 
 /// What a symbol is: its type in the kernel's symbol table.
@@ -65,6 +66,8 @@ pub fn symbols() -> &'static [Symbol] {
             "get_driver_settings": settings::haiku_get_driver_settings,
             "add_debugger_command": debugger::haiku_add_debugger_command,
             "remove_debugger_command": debugger::haiku_remove_debugger_command,
+            "system_time": wait::haiku_system_time,
+            "smp_get_num_cpus": smp::haiku_smp_get_num_cpus,
             "secure_random_value": random::haiku_secure_random_value,
             "geteuid": creds::haiku_geteuid,
             "getpid": creds::haiku_getpid,

@@ -238,6 +238,11 @@ pub(crate) fn now() -> bigtime_t {
     time.tv_sec * 1_000_000 + time.tv_nsec / 1000
 }
 
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn haiku_system_time() -> bigtime_t {
+    now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

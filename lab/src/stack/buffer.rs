@@ -171,6 +171,11 @@ impl Packet {
         unsafe { (*self.as_ptr()).r#type }
     }
 
+    /// The index of the device that the packet came by, which the consumer thread puts in the place of the frame's type.
+    pub(crate) fn index(&self) -> u32 {
+        self.frame_type().cast_unsigned()
+    }
+
     /// Sets the frame's type.
     pub(crate) fn set_frame_type(&mut self, frame_type: i32) {
         // SAFETY: the packet is ours.

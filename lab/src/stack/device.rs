@@ -17,6 +17,7 @@ use haiku_sys::{
 use super::buffer::{Packet, Sent, Unsent, check};
 use super::ethernet::{self, Mac};
 use super::fifo::{Fifo, Item, RECEIVE_QUEUE_BYTES, lock};
+use super::monitor::Monitors;
 use super::timer::Key;
 use super::{Stack, kernel_panic};
 
@@ -203,6 +204,7 @@ pub(crate) struct DeviceInterface {
     up: Mutex<UpState>,
     consumer: Mutex<Option<thread_id>>,
     pub(crate) queue: Fifo,
+    pub(crate) monitors: Monitors,
 }
 
 impl DeviceInterface {
@@ -255,6 +257,16 @@ impl Stack {
         None
     }
 
+    /// The device interface of this name, without a reference.
+    pub(crate) fn device_named(&self, name: &str) -> Option<Arc<DeviceInterface>> {
+        lock(&self.devices).iter().find(|interface| interface.device.name() == name).cloned()
+    }
+
+    /// The device interface of this index, without a reference.
+    pub(crate) fn device_at(&self, index: u32) -> Option<Arc<DeviceInterface>> {
+        lock(&self.devices).iter().find(|interface| interface.index() == index).cloned()
+    }
+
     fn allocate_device_interface(
         self: &Arc<Self>,
         device: *mut net_device,
@@ -278,6 +290,7 @@ impl Stack {
             consumer: Mutex::new(None),
             queue: Fifo::new(RECEIVE_QUEUE_BYTES),
             name: name.clone(),
+            monitors: Monitors::default(),
         });
         let (stack, consumed) = (Arc::clone(self), Arc::clone(&interface));
         let id = thread::spawn_light(&format!("{name} consumer"), B_DISPLAY_PRIORITY as i32, move || {
@@ -406,6 +419,7 @@ impl Stack {
     fn received(&self, interface: &DeviceInterface, mut packet: Packet) {
         let device = interface.device;
         self.capture(&packet);
+        interface.monitors.receive(&packet);
         if packet.has_interface_address() {
             kernel_panic(&format!("ASSERT FAILED: {} reader: buffer->interface_address == NULL", interface.name));
         }

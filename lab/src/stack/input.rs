@@ -57,6 +57,19 @@ impl Stack {
         }
     }
 
+    /// An IP packet that a driver hands to its protocol itself, in its own thread (`ipv4_receive_data` and
+    /// `ipv6_receive_data`). `index` is the device's. A packet that is not taken stays the driver's.
+    pub(crate) fn input_direct(self: &Arc<Self>, packet: Packet, index: u32) -> Result<(), Packet> {
+        let from = self.device_at(index);
+        let found = from.and_then(|from| {
+            lock(&self.interfaces).iter().find(|interface| Arc::ptr_eq(&interface.device_interface, &from)).cloned()
+        });
+        let Some(interface) = found else { return Err(packet) };
+        let grouped = packet.flags() & (MSG_BCAST | MSG_MCAST) != 0;
+        let taken = packet.to_vec().is_ok_and(|bytes| self.input_ip(&interface, bytes, grouped));
+        if taken { Ok(()) } else { Err(packet) }
+    }
+
     /// A packet that the stack sent to itself.
     pub(crate) fn input_local(self: &Arc<Self>, packet: Packet) {
         let Ok(bytes) = packet.to_vec() else { return };
@@ -76,9 +89,9 @@ impl Stack {
         let _ = self.finish(owner, polled, Cause::Receive);
     }
 
-    /// An IP packet from the link. It may be for an address of any interface.
-    fn input_ip(self: &Arc<Self>, arrived: &Arc<Interface>, packet: Vec<u8>, grouped: bool) {
-        let Some(destination) = destination(&packet) else { return };
+    /// An IP packet from the link. It may be for an address of any interface. Returns whether the protocol takes it.
+    fn input_ip(self: &Arc<Self>, arrived: &Arc<Interface>, packet: Vec<u8>, grouped: bool) -> bool {
+        let Some(destination) = destination(&packet) else { return false };
         let owner = if destination.is_multicast() {
             self.joined(arrived, destination).then(|| Arc::clone(arrived))
         } else if let Some(own) = lock(&self.locals).get(&destination).and_then(|list| list.first()) {
@@ -90,13 +103,14 @@ impl Stack {
             if !grouped && !destination.is_multicast() {
                 self.refuse(&packet);
             }
-            return;
+            return false;
         };
         if is_discovery(&packet) {
             let _ = self.receive_ndp(&packet);
-            return;
+        } else {
+            self.deliver(&owner, packet);
         }
-        self.deliver(&owner, packet);
+        true
     }
 
     /// Whether an interface listens to a group: to the solicited-node groups of its own addresses only.

@@ -18,6 +18,7 @@ mod info;
 mod input;
 mod interface;
 mod modules;
+mod monitor;
 mod ndp;
 mod neighbour;
 mod output;
@@ -48,6 +49,7 @@ pub use ethernet::Mac;
 pub(crate) use ethernet::link_address;
 pub use host::{HostState, WakeFor};
 pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};
+pub use monitor::PacketCapture;
 pub use output::Path;
 
 use self::buffer::Packet;
@@ -192,6 +194,11 @@ impl Stack {
     /// The interface of this name.
     pub(crate) fn find_interface(&self, name: &str) -> Option<Arc<Interface>> {
         lock(&self.interfaces).iter().find(|interface| interface.name == name).cloned()
+    }
+
+    /// Whether an interface has the datalink protocols of a family.
+    pub(crate) fn has_chain(&self, family: Family) -> bool {
+        lock(&self.interfaces).iter().any(|interface| lock(&interface.inner).chains.contains(&family))
     }
 
     /// The interface of this index, for a driver; 0 is the first. The family gets its datalink protocols with it.

@@ -13,13 +13,15 @@ use haiku_kernel::modules;
 use haiku_kernel::net_buffer::{self, InterfaceAddressReferences};
 use haiku_kernel::sync::Mutex;
 use haiku_sys::{
-    AF_INET, AF_INET6, B_BAD_VALUE, B_NO_MEMORY, B_OK, NET_DATALINK_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX,
-    ifreq, module_info, net_datalink_module_info, net_device, net_domain, net_interface, net_interface_address,
-    net_route, net_stack_module_info, status_t,
+    AF_INET, AF_INET6, B_BAD_VALUE, B_ERROR, B_NO_MEMORY, B_OK, NET_DATALINK_MODULE_NAME, NET_IPV4_MODULE_NAME,
+    NET_IPV6_MODULE_NAME, NET_STACK_MODULE_NAME, SIOCGIFINDEX, ifreq, module_info, net_buffer as Raw,
+    net_datalink_module_info, net_device, net_device_monitor, net_domain, net_interface, net_interface_address,
+    net_protocol_module_info, net_route, net_stack_module_info, status_t,
 };
 
 use super::Stack;
 use super::address::{Family, from_sockaddr};
+use super::buffer::Packet;
 use super::device::Device;
 use super::fifo::lock;
 use super::interface::{Interface, InterfaceAddress};
@@ -28,16 +30,51 @@ use super::routes::Description;
 /// The stack that the modules speak for.
 static CURRENT: Mutex<Option<Arc<Stack>>> = Mutex::new(None);
 
-/// One byte each, whose addresses stand for the domains.
-static DOMAINS: [u8; 2] = [4, 6];
+/// The domains with their protocols, made once and never freed: modules are statics.
+struct Domains([*mut net_domain; 2], [*mut net_protocol_module_info; 2]);
+
+// SAFETY: the tables are never written after they were made.
+unsafe impl Send for Domains {}
+// SAFETY: as above.
+unsafe impl Sync for Domains {}
+
+fn domains() -> &'static Domains {
+    static DOMAINS: std::sync::OnceLock<Domains> = std::sync::OnceLock::new();
+    DOMAINS.get_or_init(|| {
+        let ipv4 = net_protocol_module_info::new(info(NET_IPV4_MODULE_NAME.as_ptr()), receive_data);
+        let ipv6 = net_protocol_module_info::new(info(NET_IPV6_MODULE_NAME.as_ptr()), receive_data);
+        let protocols = [ipv4, ipv6].map(|protocol| Box::into_raw(Box::new(protocol)));
+        let families = [(c"internet", AF_INET), (c"internet6", AF_INET6)];
+        let [inet, inet6] = [0, 1].map(|at| {
+            let (name, family) = families[at];
+            let (family, module, address_module) = (family as i32, protocols[at].cast_const(), ptr::null());
+            Box::into_raw(Box::new(net_domain { name: name.as_ptr(), family, module, address_module }))
+        });
+        Domains([inet, inet6], protocols)
+    })
+}
 
 /// The domain of a family.
 pub(crate) fn domain(family: Family) -> *mut net_domain {
-    let byte = match family {
-        Family::Inet => &DOMAINS[0],
-        Family::Inet6 => &DOMAINS[1],
-    };
-    ptr::from_ref(byte).cast_mut().cast()
+    let [inet, inet6] = domains().0;
+    match family {
+        Family::Inet => inet,
+        Family::Inet6 => inet6,
+    }
+}
+
+/// `receive_data` of either protocol: a packet whose source and destination are link-layer addresses.
+unsafe extern "C" fn receive_data(buffer: *mut Raw) -> status_t {
+    // SAFETY: the caller hands over a live packet, which stays its own unless this returns `B_OK`.
+    let Some((stack, packet)) = current().zip(unsafe { Packet::from_raw(buffer) }) else { return B_BAD_VALUE };
+    let index = packet.index();
+    match stack.input_direct(packet, index) {
+        Ok(()) => B_OK,
+        Err(packet) => {
+            std::mem::forget(packet);
+            B_ERROR
+        }
+    }
 }
 
 /// The family of a domain, if it is one of ours.
@@ -69,6 +106,10 @@ pub(crate) fn register() {
     unsafe { modules::register_builtin(tables.0.cast()) };
     // SAFETY: as above.
     unsafe { modules::register_builtin(tables.1.cast()) };
+    for protocol in domains().1 {
+        // SAFETY: as above.
+        unsafe { modules::register_builtin(protocol.cast()) };
+    }
     net_buffer::set_references(REFERENCES);
 }
 
@@ -92,6 +133,8 @@ fn stack_table() -> *mut net_stack_module_info {
     table.info = info(NET_STACK_MODULE_NAME.as_ptr());
     table.get_domain = Some(get_domain);
     table.device_link_changed = Some(device_link_changed);
+    table.register_device_monitor = Some(register_device_monitor);
+    table.unregister_device_monitor = Some(unregister_device_monitor);
     Box::into_raw(table)
 }
 
@@ -109,12 +152,21 @@ fn datalink_table() -> *mut net_datalink_module_info {
     Box::into_raw(table)
 }
 
+/// IPv6's domain is there once an interface has its protocols: Haiku registers it with the first socket or address.
 unsafe extern "C" fn get_domain(family: i32) -> *mut net_domain {
     match u32::try_from(family) {
         Ok(AF_INET) => domain(Family::Inet),
-        Ok(AF_INET6) => domain(Family::Inet6),
+        Ok(AF_INET6) if current().is_some_and(|stack| stack.has_chain(Family::Inet6)) => domain(Family::Inet6),
         _ => ptr::null_mut(),
     }
+}
+
+unsafe extern "C" fn register_device_monitor(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
+    current().map_or(B_BAD_VALUE, |stack| stack.register_monitor(device, monitor))
+}
+
+unsafe extern "C" fn unregister_device_monitor(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
+    current().map_or(B_BAD_VALUE, |stack| stack.unregister_monitor(device, monitor))
 }
 
 unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {

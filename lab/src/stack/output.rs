@@ -188,6 +188,7 @@ impl Stack {
             return packet.unsent(status);
         }
         self.capture(&packet);
+        interface.device_interface.monitors.receive(&packet);
         device.send(packet)
     }
 

@@ -10,7 +10,7 @@ use tuntap_driver::{
 };
 
 /// Length of an Ethernet header.
-const ETHERNET_HEADER: usize = FrameHeader::ETHERNET;
+const ETHERNET_HEADER: usize = FrameHeader::LENGTH;
 /// Groups that every station is in without joining: broadcast, all hosts of IPv4 (RFC 1112, section 4) and all nodes of
 /// IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
 const EVERYONE: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
@@ -42,19 +42,16 @@ impl Mode for Tap {
 
     #[inline]
     fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
-        let destination: &LinkAddress = head.first_chunk().ok_or(Error::Invalid)?;
+        let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
+        let destination = header.destination();
         let [first, ..] = destination;
         let is_group = first & 1 != 0;
         let for_us = if is_group {
-            EVERYONE.contains(destination) || groups.contains(destination)
+            EVERYONE.contains(&destination) || groups.contains(&destination)
         } else {
-            *destination == link.address
+            destination == link.address
         };
-        if for_us || link.promiscuous {
-            Ok(ToStack::Deliver(FrameHeader::NONE))
-        } else {
-            Ok(ToStack::Drop(DropReason::NotForUs))
-        }
+        if for_us || link.promiscuous { Ok(ToStack::Deliver(header)) } else { Ok(ToStack::Drop(DropReason::NotForUs)) }
     }
 }
 
@@ -88,7 +85,7 @@ mod tests {
     #[test]
     fn frames_to_the_interface_and_to_everyone_pass() {
         for destination in [OWN, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
-            assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::NONE));
+            assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::new(frame_to(destination))));
         }
     }
 
@@ -96,7 +93,7 @@ mod tests {
     fn frames_to_others_pass_only_when_promiscuous() {
         for other in [[2, 0, 0, 0, 0, 2], [0x01, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0, 0, 0, 0xfb]] {
             assert_eq!(judge(other, false), ToStack::Drop(DropReason::NotForUs));
-            assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::NONE));
+            assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::new(frame_to(other))));
         }
     }
 

@@ -40,7 +40,7 @@ impl Mode for Tun {
     #[inline]
     fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
         match responder(link).classify_to_stack(head, length) {
-            Ok(header) => Ok(ToStack::Deliver(FrameHeader::ethernet(header))),
+            Ok(header) => Ok(ToStack::Deliver(FrameHeader::new(header))),
             Err(Refusal::Version | Refusal::Short) => Err(Error::Invalid),
         }
     }

@@ -92,6 +92,7 @@ pub(super) fn read_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Control
 /// `TUNWRITEBATCH`: as many packets as the device takes.
 pub(super) fn write_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.check_write()?;
+    open.lease.look_at_interface();
     batch(argument, |records, most| open.lease.device.write_batch(&open.descriptor, records, most))
 }
 

@@ -1,14 +1,14 @@
 //! Haiku, as the device core wants an operating system.
 
 mod lock;
-mod module;
+pub(crate) mod modules;
 mod packet;
 mod select;
 mod semaphore;
 mod user;
 
 pub(crate) use lock::{KernelMutex, SpinLock};
-pub(crate) use module::{device_link_changed, give_modules_back, take_modules};
+pub(crate) use modules::{device_link_changed, give_modules_back, take_modules};
 pub(crate) use packet::{NetBuffer, PacketList};
 pub(crate) use select::event;
 pub(crate) use select::{SelectEntry, SelectPool};
@@ -16,6 +16,8 @@ pub(crate) use semaphore::Semaphore;
 pub(crate) use user::UserSlice;
 
 use tuntap_driver::Kernel;
+
+use crate::delivery::Delivery;
 
 /// Haiku.
 #[derive(Debug)]
@@ -29,4 +31,5 @@ impl Kernel for Haiku {
     type Mutex<T: Send> = KernelMutex<T>;
     type WaitPoint = Semaphore;
     type Poll = SelectPool;
+    type Delivery = Delivery;
 }

@@ -3,10 +3,10 @@
 use core::ptr::{NonNull, null_mut};
 
 use haiku_sys as sys;
-use tuntap_driver::{Error, Fifo, Packet};
+use tuntap_driver::{Error, Fifo, FrameHeader, Packet};
 
 use super::UserSlice;
-use super::module::{buffer, put_interface_address};
+use super::modules::{buffer, put_interface_address};
 
 /// Bytes kept free in front of a packet, for the headers it gets if the stack forwards it.
 const HEADER_SPACE: usize = 256;
@@ -40,6 +40,39 @@ impl NetBuffer {
         let place = unsafe { &raw mut (*self.0.as_ptr()).interface_address };
         // SAFETY: as above.
         HeldAddress(unsafe { place.replace(null_mut()) })
+    }
+
+    /// Describes a packet without a link header as the stack's deframer and consumer thread would, by the header that it had
+    /// and the device that it came by.
+    pub(crate) fn describe(&mut self, header: &FrameHeader, index: u32) {
+        let ether_type = header.ether_type().to_be();
+        let destination = header.destination();
+        // SAFETY: the packet is ours and alive, and nothing else refers to it.
+        let buffer = unsafe { self.0.as_mut() };
+        // SAFETY: the module gives every packet room for two addresses of any kind.
+        unsafe {
+            buffer.source.cast::<sys::sockaddr_dl>().write(sys::sockaddr_dl::ethernet(
+                header.source(),
+                ether_type,
+                index,
+            ))
+        };
+        // SAFETY: as above.
+        unsafe {
+            buffer.destination.cast::<sys::sockaddr_dl>().write(sys::sockaddr_dl::ethernet(
+                destination,
+                ether_type,
+                index,
+            ))
+        };
+        let [first, ..] = destination;
+        buffer.msg_flags |= match (destination, first & 1) {
+            ([0xff, 0xff, 0xff, 0xff, 0xff, 0xff], _) => sys::MSG_BCAST,
+            (_, 1) => sys::MSG_MCAST,
+            _ => 0,
+        };
+        // In C a union: the consumer thread puts the device's index where the deframer had the frame's type.
+        buffer.r#type = index as i32;
     }
 
     fn append(&mut self, data: &[u8]) -> Result<(), Error> {

@@ -27,8 +27,9 @@ impl WaitPoint for Semaphore {
 
     fn wake(&self, count: u32) {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        // SAFETY: the semaphore lives as long as `self`; the core calls this with no lock held, so it may reschedule.
-        unsafe { sys::release_sem_etc(self.0, count, 0) };
+        // Without `B_DO_NOT_RESCHEDULE` the kernel would hand the caller's CPU to the waiter inside the program's `write`.
+        // SAFETY: the semaphore lives as long as `self`.
+        unsafe { sys::release_sem_etc(self.0, count, sys::B_DO_NOT_RESCHEDULE) };
     }
 }
 

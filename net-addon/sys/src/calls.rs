@@ -93,6 +93,11 @@ kernel! {
         hook: Option<unsafe extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int>
     ) -> c_int;
 
+    /// `system_time`: microseconds since the system started.
+    fn system_time() -> bigtime_t;
+    /// `smp_get_num_cpus`.
+    fn smp_get_num_cpus() -> i32;
+
     /// `secure_random_value`: 32 random bits.
     fn secure_random_value() -> u32;
     /// `geteuid`: the caller's effective user; 0 is root.

@@ -14,10 +14,48 @@ pub const NET_BUFFER_MODULE_NAME: &core::ffi::CStr = c"network/stack/buffer/v1";
 /// The name of the module that owns interfaces and routes.
 pub const NET_DATALINK_MODULE_NAME: &core::ffi::CStr = c"network/stack/datalink/v1";
 
-/// An address family's part of the stack; opaque.
+/// The name of the module that owns IPv4.
+pub const NET_IPV4_MODULE_NAME: &core::ffi::CStr = c"network/protocols/ipv4/v1";
+/// The name of the module that owns IPv6.
+pub const NET_IPV6_MODULE_NAME: &core::ffi::CStr = c"network/protocols/ipv6/v1";
+
+/// `struct net_domain` (`net_stack.h`): an address family's part of the stack.
 #[repr(C)]
 pub struct net_domain {
-    _opaque: [u8; 0],
+    /// Its name.
+    pub name: *const c_char,
+    /// `AF_*`.
+    pub family: i32,
+    /// Its protocol.
+    pub module: *const net_protocol_module_info,
+    /// What the stack knows of its addresses; opaque.
+    pub address_module: *const c_void,
+}
+
+/// `struct net_protocol_module_info` (`net_protocol.h`), as far as it is used here.
+#[repr(C)]
+pub struct net_protocol_module_info {
+    /// Name, flags and `std_ops`.
+    pub info: module_info,
+    /// `NET_PROTOCOL_*`.
+    pub flags: u32,
+    _unlisted: [Unused; 21],
+    /// A packet for the protocol, which owns it only if it returns `B_OK`.
+    pub receive_data: Option<unsafe extern "C" fn(buffer: *mut net_buffer) -> status_t>,
+}
+
+const _: () = assert!(core::mem::offset_of!(net_domain, module) == 16);
+const _: () = assert!(core::mem::offset_of!(net_protocol_module_info, receive_data) == 200);
+
+impl net_protocol_module_info {
+    /// Returns a table with this one function.
+    #[must_use]
+    pub const fn new(
+        info: module_info,
+        receive_data: unsafe extern "C" fn(buffer: *mut net_buffer) -> status_t,
+    ) -> Self {
+        Self { info, flags: 0, _unlisted: [None; 21], receive_data: Some(receive_data) }
+    }
 }
 
 /// `struct net_hardware_address` (`net_device.h`).
@@ -318,10 +356,12 @@ pub struct net_stack_module_info {
     pub register_device_handler: Unused,
     /// `unregister_device_handler`; not called from here.
     pub unregister_device_handler: Unused,
-    /// `register_device_monitor`; not called from here.
-    pub register_device_monitor: Unused,
-    /// `unregister_device_monitor`; not called from here.
-    pub unregister_device_monitor: Unused,
+    /// Adds a packet capture to a device, which is found by its name.
+    pub register_device_monitor:
+        Option<unsafe extern "C" fn(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t>,
+    /// Removes it.
+    pub unregister_device_monitor:
+        Option<unsafe extern "C" fn(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t>,
     /// Tells the stack that `IFF_LINK` of the device changed.
     pub device_link_changed: Option<unsafe extern "C" fn(device: *mut net_device) -> status_t>,
     /// `device_removed`; not called from here.

@@ -80,6 +80,30 @@ pub struct sockaddr_dl {
     _tail: [u8; 2],
 }
 
+impl sockaddr_dl {
+    /// Returns the address of a station on Ethernet, as the stack's deframer fills it in. `e_type` is the Ethernet type in
+    /// network order, `index` that of the device.
+    #[must_use]
+    pub const fn ethernet(address: [u8; 6], e_type: u16, index: u32) -> Self {
+        let [a, b, c, d, e, f] = address;
+        let mut sdl_data = [0; 46];
+        (sdl_data[0], sdl_data[1], sdl_data[2]) = (a, b, c);
+        (sdl_data[3], sdl_data[4], sdl_data[5]) = (d, e, f);
+        Self {
+            sdl_len: size_of::<Self>() as u8,
+            sdl_family: crate::AF_LINK as u8,
+            sdl_e_type: e_type,
+            sdl_index: index,
+            sdl_type: crate::IFT_ETHER as u8,
+            sdl_nlen: 0,
+            sdl_alen: crate::ETHER_ADDRESS_LENGTH as u8,
+            sdl_slen: 0,
+            sdl_data,
+            _tail: [0; 2],
+        }
+    }
+}
+
 /// `struct ifreq`: one interface's request.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -6,9 +6,10 @@ use haiku_sys::{IFF_LINK, IFM_ACTIVE};
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::TUNSETCARRIER;
 use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
+use tuntap_tests::packet::stack_frame;
 use tuntap_tests::program::{Program, dropped_for};
 use tuntap_tests::rig::Rig;
+use tuntap_tests::watchdog::until;
 
 /// How often the stack was told of a change of an interface's link.
 fn changes(name: &str) -> usize {
@@ -189,13 +190,7 @@ fn a_link_that_comes_while_the_interface_does_is_not_lost() {
             rig.ifconfig("tun/0 up").unwrap();
             opening.join().unwrap()
         });
-        // The reader has looked again by the time that it takes something.
-        let before = program.statistics().to_stack.delivered;
-        program.write(&program_packet(Mode::Tun, Way::ToStack, 60)).unwrap();
-        while program.statistics().to_stack.delivered == before {
-            std::thread::yield_now();
-        }
-        assert!(has_link(&rig, "tun/0"));
+        until("the reader has looked again", || has_link(&rig, "tun/0"));
         std::thread::scope(|scope| {
             scope.spawn(|| rig.ifconfig("tun/0 down").unwrap());
             program.close();

@@ -10,6 +10,7 @@ mod controls;
 mod costs;
 mod crossing;
 mod debugger;
+mod direct;
 mod exports;
 mod faults;
 mod hooks;

@@ -2,7 +2,7 @@
 
 use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
 use haiku_lab::Mode;
-use haiku_sys::B_WOULD_BLOCK;
+use haiku_sys::{B_WOULD_BLOCK, ENXIO, status_t};
 use tuntap_tests::card::Card;
 use tuntap_tests::packet::{Way, program_packet, stack_frame};
 use tuntap_tests::program::Program;
@@ -152,6 +152,31 @@ fn no_wakeup_is_lost_between_looking_and_waiting() {
     });
     drop(card);
     rig.end();
+}
+
+/// How many rounds a program makes that polls and reads, and goes on after errors, until nothing more comes.
+fn rounds(program: Program) -> Vec<Result<usize, status_t>> {
+    let mut results = Vec::new();
+    while program.poll(POLLIN, 50).expect("a good descriptor") != 0 && results.len() < 100 {
+        results.push(program.packet().map(|packet| packet.len()));
+    }
+    results
+}
+
+#[test]
+fn a_poll_and_read_loop_is_idle_after_its_interface_was_deleted() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let program = Program::new(mode);
+        for _ in 0..2 {
+            let card = Card::ready(&rig, &mode.interface(0));
+            card.send(&stack_frame(mode, card.address(), 100)).unwrap();
+            assert_eq!(rounds(program), [Ok(100)]);
+            drop(card);
+            assert_eq!(rounds(program), [Err(ENXIO)]);
+        }
+        rig.end();
+    }
 }
 
 #[test]

@@ -57,14 +57,26 @@ pub(super) fn buffer() -> Option<&'static sys::net_buffer_module_info> {
     unsafe { BUFFER.load(Ordering::Acquire).as_ref() }
 }
 
+/// Returns the stack's own module, with which interfaces and domains are found. `None` only before any unit had an interface.
+#[inline]
+pub(crate) fn stack() -> Option<&'static sys::net_stack_module_info> {
+    // SAFETY: as in `buffer`.
+    unsafe { STACK.load(Ordering::Acquire).as_ref() }
+}
+
+/// Returns the module that owns interfaces. `None` only before any unit had one.
+#[inline]
+pub(crate) fn datalink() -> Option<&'static sys::net_datalink_module_info> {
+    // SAFETY: as in `buffer`.
+    unsafe { DATALINK.load(Ordering::Acquire).as_ref() }
+}
+
 /// Gives a reference to an interface's address back.
 ///
 /// # Safety
 /// The reference is the caller's to give.
 pub(super) unsafe fn put_interface_address(address: *mut sys::net_interface_address) {
-    // SAFETY: as in `buffer`.
-    let datalink = unsafe { DATALINK.load(Ordering::Acquire).as_ref() };
-    if let Some(put) = datalink.and_then(|datalink| datalink.put_interface_address) {
+    if let Some(put) = datalink().and_then(|datalink| datalink.put_interface_address) {
         // SAFETY: the caller's promise.
         unsafe { put(address) };
     }
@@ -75,9 +87,7 @@ pub(super) unsafe fn put_interface_address(address: *mut sys::net_interface_addr
 /// # Safety
 /// The device is one that the stack knows, and stays until this returns.
 pub(crate) unsafe fn device_link_changed(device: *mut sys::net_device) {
-    // SAFETY: as in `buffer`.
-    let stack = unsafe { STACK.load(Ordering::Acquire).as_ref() };
-    if let Some(changed) = stack.and_then(|stack| stack.device_link_changed) {
+    if let Some(changed) = stack().and_then(|stack| stack.device_link_changed) {
         // SAFETY: the caller's promise.
         unsafe { changed(device) };
     }

@@ -1,0 +1,68 @@
+//! The way past the queue: off until a test turns it on, and then a list of what arrived.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+use tuntap_driver::{FrameHeader, Protocol};
+
+use crate::fake::{Packet, Task};
+
+/// The stack's end of every interface.
+pub(crate) const INTERFACE: u32 = 7;
+
+/// Bytes that interfaces have counted as received.
+static RECEIVED: AtomicU64 = AtomicU64::new(0);
+
+/// The way past the queue.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    direct: AtomicBool,
+    queued: AtomicUsize,
+    delivered: Mutex<Vec<(FrameHeader, Vec<u8>)>>,
+}
+
+impl Delivery {
+    /// Turns it on or off.
+    pub(crate) fn set_direct(&self, direct: bool) {
+        self.direct.store(direct, SeqCst);
+    }
+
+    /// Takes what arrived: each packet with its link header.
+    pub(crate) fn take(&self) -> Vec<(FrameHeader, Vec<u8>)> {
+        std::mem::take(&mut self.delivered.lock().unwrap())
+    }
+
+    /// How many packets it was told of that went through the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(SeqCst)
+    }
+}
+
+/// Bytes that interfaces have counted as received so far.
+pub(crate) fn received() -> u64 {
+    RECEIVED.load(SeqCst)
+}
+
+impl tuntap_driver::Delivery<Packet> for Delivery {
+    type Interface = u32;
+
+    fn is_direct(&self, _: Protocol, is_drained: impl FnOnce() -> bool) -> bool {
+        Task::current().must_not_spin("asking how to deliver");
+        self.direct.load(SeqCst) && is_drained()
+    }
+
+    fn note_queued(&self, _: Protocol) {
+        self.queued.fetch_add(1, SeqCst);
+    }
+
+    fn count_received(interface: u32, bytes: usize) {
+        assert_eq!(interface, INTERFACE);
+        RECEIVED.fetch_add(bytes as u64, SeqCst);
+    }
+
+    fn deliver(&self, interface: u32, packet: Packet, header: &FrameHeader) {
+        Task::current().must_not_spin("calling a protocol");
+        assert_eq!(interface, INTERFACE);
+        self.delivered.lock().unwrap().push((*header, packet.bytes().to_vec()));
+    }
+}

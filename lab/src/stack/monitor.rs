@@ -1,0 +1,147 @@
+//! Device monitors: what a packet capture registers with the stack (`register_device_monitor` in `device_interfaces.cpp`).
+//!
+//! The reader thread and the send path hand every frame to the monitors of the device, under the list's lock. The monitors
+//! thread the list through their own links, as Haiku's do: a monitor that is alone has null on both sides.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::Arc;
+
+use haiku_kernel::sync::Mutex;
+use haiku_sys::{
+    B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_OK, list_link, net_buffer as Raw, net_device, net_device_monitor, status_t,
+};
+
+use super::Stack;
+use super::buffer::Packet;
+use super::device::Device;
+use super::fifo::lock;
+
+/// The monitors of a device, in the order of their registration.
+#[derive(Debug, Default)]
+pub(crate) struct Monitors(Mutex<Vec<Registered>>);
+
+/// A registered monitor; its owner keeps it until it has unregistered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Registered(*mut net_device_monitor);
+
+// SAFETY: the list's lock guards every access to a monitor.
+unsafe impl Send for Registered {}
+
+impl Monitors {
+    /// Hands a frame to each monitor.
+    pub(crate) fn receive(&self, frame: &Packet) {
+        for monitor in lock(&self.0).iter() {
+            // SAFETY: the monitor is registered, and so alive.
+            if let Some(receive) = unsafe { (*monitor.0).receive } {
+                // SAFETY: as above; the frame is lent.
+                unsafe { receive(monitor.0, frame.as_ptr()) };
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Registered>) -> status_t) -> status_t {
+        let mut list = lock(&self.0);
+        let status = change(&mut list);
+        let at = |index: usize| list.get(index).map_or(ptr::null_mut(), |monitor| monitor.0.cast());
+        for (index, monitor) in list.iter().enumerate() {
+            let link = list_link { next: at(index + 1), prev: index.checked_sub(1).map_or(ptr::null_mut(), at) };
+            // SAFETY: the monitor is registered, and so alive; its owner only reads the link.
+            unsafe { (&raw mut (*monitor.0).link).write_volatile(link) };
+        }
+        status
+    }
+}
+
+impl Stack {
+    fn with_monitors(&self, device: *mut net_device, act: impl FnOnce(&Monitors) -> status_t) -> status_t {
+        // SAFETY: the caller's device is alive.
+        let Some(device) = (unsafe { Device::borrow(device) }) else { return B_BAD_VALUE };
+        let found = self.device_named(&device.name());
+        found.map_or(B_DEVICE_NOT_FOUND, |interface| act(&interface.monitors))
+    }
+
+    /// `register_device_monitor`: the device is found by its name.
+    pub(crate) fn register_monitor(&self, device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
+        self.with_monitors(device, |monitors| {
+            monitors.change(|list| {
+                list.push(Registered(monitor));
+                B_OK
+            })
+        })
+    }
+
+    /// `unregister_device_monitor`.
+    pub(crate) fn unregister_monitor(&self, device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
+        self.with_monitors(device, |monitors| {
+            monitors.change(|list| {
+                let before = list.len();
+                list.retain(|other| *other != Registered(monitor));
+                if list.len() < before { B_OK } else { B_BAD_VALUE }
+            })
+        })
+    }
+
+    /// Starts a packet capture on an interface.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn start_capture(self: &Arc<Self>, name: &str) -> Result<PacketCapture, status_t> {
+        let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
+        let frames = Arc::new(Mutex::new(Vec::new()));
+        let monitor = Box::new(UnsafeCell::new(net_device_monitor {
+            link: list_link { next: ptr::null_mut(), prev: ptr::null_mut() },
+            cookie: Arc::as_ptr(&frames).cast_mut().cast(),
+            receive: Some(keep),
+            event: Some(ignore),
+        }));
+        let device = interface.device().as_ptr();
+        match self.register_monitor(device, monitor.get()) {
+            B_OK => Ok(PacketCapture { stack: Arc::clone(self), device, monitor, frames }),
+            status => Err(status),
+        }
+    }
+}
+
+type Frames = Mutex<Vec<Vec<u8>>>;
+
+/// A packet capture, which ends when dropped. The interface must stay until then.
+pub struct PacketCapture {
+    stack: Arc<Stack>,
+    device: *mut net_device,
+    monitor: Box<UnsafeCell<net_device_monitor>>,
+    frames: Arc<Frames>,
+}
+
+impl std::fmt::Debug for PacketCapture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PacketCapture({} frames)", lock(&self.frames).len())
+    }
+}
+
+impl PacketCapture {
+    /// Takes the frames captured so far, either way.
+    #[must_use]
+    pub fn take(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut lock(&self.frames))
+    }
+}
+
+impl Drop for PacketCapture {
+    fn drop(&mut self) {
+        let _ = self.stack.unregister_monitor(self.device, self.monitor.get());
+    }
+}
+
+unsafe extern "C" fn keep(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
+    // SAFETY: the monitor is registered, and its cookie stays until it is not.
+    let frames = unsafe { &*(*monitor).cookie.cast::<Frames>() };
+    // SAFETY: the frame is lent: it is read, and not freed.
+    if let Some(packet) = unsafe { Packet::from_raw(buffer) } {
+        let packet = std::mem::ManuallyDrop::new(packet);
+        lock(frames).extend(packet.to_vec().ok());
+    }
+    B_OK
+}
+
+unsafe extern "C" fn ignore(_: *mut net_device_monitor, _: i32) {}
