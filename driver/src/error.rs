@@ -15,7 +15,8 @@ pub enum Error {
     NetworkDown,
     /// Another program has the unit open, or the interface is up.
     Busy,
-    /// The packet is empty, shorter than its header states, or neither IPv4 nor IPv6; or the buffer or argument is invalid.
+    /// The packet is empty, shorter than its header states, or neither IPv4 nor IPv6; or a buffer or an argument is
+    /// invalid.
     Invalid,
     /// The packet is longer than 65,535 bytes of IP.
     TooLong,
