@@ -13,9 +13,10 @@ pub enum Error {
     Gone,
     /// The interface is down.
     NetworkDown,
-    /// Somebody else has it.
+    /// Another program has the unit open, or the interface is up.
     Busy,
-    /// The packet is no packet: empty, shorter than its header, or of no known version.
+    /// The packet is empty, shorter than its header states, or neither IPv4 nor IPv6; or a buffer or an argument is
+    /// invalid.
     Invalid,
     /// The packet is longer than 65,535 bytes of IP.
     TooLong,

@@ -51,14 +51,14 @@ pub(super) fn set_persistent<M: Kind>(open: &Open<M>) -> Controlled {
     open.lease.owner.check_change()
 }
 
-/// `TUNSETOWNER`: who else but root may open the unit; -1 is everyone.
+/// `TUNSETOWNER`: sets the user that may open and change the unit beside root; -1 means none.
 pub(super) fn set_owner<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.lease.owner.check_change()?;
     open.lease.owner.set_user(argument.number());
     Ok(())
 }
 
-/// `TUNSETGROUP`: which group may; -1 is everyone.
+/// `TUNSETGROUP`: sets the group that may open the unit; -1 means none.
 pub(super) fn set_group<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.lease.owner.check_change()?;
     open.lease.owner.set_group(argument.number());
