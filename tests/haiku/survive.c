@@ -1,0 +1,27 @@
+/*
+ * survive.c: what connections, kernel memory and a poll loop come to when the program behind a unit is slow, away, or
+ * loses its interface.
+ */
+#include "survive.h"
+
+#include <stddef.h>
+
+static const char s_usage[] =
+    "usage: survive tun|tap|tun/N|tap/N TEST\n"
+    "  tcp-restart [idle|request|bulk] [restart|full] [gap=1000] [flood=1024]\n"
+    "  eight-senders [seconds=20] [work=50] [flows=8]    work: microseconds the program spends on each packet\n"
+    "  closed-unit [packets=100000] [neighbours=1000]\n"
+    "  delete-under\n";
+
+static const struct subcommand s_tests[] = {
+    { "tcp-restart", survive_tcp_restart },
+    { "eight-senders", survive_eight_senders },
+    { "closed-unit", survive_closed_unit },
+    { "delete-under", survive_delete_under },
+    { NULL, NULL },
+};
+
+int main(int argc, char** argv)
+{
+    return run_subcommand(argc, argv, s_tests, s_usage);
+}
