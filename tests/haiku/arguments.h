@@ -26,8 +26,8 @@ bool has_word(const struct arguments* arguments, const char* word);
 /* Returns the number after "name=", or `otherwise`. */
 long option(const struct arguments* arguments, const char* name, long otherwise);
 
-/* Runs "PROGRAM UNIT SUBCOMMAND WORDS...": sets the unit up, calls the subcommand, tears the unit down. The table ends
- * with a NULL name. Returns the exit status. */
-int run_subcommand(int argc, char** argv, const struct subcommand* table, const char* usage);
+/* Runs "PROGRAM UNIT SUBCOMMAND WORDS...": sets the unit up, calls the subcommand, tears the unit down. The subcommand
+ * "all" runs each line of `all` in a process of its own. Both tables end with NULL. Returns the exit status. */
+int run_program(int argc, char** argv, const struct subcommand* table, const char* const* all, const char* usage);
 
 #endif

@@ -14,6 +14,7 @@ static const char s_usage[] =
     "  flood-in SIZE block|spin|poll [rcvbuf=BYTES] [ms=1000] [samples=5]\n"
     "  flood-out SIZE block|poll [ms=1000] [samples=5]\n"
     "  batch in|out SIZE [samples=200]                  batches of 32 beside single calls; tun_tap only\n"
+    "  all                                              the lines of s_all, each in a process of its own\n"
     "SIZE is the payload of UDP or of an ICMP echo.\n";
 
 static const struct subcommand s_measurements[] = {
@@ -26,7 +27,32 @@ static const struct subcommand s_measurements[] = {
     { NULL, NULL },
 };
 
+static const char* const s_all[] = {
+    "rtt icmp 64",
+    "rtt udp 64",
+    "rtt udp 64 poll",
+    "rtt udp 1400",
+    "rtt udp 64 inet6",
+    "tcp-out 4",
+    "tcp-out 4 poll",
+    "tcp-in 4",
+    "tcp-in 4 poll",
+    "flood-in 64 block",
+    "flood-in 1400 block",
+    "flood-in 1400 spin",
+    "flood-in 1400 poll",
+    "flood-in 1400 block rcvbuf=1000000",
+    "flood-out 64 block",
+    "flood-out 1400 block",
+    "flood-out 1400 poll",
+    "batch in 64",
+    "batch in 1400",
+    "batch out 64",
+    "batch out 1400",
+    NULL,
+};
+
 int main(int argc, char** argv)
 {
-    return run_subcommand(argc, argv, s_measurements, s_usage);
+    return run_program(argc, argv, s_measurements, s_all, s_usage);
 }

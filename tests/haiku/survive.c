@@ -11,7 +11,9 @@ static const char s_usage[] =
     "  tcp-restart [idle|request|bulk] [restart|full] [gap=1000] [flood=1024]\n"
     "  eight-senders [seconds=20] [work=50] [flows=8]    work: microseconds the program spends on each packet\n"
     "  closed-unit [packets=100000] [neighbours=1000]\n"
-    "  delete-under\n";
+    "  delete-under\n"
+    "  all                                              each of them in a process of its own\n"
+    "Every test takes limit=SECONDS for its watchdog.\n";
 
 static const struct subcommand s_tests[] = {
     { "tcp-restart", survive_tcp_restart },
@@ -21,7 +23,15 @@ static const struct subcommand s_tests[] = {
     { NULL, NULL },
 };
 
+static const char* const s_all[] = {
+    "tcp-restart",
+    "eight-senders",
+    "closed-unit",
+    "delete-under",
+    NULL,
+};
+
 int main(int argc, char** argv)
 {
-    return run_subcommand(argc, argv, s_tests, s_usage);
+    return run_program(argc, argv, s_tests, s_all, s_usage);
 }
