@@ -66,8 +66,12 @@ static bool is_reply(const struct round_trip* trip, ssize_t length, uint16_t seq
     const uint8_t* data = trip->reply;
     if (!trip->icmp)
         return length == (ssize_t)trip->size && get16(data) == sequence;
-    /* A raw IPv4 socket gets the IP header too. */
-    size_t header = length > 0 && data[0] >> 4 == 4 ? (size_t)(data[0] & 15) * 4 : 0;
+    /* A raw socket may get the IP header too; no type of echo looks like one. */
+    size_t header = 0;
+    if (length > 0 && data[0] >> 4 == 4)
+        header = (size_t)(data[0] & 15) * 4;
+    else if (length > 0 && data[0] >> 4 == 6)
+        header = 40;
     if (length < (ssize_t)header + ECHO_HEADER)
         return false;
     data += header;
