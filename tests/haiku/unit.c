@@ -34,6 +34,25 @@ void unit_init(struct unit* unit, const char* name)
     snprintf(unit->far6, sizeof(unit->far6), "fd00:0:0:%d::2", network);
 }
 
+/* Adds the IPv6 address. Must come before the interface is up: on Haiku (master of 2026-11) an interface that gets an
+ * IPv6 address while it is up can be deleted, but none of its name be made again until the next boot. */
+static void add_ipv6_address(struct unit* unit)
+{
+    unit->ipv6 = interface_set_address(unit->name, unit->local6, "ffff:ffff:ffff:ffff::");
+    if (!unit->ipv6)
+        report("note unit=%s no IPv6: %s", unit->name, strerror(errno));
+}
+
+/* Haiku adds no usable IPv6 routes with an address; the second one lets neighbour solicitations leave. */
+static void add_ipv6_routes(const struct unit* unit)
+{
+    char network[64];
+    snprintf(network, sizeof(network), "%.*s", (int)strlen(unit->local6) - 1, unit->local6);
+    if (!interface_add_route(unit->name, network, "ffff:ffff:ffff:ffff::")
+        || !interface_add_route(unit->name, "ff00::", "ff00::"))
+        report("note unit=%s could not add the IPv6 routes: %s", unit->name, strerror(errno));
+}
+
 void unit_configure(struct unit* unit)
 {
     if (!interface_set_address(unit->name, unit->local4, "255.255.0.0"))
@@ -41,21 +60,12 @@ void unit_configure(struct unit* unit)
     /* The stock driver begins with 1514, which makes a TAP emit frames of 1528 bytes. */
     if (!interface_set_mtu(unit->name, UNIT_MTU))
         fail("%s: could not set the MTU", unit->name);
+    if (!unit->stock || unit->kind == UNIT_TAP)
+        add_ipv6_address(unit);
     if (!interface_set_up(unit->name, true))
         fail("%s: could not bring the interface up", unit->name);
-    if (unit->stock && unit->kind == UNIT_TUN)
-        return;
-    unit->ipv6 = interface_set_address(unit->name, unit->local6, "ffff:ffff:ffff:ffff::");
-    if (!unit->ipv6) {
-        report("note unit=%s no IPv6: %s", unit->name, strerror(errno));
-        return;
-    }
-    /* Haiku adds no usable IPv6 routes with an address; the second one lets neighbour solicitations leave. */
-    char network[64];
-    snprintf(network, sizeof(network), "%.*s", (int)strlen(unit->local6) - 1, unit->local6);
-    if (!interface_add_route(unit->name, network, "ffff:ffff:ffff:ffff::")
-        || !interface_add_route(unit->name, "ff00::", "ff00::"))
-        report("note unit=%s could not add the IPv6 routes: %s", unit->name, strerror(errno));
+    if (unit->ipv6)
+        add_ipv6_routes(unit);
 }
 
 void unit_set_up(struct unit* unit)
