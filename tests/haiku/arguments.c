@@ -60,7 +60,7 @@ static int run_words(const char* unit_name, char** words, int count, const struc
     unit_init(&unit, name);
     unit_set_up(&unit);
     table->function(&unit, &arguments);
-    unit_tear_down(&unit);
+    unit_close(&unit);
     return exit_status();
 }
 

@@ -26,7 +26,7 @@ bool has_word(const struct arguments* arguments, const char* word);
 /* Returns the number after "name=", or `otherwise`. */
 long option(const struct arguments* arguments, const char* name, long otherwise);
 
-/* Runs "PROGRAM UNIT SUBCOMMAND WORDS...": sets the unit up, calls the subcommand, tears the unit down. The subcommand
+/* Runs "PROGRAM UNIT SUBCOMMAND WORDS...": sets the unit up, calls the subcommand, closes the unit. The subcommand
  * "all" runs each line of `all` in a process of its own. Both tables end with NULL. Returns the exit status. */
 int run_program(int argc, char** argv, const struct subcommand* table, const char* const* all, const char* usage);
 

@@ -146,11 +146,11 @@ void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
     verdict(deleted_kib - start_kib < LEAK_LIMIT_KIB, "closed-unit-memory growth_kib=%lld limit_kib=%d",
         (long long)(deleted_kib - start_kib), LEAK_LIMIT_KIB);
 
-    bool added = interface_add(unit->name);
-    error = errno;
-    verdict(added, "closed-unit-add-again error=%s", added ? "none" : strerror(error));
-    if (!added)
+    int64_t wait = unit_add_interface(unit);
+    verdict(wait >= 0, "closed-unit-add-again after_ms=%lld", (long long)wait);
+    if (wait < 0)
         return;
+    report("closed-unit added_again_kib=%lld", (long long)(used_memory_kib() - start_kib));
     unit_open(unit, 0);
     unit_configure(unit);
     far_side_start(&far);

@@ -93,9 +93,9 @@ void survive_delete_under(struct unit* unit, const struct arguments* arguments)
     verdict(rounds <= MAX_ROUNDS, "delete-under-idles rounds=%u in_ms=%d", rounds, WATCH_MS);
     verdict(hang_ups > 0 || errors > 0, "delete-under-told hang_ups=%u read_errors=%u", hang_ups, errors);
 
-    bool added = interface_add(unit->name);
-    verdict(added, "delete-under-add-again error=%s", added ? "none" : strerror(errno));
-    if (added) {
+    int64_t wait = unit_add_interface(unit);
+    verdict(wait >= 0, "delete-under-add-again after_ms=%lld", (long long)wait);
+    if (wait >= 0) {
         unit_configure(unit);
         verdict(echoes(unit, AF_INET), "delete-under-flows-again family=inet");
         if (unit->ipv6)

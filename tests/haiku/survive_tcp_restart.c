@@ -44,7 +44,10 @@ static void begin(const struct scenario* scenario)
             verdict(false, "tcp-restart close did not wake the program's read within 2 s");
         return;
     }
+    /* The thread takes one packet and holds it, so that what follows stays in the queue and fills it. */
     far_side_pause(scenario->far, true);
+    send_discarded(scenario->unit, AF_INET, 1, FLOOD_SIZE);
+    sleep_ms(20);
     int refused = send_discarded(scenario->unit, AF_INET, scenario->flood, FLOOD_SIZE);
     report("note tcp-restart flooded=%d refused=%d", scenario->flood, refused);
 }

@@ -68,11 +68,20 @@ void unit_configure(struct unit* unit)
         add_ipv6_routes(unit);
 }
 
+int64_t unit_add_interface(const struct unit* unit)
+{
+    int64_t start = now_ns();
+    while (!interface_add(unit->name)) {
+        if (now_ns() - start > 200 * 1000 * MS)
+            return -1;
+        sleep_ms(500);
+    }
+    return (now_ns() - start) / MS;
+}
+
 void unit_set_up(struct unit* unit)
 {
-    if (interface_exists(unit->name))
-        interface_delete(unit->name);
-    if (!interface_add(unit->name))
+    if (!interface_exists(unit->name) && unit_add_interface(unit) < 0)
         fail("%s: could not add the interface", unit->name);
     unit_open(unit, 0);
     unsigned int features = 0;
@@ -114,13 +123,6 @@ void unit_drain(const struct unit* unit)
         if (read(unit->fd, packet, sizeof(packet)) < 0)
             break;
     }
-}
-
-void unit_tear_down(struct unit* unit)
-{
-    unit_close(unit);
-    if (!interface_delete(unit->name))
-        report("note unit=%s could not delete the interface: %s", unit->name, strerror(errno));
 }
 
 bool unit_statistics(const struct unit* unit, struct tun_statistics* statistics)

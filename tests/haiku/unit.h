@@ -32,8 +32,13 @@ struct unit {
 /* Prepares names and addresses; `name` is like "tun/0". Exits if it is neither a TUN nor a TAP. */
 void unit_init(struct unit* unit, const char* name);
 
-/* Makes the interface anew, configures it, brings it up, opens the unit and finds out whose driver it is. */
+/* Makes the interface unless there is one, configures it, brings it up, opens the unit and finds out whose driver it
+ * is. */
 void unit_set_up(struct unit* unit);
+
+/* Makes the interface. A name that was deleted is taken for as long as a TCP connection refers to it: Haiku keeps each
+ * for 120 s after its end. Returns the milliseconds that it took, -1 if it did not work within 200 s. */
+int64_t unit_add_interface(const struct unit* unit);
 
 /* Adds addresses, MTU and routes and brings the interface up. */
 void unit_configure(struct unit* unit);
@@ -45,9 +50,6 @@ void unit_set_nonblocking(struct unit* unit, bool nonblocking);
 
 /* Reads and forgets what is queued to the program. */
 void unit_drain(const struct unit* unit);
-
-/* Closes the unit and deletes the interface. */
-void unit_tear_down(struct unit* unit);
 
 /* Reads the driver's counters; returns false for the stock driver. */
 bool unit_statistics(const struct unit* unit, struct tun_statistics* statistics);
