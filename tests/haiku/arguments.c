@@ -60,7 +60,7 @@ static int run_words(const char* unit_name, char** words, int count, const struc
     unit_init(&unit, name);
     unit_set_up(&unit);
     table->function(&unit, &arguments);
-    unit_close(&unit);
+    unit_retire(&unit);
     return exit_status();
 }
 

@@ -114,14 +114,24 @@ bool interface_set_up(const char* name, bool up)
     return control(AF_INET, SIOCSIFFLAGS, &request, sizeof(request));
 }
 
-bool interface_add_route(const char* name, const char* destination, const char* mask)
+static bool control_route(const char* name, unsigned long option, const char* destination, const char* mask)
 {
     struct address target = address_of(destination, 0), netmask = address_of(mask, 0);
     struct ifreq request = request_for(name);
     request.ifr_route.destination = &target.any;
     request.ifr_route.mask = &netmask.any;
     request.ifr_route.flags = RTF_STATIC;
-    return control(target.any.sa_family, SIOCADDRT, &request, sizeof(request)) || errno == EEXIST;
+    return control(target.any.sa_family, option, &request, sizeof(request));
+}
+
+bool interface_add_route(const char* name, const char* destination, const char* mask)
+{
+    return control_route(name, SIOCADDRT, destination, mask) || errno == EEXIST;
+}
+
+bool interface_remove_route(const char* name, const char* destination, const char* mask)
+{
+    return control_route(name, SIOCDELRT, destination, mask);
 }
 
 bool interface_get_statistics(const char* name, struct interface_statistics* statistics)

@@ -33,6 +33,7 @@ bool interface_set_address(const char* name, const char* address, const char* ma
 bool interface_set_mtu(const char* name, int mtu);
 bool interface_set_up(const char* name, bool up);
 bool interface_add_route(const char* name, const char* destination, const char* mask);
+bool interface_remove_route(const char* name, const char* destination, const char* mask);
 bool interface_get_statistics(const char* name, struct interface_statistics* statistics);
 
 /* Returns the interface flags, 0 if there is no such interface. */

@@ -107,6 +107,13 @@ void unit_close(struct unit* unit)
         close(fd);
 }
 
+void unit_retire(struct unit* unit)
+{
+    unit_close(unit);
+    if (unit->ipv6)
+        interface_remove_route(unit->name, "ff00::", "ff00::");
+}
+
 void unit_set_nonblocking(struct unit* unit, bool nonblocking)
 {
     int flags = fcntl(unit->fd, F_GETFL);

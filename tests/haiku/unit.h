@@ -43,6 +43,9 @@ int64_t unit_add_interface(const struct unit* unit);
 /* Adds addresses, MTU and routes and brings the interface up. */
 void unit_configure(struct unit* unit);
 
+/* Closes the unit and removes its route for IPv6 multicast, which would take the solicitations of other units. */
+void unit_retire(struct unit* unit);
+
 /* Opens the unit, blocking unless `flags` has O_NONBLOCK; waits up to 2 s for the node. */
 void unit_open(struct unit* unit, int flags);
 void unit_close(struct unit* unit);
