@@ -35,7 +35,16 @@ static bool is_timeout(int error)
     return error == EAGAIN || error == EWOULDBLOCK || error == ETIMEDOUT || error == EINTR;
 }
 
-void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port)
+static void set_buffers(int stream, int buffer)
+{
+    if (buffer == 0)
+        return;
+    if (setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) < 0
+        || setsockopt(stream, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) < 0)
+        report("note flow could not set socket buffers of %d bytes: %s", buffer, strerror(errno));
+}
+
+void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port, int buffer)
 {
     memset(flow, 0, sizeof(*flow));
     fill_pattern();
@@ -44,10 +53,14 @@ void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t 
     if (listener < 0)
         fail("socket");
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    set_buffers(listener, buffer);
     if (bind(listener, &local.any, local.length) < 0 || listen(listener, 1) < 0)
         fail("listen");
     flow->client = socket(family, SOCK_STREAM, 0);
-    if (flow->client < 0 || connect(flow->client, &far.any, far.length) < 0)
+    if (flow->client < 0)
+        fail("socket");
+    set_buffers(flow->client, buffer);
+    if (connect(flow->client, &far.any, far.length) < 0)
         fail("connect by way of the far side");
     flow->server = accept(listener, NULL, NULL);
     if (flow->server < 0)

@@ -23,8 +23,9 @@ struct flow {
     atomic_bool ended;             /* the receiver saw the end of the stream */
 };
 
-/* Connects the client to the far address at `port` and accepts it at the local one. Exits if it cannot. */
-void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port);
+/* Connects the client to the far address at `port` and accepts it at the local one, with socket buffers of `buffer`
+ * bytes (0: Haiku's own). Exits if it cannot. */
+void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port, int buffer);
 
 /* Sends `count` bytes of the pattern at once; returns whether the stack took them all. */
 bool flow_send(struct flow* flow, size_t count);

@@ -9,7 +9,8 @@
 static const char s_usage[] =
     "usage: survive tun|tap|tun/N|tap/N TEST\n"
     "  tcp-restart [idle|request|bulk] [restart|full] [gap=1000] [flood=1024]\n"
-    "  eight-senders [seconds=20] [work=50] [flows=8]    work: microseconds the program spends on each packet\n"
+    "  eight-senders [seconds=20] [work=50] [flows=8] [buffer=262144]\n"
+    "      work: microseconds that the program spends on each packet; buffer: of the sockets, 0 for Haiku's own\n"
     "  closed-unit [packets=100000] [neighbours=1000]\n"
     "  delete-under\n"
     "  all                                              each of them in a process of its own\n"

@@ -104,7 +104,7 @@ void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
     if (unit->ipv6)
         far_side_warm_up(&far, AF_INET6);
     struct flow flow;
-    flow_open(&flow, unit, AF_INET, CLOSED_PORT + 1);
+    flow_open(&flow, unit, AF_INET, CLOSED_PORT + 1, 0);
     verdict(far_side_close(&far), "closed-unit-close-wakes-read");
     sleep_ms(500);
 

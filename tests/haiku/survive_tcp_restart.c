@@ -78,7 +78,7 @@ static bool wait_progress(struct flow* flow, unsigned long long before, int limi
 static void run_scenario(const struct scenario* scenario, uint16_t port)
 {
     struct flow flow;
-    flow_open(&flow, scenario->unit, AF_INET, port);
+    flow_open(&flow, scenario->unit, AF_INET, port, 0);
     for (int i = 0; i < EXCHANGES; i++) {
         if (!flow_send(&flow, EXCHANGE) || !flow_receive(&flow, EXCHANGE, WAIT_MS))
             fail("the connection does not work before the test");
