@@ -13,7 +13,7 @@
 #include "flow.h"
 #include "kernel_memory.h"
 
-enum { CLOSED_PORT = 7400, PAYLOAD = 1000, FIRST_NEIGHBOUR = 256, LEAK_LIMIT_KIB = 16384, SETTLE_MS = 3000 };
+enum { CLOSED_PORT = 7400, PAYLOAD = 1000, FIRST_NEIGHBOUR = 256, LEAK_LIMIT_KIB = 4096, SETTLE_MS = 3000 };
 
 struct burst {
     const struct unit* unit;
@@ -93,25 +93,8 @@ static void run_burst(struct burst* burst)
         (long long)(used_memory_kib() - before));
 }
 
-void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
+static void send_bursts(const struct unit* unit, int packets, int neighbours)
 {
-    int packets = (int)option(arguments, "packets", 100000);
-    int neighbours = (int)option(arguments, "neighbours", 1000);
-    struct far_side far;
-    far_side_init(&far, unit, READ_BLOCKING);
-    far_side_start(&far);
-    far_side_warm_up(&far, AF_INET);
-    if (unit->ipv6)
-        far_side_warm_up(&far, AF_INET6);
-    struct flow flow;
-    flow_open(&flow, unit, AF_INET, CLOSED_PORT + 1, 0);
-    verdict(far_side_close(&far), "closed-unit-close-wakes-read");
-    sleep_ms(500);
-
-    /* A connection that was open when the program went: its data and retransmissions. */
-    int64_t start_kib = used_memory_kib();
-    flow_start(&flow);
-    bool ipv6 = unit->ipv6;
     const struct burst all[] = {
         { .name = "udp4", .family = AF_INET, .type = SOCK_DGRAM },
         { .name = "udp4-neighbours", .family = AF_INET, .type = SOCK_DGRAM, .neighbours = neighbours },
@@ -122,14 +105,35 @@ void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
         { .name = "tcp6", .family = AF_INET6, .type = SOCK_STREAM },
         { .name = "tcp6-neighbours", .family = AF_INET6, .type = SOCK_STREAM, .neighbours = neighbours },
     };
-    int count = ipv6 ? 8 : 4;
+    int count = unit->ipv6 ? 8 : 4;
     for (int i = 0; i < count; i++) {
         struct burst burst = all[i];
         burst.unit = unit;
-        /* TCP sockets cost far more than datagrams; a tenth of the packets show a leak as well. */
+        /* TCP sockets cost far more than datagrams; fewer packets show a leak as well. */
         burst.packets = burst.type == SOCK_STREAM ? packets / count / 10 : packets / count * 19 / 10;
         run_burst(&burst);
     }
+}
+
+static void warm_up(struct far_side* far)
+{
+    far_side_warm_up(far, AF_INET);
+    if (far->unit->ipv6)
+        far_side_warm_up(far, AF_INET6);
+}
+
+/* Sends everything to the closed unit, deletes the interface and makes it again. Returns the KiB in use while there is
+ * no interface, -1 if none could be made again. */
+static int64_t run_round(struct unit* unit, struct far_side* far, int packets, int neighbours)
+{
+    /* A connection that is open when the program goes: its data and retransmissions. */
+    struct flow flow;
+    flow_open(&flow, unit, AF_INET, CLOSED_PORT + 1, 0);
+    verdict(far_side_close(far), "closed-unit-close-wakes-read");
+    sleep_ms(500);
+    int64_t start_kib = used_memory_kib();
+    flow_start(&flow);
+    send_bursts(unit, packets, neighbours);
     int64_t sent_kib = used_memory_kib();
     flow_finish(&flow, 1);
     flow_close(&flow);
@@ -139,24 +143,38 @@ void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
     int error = errno;
     sleep_ms(SETTLE_MS);
     int64_t deleted_kib = used_memory_kib();
-    report("closed-unit driver=%s unit=%s packets=%d before_kib=%lld sent_kib=%lld settled_kib=%lld deleted_kib=%lld"
-        " growth_kib=%lld", unit_driver(unit), unit->name, packets, (long long)start_kib, (long long)sent_kib,
-        (long long)settled_kib, (long long)deleted_kib, (long long)(deleted_kib - start_kib));
-    verdict(deleted, "closed-unit-delete error=%s", deleted ? "none" : strerror(error));
-    verdict(deleted_kib - start_kib < LEAK_LIMIT_KIB, "closed-unit-memory growth_kib=%lld limit_kib=%d",
-        (long long)(deleted_kib - start_kib), LEAK_LIMIT_KIB);
-
     int64_t wait = unit_add_interface(unit);
+    int64_t end_kib = used_memory_kib();
+    report("closed-unit driver=%s unit=%s packets=%d before_kib=%lld sent_kib=%lld settled_kib=%lld deleted_kib=%lld"
+        " end_kib=%lld growth_kib=%lld", unit_driver(unit), unit->name, packets, (long long)start_kib,
+        (long long)sent_kib, (long long)settled_kib, (long long)deleted_kib, (long long)end_kib,
+        (long long)(end_kib - start_kib));
+    verdict(deleted, "closed-unit-delete error=%s", deleted ? "none" : strerror(error));
     verdict(wait >= 0, "closed-unit-add-again after_ms=%lld", (long long)wait);
     if (wait < 0)
-        return;
-    report("closed-unit added_again_kib=%lld", (long long)(used_memory_kib() - start_kib));
+        return -1;
     unit_open(unit, 0);
     unit_configure(unit);
-    far_side_start(&far);
-    far_side_warm_up(&far, AF_INET);
-    if (unit->ipv6)
-        far_side_warm_up(&far, AF_INET6);
+    far_side_start(far);
+    warm_up(far);
     verdict(true, "closed-unit-works-again");
+    return end_kib;
+}
+
+void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
+{
+    int packets = (int)option(arguments, "packets", 100000);
+    int neighbours = (int)option(arguments, "neighbours", 1000);
+    struct far_side far;
+    far_side_init(&far, unit, READ_BLOCKING);
+    far_side_start(&far);
+    warm_up(&far);
+    /* The first round fills the kernel's object caches, which keep their slabs. What the second adds is leaked. */
+    int64_t first = run_round(unit, &far, packets, neighbours);
+    int64_t second = first < 0 ? -1 : run_round(unit, &far, packets, neighbours);
+    if (second < 0)
+        return;
+    verdict(second - first < LEAK_LIMIT_KIB, "closed-unit-memory leaked_kib=%lld limit_kib=%d",
+        (long long)(second - first), LEAK_LIMIT_KIB);
     far_side_stop(&far);
 }

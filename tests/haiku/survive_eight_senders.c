@@ -50,8 +50,8 @@ void survive_eight_senders(struct unit* unit, const struct arguments* arguments)
     }
     int64_t elapsed = now - start;
     uint64_t mean = sum / (uint64_t)count;
-    report("eight-senders driver=%s unit=%s seconds=%lld work_us=%lld buffer=%d sum_bytes=%llu bytes_per_s=%llu mean=%llu"
-        " least=%llu worst_stall_ms=%lld packets_read=%llu write_errors=%llu", unit_driver(unit), unit->name,
+    report("eight-senders driver=%s unit=%s seconds=%lld work_us=%lld buffer=%d sum_bytes=%llu bytes_per_s=%llu"
+        " mean=%llu least=%llu worst_stall_ms=%lld packets_read=%llu write_errors=%llu", unit_driver(unit), unit->name,
         (long long)(elapsed / MS / 1000), (long long)(far.work_ns / 1000), buffer, (unsigned long long)sum,
         (unsigned long long)(sum * 1000 / (uint64_t)(elapsed / MS)), (unsigned long long)mean,
         (unsigned long long)least, (long long)(worst / MS), (unsigned long long)far.packets_read,
