@@ -9,8 +9,9 @@
 static const char s_usage[] =
     "usage: survive tun|tap|tun/N|tap/N TEST\n"
     "  tcp-restart [idle|request|bulk] [restart|full] [gap=1000] [flood=1024]\n"
-    "  eight-senders [seconds=20] [work=50] [flows=8] [buffer=262144]\n"
-    "      work: microseconds that the program spends on each packet; buffer: of the sockets, 0 for Haiku's own\n"
+    "  eight-senders [seconds=20] [work=50] [flows=8] [buffer=0] [queue=0]\n"
+    "      work: microseconds that the program spends on each packet; buffer: bytes of the socket buffers,\n"
+    "      queue: packets that the queue to the program may hold (tun_tap only); 0 leaves the default\n"
     "  closed-unit [packets=100000] [neighbours=1000]\n"
     "  delete-under\n"
     "  all                                              each of them in a process of its own\n"
@@ -27,6 +28,8 @@ static const struct subcommand s_tests[] = {
 static const char* const s_all[] = {
     "tcp-restart",
     "eight-senders",
+    "eight-senders queue=128 seconds=5",
+    "eight-senders flows=16 work=20 seconds=5",
     "closed-unit",
     "delete-under",
     NULL,

@@ -4,22 +4,40 @@
 #include "survive.h"
 
 #include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "flow.h"
 
 enum { SENDERS_PORT = 7300, MAX_FLOWS = 32, LONGEST_STALL_MS = 100 };
+
+/* Limits the queue to the program. Eight flows with Haiku's 64 KiB have about 360 packets on the way, which need not fill
+ * tun_tap's 512. */
+static void limit_queue(const struct unit* unit, uint32_t packets)
+{
+    struct tun_limits limits = { .version = TUN_VERSION, .size = sizeof(limits) };
+    if (ioctl(unit->fd, TUNGETLIMITS, &limits, sizeof(limits)) < 0) {
+        report("note eight-senders the driver has no limits to set");
+        return;
+    }
+    limits.to_user_packets = packets;
+    if (ioctl(unit->fd, TUNSETLIMITS, &limits, sizeof(limits)) < 0)
+        fail("TUNSETLIMITS");
+}
 
 void survive_eight_senders(struct unit* unit, const struct arguments* arguments)
 {
     static struct flow flows[MAX_FLOWS];
     int count = (int)option(arguments, "flows", 8);
     int seconds = (int)option(arguments, "seconds", 20);
-    /* Haiku's own buffers of 64 KiB let eight flows have 360 packets on the way, which need not fill a queue. */
-    int buffer = (int)option(arguments, "buffer", 262144);
+    int buffer = (int)option(arguments, "buffer", 0);
     if (count > MAX_FLOWS)
         count = MAX_FLOWS;
     struct far_side far;
     far_side_init(&far, unit, READ_BLOCKING);
+    long queue = option(arguments, "queue", 0);
+    if (queue != 0)
+        limit_queue(unit, (uint32_t)queue);
     far_side_start(&far);
     far_side_warm_up(&far, AF_INET);
     for (int i = 0; i < count; i++)
