@@ -11,8 +11,8 @@
 
 enum { SENDERS_PORT = 7300, MAX_FLOWS = 32, LONGEST_STALL_MS = 100 };
 
-/* Limits the queue to the program. Eight flows with Haiku's 64 KiB have about 360 packets on the way, which need not fill
- * tun_tap's 512. */
+/* Limits the queue to the program. Eight flows with Haiku's 64 KiB have about 360 packets on the way, which need not
+ * fill tun_tap's 512. */
 static void limit_queue(const struct unit* unit, uint32_t packets)
 {
     struct tun_limits limits = { .version = TUN_VERSION, .size = sizeof(limits) };
