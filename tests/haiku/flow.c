@@ -68,6 +68,7 @@ void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t 
     close(listener);
     set_timeout(flow->client, SO_SNDTIMEO, 500);
     set_timeout(flow->server, SO_RCVTIMEO, 100);
+    set_timeout(flow->client, SO_RCVTIMEO, 100);
     flow->last_progress = now_ns();
 }
 
@@ -115,6 +116,30 @@ bool flow_receive(struct flow* flow, size_t count, int limit_ms)
             break;
     }
     return flow->received == wanted && !flow->corrupt;
+}
+
+/* Receives `count` bytes at the client, whatever they are. */
+static bool receive_reply(struct flow* flow, size_t count, int limit_ms)
+{
+    int64_t limit = now_ns() + limit_ms * MS;
+    uint8_t data[CHUNK];
+    while (count > 0 && now_ns() < limit) {
+        size_t wanted = count < CHUNK ? count : CHUNK;
+        ssize_t length = recv(flow->client, data, wanted, 0);
+        if (length < 0 && is_timeout(errno))
+            length = recv(flow->client, data, wanted, MSG_DONTWAIT);
+        if (length == 0 || (length < 0 && !is_timeout(errno)))
+            return false;
+        if (length > 0)
+            count -= (size_t)length;
+    }
+    return count == 0;
+}
+
+bool flow_exchange(struct flow* flow, size_t count, int limit_ms)
+{
+    return count <= CHUNK && flow_send(flow, count) && flow_receive(flow, count, limit_ms)
+        && send(flow->server, s_pattern, count, 0) == (ssize_t)count && receive_reply(flow, count, limit_ms);
 }
 
 static void* run_sender(void* argument)

@@ -33,6 +33,11 @@ bool flow_send(struct flow* flow, size_t count);
 /* Receives until `count` bytes more have arrived or `limit_ms` have passed; returns whether they have. */
 bool flow_receive(struct flow* flow, size_t count, int limit_ms);
 
+/* Sends `count` bytes, receives them at the server, sends as many back and receives those: the acknowledgements travel
+ * with the data, so that no sample of the round-trip time has the delay of an acknowledgement in it. Returns whether
+ * this took no longer than `limit_ms` for each direction. */
+bool flow_exchange(struct flow* flow, size_t count, int limit_ms);
+
 /* Starts both threads: bulk until flow_finish(). */
 void flow_start(struct flow* flow);
 
