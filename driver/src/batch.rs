@@ -7,6 +7,7 @@
 use core::mem;
 
 use crate::channel::Wait;
+use crate::device::Direction;
 use crate::limits::RUN;
 use crate::run::Run;
 use crate::to_stack::{Head, Judged};
@@ -51,8 +52,6 @@ struct Writing<K: Kernel> {
     run: Run<K>,
     /// The lengths of their records.
     lengths: [usize; RUN as usize],
-    /// How many packets the run may have.
-    room: u32,
     /// The head of the packet that is being made.
     head: Head,
 }
@@ -64,9 +63,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// Those of [`Self::read`], if not even the first was read; [`Error::Invalid`] if that would not fit.
     pub fn read_batch(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
+        let wait = waiting(descriptor);
+        self.report_loss_once(Direction::ToUser, || self.read_packets(descriptor, user, most, wait))
+    }
+
+    fn read_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32, mut wait: Wait) -> Result<Batch, Error> {
         let framing = descriptor.framing();
         let mut batch = Batch::default();
-        let mut wait = waiting(descriptor);
         while batch.packets < most {
             let wanted = RUN.min(most - batch.packets);
             let mut planned = batch;
@@ -92,7 +95,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 match copied {
                     Ok(length) => batch.count(length, user.len()),
                     Err(error) => {
-                        self.lose(&packet);
+                        self.drop_unread(&packet);
                         self.to_user.put_back(run);
                         return batch.or(error);
                     }
@@ -112,6 +115,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// Those of [`Self::write`], if not even the first was written; [`Error::Invalid`] for a record that is cut off.
     pub fn write_batch(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
+        self.report_loss_once(Direction::ToStack, || self.write_packets(descriptor, user, most))
+    }
+
+    fn write_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
         let mut writing = Writing {
             wait: waiting(descriptor),
             end: user.len(),
@@ -119,7 +126,6 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             ahead: Batch::default(),
             run: Run::new(),
             lengths: [0; RUN as usize],
-            room: 0,
             head: Head::new(),
         };
         loop {
@@ -139,7 +145,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
     }
 
-    /// Makes a packet of the record that is next, and puts the run in when there may be no room for more.
+    /// Makes a packet of the next record. A full run is queued first.
     fn write_record(&self, descriptor: &Descriptor, user: &K::User, writing: &mut Writing<K>) -> Result<(), Error> {
         let record = writing.ahead.bytes;
         let start = record + WORD;
@@ -153,9 +159,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let packet = start + descriptor.framing().length();
         match self.judge(user, packet, end, &mut writing.head)? {
             Judged::Travels => {
-                if writing.run.packets >= writing.room {
+                if writing.run.packets >= RUN {
                     self.flush(writing)?;
-                    writing.room = self.to_stack.await_room(writing.wait)?;
+                }
+                if writing.run.packets == 0 {
+                    self.to_stack.await_room(writing.wait)?;
                     if writing.ahead.bytes != record {
                         return Ok(());
                     }
@@ -180,11 +188,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         Ok(())
     }
 
-    /// Puts the run in, and counts what of it was taken. Where somebody else was quicker to the room, the rest is given
-    /// up and not held while waiting, as by [`Self::write`]: its records are then the next again.
+    /// Queues the run, and counts what of it was taken. If another writer took the room, the rest is freed instead of held
+    /// while waiting, as in [`Self::write`]: its records are then the next again.
     #[inline(never)]
     fn flush(&self, writing: &mut Writing<K>) -> Result<(), Error> {
-        writing.room = 0;
         let mut run = mem::replace(&mut writing.run, Run::new());
         let made = run.packets;
         if made == 0 {

@@ -1,18 +1,16 @@
-//! One direction of a device: a bounded queue, those who wait for it, and its counters.
+//! One direction of a device: a bounded queue, its waiters, and its counters.
 //!
-//! Everything happens in [`Channel::with`]: a section of constant time under one lock, after which whoever can go on
-//! is woken. Sections only change what is so; who is to be woken follows from that, in one place ([`State::settle`]).
-//! So no section can forget a wake, none wakes a thread that would find nothing, and none wakes under the lock.
+//! Everything happens in [`Channel::with`]: a critical section of constant time, after which waiters are woken. Critical
+//! sections only mutate state; [`State::settle`] alone decides whom to wake. So no section can forget a wake, none wakes a
+//! thread that would find nothing, and none wakes under the lock.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::limits::RUN;
-use crate::{
-    Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, Poll, Refusal, WaitPoint,
-};
+use crate::limits::ANSWERS;
+use crate::{Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, Poll, WaitPoint};
 
-/// Which end of the queue a program has, and so what readiness means to it.
+/// Which end of the queue the program has, and so what readiness means to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProgramEnd {
     /// It takes packets out: ready when there is one.
@@ -37,79 +35,58 @@ pub(crate) enum Wait {
     Until(Interruptible),
 }
 
-/// Whom to wake once the lock is let go.
+/// Waiters and selects to wake after the lock is released.
 #[derive(Default)]
 struct Wakes {
     consumers: i32,
     producers: i32,
     ready: bool,
-    trouble: bool,
+    hang_up: bool,
 }
 
-/// What the lock guards. `mode` is the mode's own state, which only one direction needs.
+/// What the lock guards. `side` is the state that only one of the directions has.
 pub(crate) struct State<K: Kernel, S> {
     pub(crate) queue: K::Fifo,
     pub(crate) packets: u32,
     pub(crate) bytes: usize,
-    /// How often the queue was emptied because what was in it had become stale.
+    /// How often the queue was purged.
     pub(crate) purges: u32,
     limits: Limits,
-    /// The longest frame that can come: there is room only if it would fit.
-    longest: usize,
     end: ProgramEnd,
-    /// The interface is up, whoever listens.
-    pub(crate) up: bool,
-    /// What whoever puts packets in is told.
+    /// What producers are told. The direction to the program takes every packet and ignores it.
     pub(crate) accepting: Result<(), Error>,
-    /// What whoever takes packets out is told.
+    /// What consumers are told.
     pub(crate) serving: Result<(), Error>,
-    /// How many are to be woken. Below zero: how many wakes are on their way to somebody who has left.
+    /// The program's end is disconnected: its descriptor was closed, or it lost its interface and no call has said so yet.
+    pub(crate) hung_up: bool,
+    /// Waiters to wake. Below zero: wakes on their way to waiters that a signal has ended.
     waiting_consumers: i32,
     waiting_producers: i32,
     selecting: u32,
     pub(crate) counters: Counters,
-    pub(crate) mode: S,
+    pub(crate) side: S,
 }
 
 impl<K: Kernel, S> State<K, S> {
-    /// Whether packets may be put in at all. One that may not is counted.
-    pub(crate) fn admit(&mut self) -> Result<(), Error> {
-        self.accepting.inspect_err(|_| self.counters.refuse(Refusal::Down))
+    /// Whether the queue is below its limits, and so takes a packet of any length.
+    pub(crate) fn fits(&self) -> bool {
+        self.packets == 0 || (self.packets < self.limits.packets && self.bytes < self.limits.bytes as usize)
     }
 
-    /// Whether a packet of `bytes` may be put in.
-    pub(crate) fn fits(&self, bytes: usize) -> bool {
-        self.packets == 0
-            || (self.packets < self.limits.packets && self.bytes.saturating_add(bytes) <= self.limits.bytes as usize)
-    }
-
-    /// Whether any packet may be put in, however long.
+    /// Whether a producer's packet is taken now.
     pub(crate) fn has_room(&self) -> bool {
-        self.accepting.is_ok() && self.fits(self.longest)
+        self.accepting.is_ok() && self.fits()
     }
 
-    /// For how many packets there is room for sure, however long; no more than one section may move.
-    fn room(&self) -> u32 {
-        if !self.has_room() {
-            return 0;
-        }
-        let packets = self.limits.packets.saturating_sub(self.packets).clamp(1, RUN);
-        let bytes = (self.limits.bytes as usize).saturating_sub(self.bytes);
-        if bytes >= self.longest.saturating_mul(packets as usize) {
-            return packets;
-        }
-        u32::try_from(bytes.checked_div(self.longest).unwrap_or(1)).unwrap_or(packets).max(1)
-    }
-
-    /// Whether there is so much room that whoever waits for it may as well be woken: half the queue. Were it a single
-    /// place, a writer that is faster than the reader would sleep and be woken once for each packet.
+    /// Whether the queue is at most half full, the threshold for waking writers. With a lower one, a writer that is faster
+    /// than the reader would sleep and be woken once for each packet.
     fn has_slack(&self) -> bool {
         self.has_room()
             && (self.packets <= self.limits.packets / 2 && self.bytes <= self.limits.bytes as usize / 2
                 || self.packets == 0)
     }
 
-    /// Whether the program's call would not wait.
+    /// Whether the program's call would return at once.
     #[inline(never)]
     fn is_ready(&self) -> bool {
         match self.end {
@@ -118,7 +95,7 @@ impl<K: Kernel, S> State<K, S> {
         }
     }
 
-    /// Puts a packet in. Its admission was checked by whoever calls.
+    /// Accepts a packet and queues it. The caller has checked that there is room.
     #[inline]
     pub(crate) fn put(&mut self, packet: K::Packet) {
         let bytes = packet.len();
@@ -128,7 +105,7 @@ impl<K: Kernel, S> State<K, S> {
         self.queue.push(packet);
     }
 
-    /// Takes the packet that is next.
+    /// Takes the next packet.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<K::Packet> {
         let packet = self.queue.pop()?;
@@ -140,7 +117,7 @@ impl<K: Kernel, S> State<K, S> {
         Some(packet)
     }
 
-    /// Empties the queue. The packets are to be dropped when the lock is let go, for that calls out.
+    /// Empties the queue. The caller drops the packets outside the lock, because that calls the kernel.
     #[must_use]
     pub(crate) fn purge(&mut self) -> K::Fifo {
         self.counters.purged += u64::from(self.packets);
@@ -150,17 +127,15 @@ impl<K: Kernel, S> State<K, S> {
         core::mem::take(&mut self.queue)
     }
 
-    /// Whether anybody may have to be woken or told: mostly not.
+    /// Whether there may be a waiter to wake or a select to notify.
     #[inline]
-    fn is_anyone_concerned(&self, was_serving: bool) -> bool {
-        self.waiting_consumers | self.waiting_producers != 0
-            || self.selecting != 0
-            || was_serving != self.serving.is_ok()
+    fn has_listeners(&self, was_hung_up: bool) -> bool {
+        self.waiting_consumers | self.waiting_producers != 0 || self.selecting != 0 || (self.hung_up && !was_hung_up)
     }
 
-    /// Who can go on, now that things are as they are.
+    /// Computes which waiters to wake.
     #[inline(never)]
-    fn settle(&mut self, was_ready: bool, was_serving: bool) -> Wakes {
+    fn settle(&mut self, was_ready: bool, was_hung_up: bool) -> Wakes {
         let mut wakes = Wakes::default();
         if self.waiting_consumers > 0 && (self.packets > 0 || self.serving.is_err()) {
             wakes.consumers = if self.serving.is_ok() { 1 } else { self.waiting_consumers };
@@ -170,67 +145,59 @@ impl<K: Kernel, S> State<K, S> {
             wakes.producers = if self.accepting.is_ok() { 1 } else { self.waiting_producers };
             self.waiting_producers -= wakes.producers;
         }
-        // Selects are told on the edge only: whoever registers later looks for himself.
+        // Selects are notified on the edge only: a later registration looks at the state itself.
         wakes.ready = self.selecting > 0 && !was_ready && self.is_ready();
-        wakes.trouble = was_serving && self.serving.is_err();
+        wakes.hang_up = self.hung_up && !was_hung_up;
         wakes
     }
 }
 
-/// One direction of a device. Each has cache lines of its own: its two ends are on two processors already, and need not
-/// hinder those of the other direction.
+/// One direction of a device. Each has cache lines of its own, because the two ends of a direction are on two processors
+/// already.
 #[repr(align(64))]
 pub(crate) struct Channel<K: Kernel, S: Send> {
     state: K::Lock<State<K, S>>,
-    /// For how many packets there was room when the lock was last let go, up to [`RUN`]: saves a full queue's writers an
-    /// allocation.
-    had_room: AtomicU32,
+    /// Whether there was room when the lock was last released: spares the writers of a full queue an allocation.
+    had_room: AtomicBool,
     end: ProgramEnd,
     consumers: K::WaitPoint,
-    /// Where writers wait for room. The stack never waits, so the direction it feeds has none.
+    /// Where writers wait for room. The stack never waits, so the direction to the program has none.
     producers: Option<K::WaitPoint>,
     poll: K::Poll,
 }
 
 impl<K: Kernel, S: Send> Channel<K, S> {
     /// A queue that a program takes packets out of.
-    pub(crate) fn to_user(name: &'static CStr, longest: usize, mode: S) -> Result<Self, Error> {
-        Self::new(ProgramEnd::Consumer, K::WaitPoint::new(name)?, None, longest, mode)
+    pub(crate) fn to_user(name: &'static CStr, side: S) -> Result<Self, Error> {
+        Self::new(ProgramEnd::Consumer, K::WaitPoint::new(name)?, None, side)
     }
 
     /// A queue that a program puts packets into.
-    pub(crate) fn to_stack(name: &'static CStr, room: &'static CStr, longest: usize, mode: S) -> Result<Self, Error> {
+    pub(crate) fn to_stack(name: &'static CStr, room: &'static CStr, side: S) -> Result<Self, Error> {
         let producers = K::WaitPoint::new(room)?;
-        Self::new(ProgramEnd::Producer, K::WaitPoint::new(name)?, Some(producers), longest, mode)
+        Self::new(ProgramEnd::Producer, K::WaitPoint::new(name)?, Some(producers), side)
     }
 
-    fn new(
-        end: ProgramEnd,
-        consumers: K::WaitPoint,
-        producers: Option<K::WaitPoint>,
-        longest: usize,
-        mode: S,
-    ) -> Result<Self, Error> {
+    fn new(end: ProgramEnd, consumers: K::WaitPoint, producers: Option<K::WaitPoint>, side: S) -> Result<Self, Error> {
         let state = State {
             queue: K::Fifo::default(),
             packets: 0,
             bytes: 0,
             purges: 0,
             limits: Limits::DEFAULT,
-            longest,
             end,
-            up: false,
             accepting: Err(Error::NetworkDown),
             serving: Ok(()),
+            hung_up: false,
             waiting_consumers: 0,
             waiting_producers: 0,
             selecting: 0,
             counters: Counters::ZERO,
-            mode,
+            side,
         };
         Ok(Self {
             state: K::Lock::new(state),
-            had_room: AtomicU32::new(0),
+            had_room: AtomicBool::new(false),
             end,
             consumers,
             producers,
@@ -238,17 +205,17 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         })
     }
 
-    /// Runs a section under the lock, then wakes whoever can go on.
+    /// Runs a critical section, then wakes the waiters that can go on.
     #[inline]
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<K, S>) -> R) -> R {
         let (result, wakes) = self.state.with(|state| {
-            // Where nobody selects, nobody is to be told: whoever begins to in this section looks for himself.
+            // Without selects there is no edge to notify; one that registers in this section looks at the state itself.
             let was_ready = state.selecting == 0 || state.is_ready();
-            let was_serving = state.serving.is_ok();
+            let was_hung_up = state.hung_up;
             let result = section(state);
-            let wakes = state.is_anyone_concerned(was_serving).then(|| state.settle(was_ready, was_serving));
+            let wakes = state.has_listeners(was_hung_up).then(|| state.settle(was_ready, was_hung_up));
             if self.producers.is_some() {
-                self.note_room(state);
+                self.publish_room(state);
             }
             (result, wakes)
         });
@@ -258,12 +225,12 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         result
     }
 
-    /// Leaves word of how much room there is.
-    #[inline(never)]
-    fn note_room(&self, state: &State<K, S>) {
-        let room = state.room();
-        if self.had_room.load(Ordering::Relaxed) != room {
-            self.had_room.store(room, Ordering::Relaxed);
+    /// Publishes whether there is room.
+    #[inline]
+    fn publish_room(&self, state: &State<K, S>) {
+        let has_room = state.has_room();
+        if self.had_room.load(Ordering::Relaxed) != has_room {
+            self.had_room.store(has_room, Ordering::Relaxed);
         }
     }
 
@@ -278,19 +245,19 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         if wakes.ready {
             self.poll.notify(self.end.event());
         }
-        if wakes.trouble && self.end == ProgramEnd::Consumer {
-            // Both: Haiku's select for writing waits for errors but not for hang-ups.
+        if wakes.hang_up {
+            // Both, because Haiku's select for writing waits for errors but not for hang-ups.
             self.poll.notify(Event::Error);
             self.poll.notify(Event::Disconnected);
         }
     }
 
-    /// Takes the next packet, waiting for one if need be.
+    /// Takes the next packet. Waits for one as `wait` says.
     pub(crate) fn pop(&self, wait: Wait) -> Result<K::Packet, Error> {
         self.when_filled(wait, |state| state.take())?.ok_or(Error::WouldBlock)
     }
 
-    /// Runs a section as soon as there is a packet.
+    /// Runs a critical section as soon as there is a packet.
     pub(crate) fn when_filled<R>(
         &self,
         wait: Wait,
@@ -318,7 +285,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         }
     }
 
-    /// Puts a packet in, if there is room.
+    /// Queues a packet, if there is room.
     pub(crate) fn push(&self, packet: K::Packet) -> Result<(), Error> {
         let mut packet = Some(packet);
         self.when_room(Wait::No, |state| {
@@ -328,35 +295,38 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         })
     }
 
-    /// Puts in a packet of the device's own. Unlike a program's it goes whenever somebody takes packets out.
-    pub(crate) fn offer(&self, packet: K::Packet) -> Result<(), Error> {
+    /// Queues an answer of the device's own. It has [`ANSWERS`] places beyond the limit.
+    ///
+    /// # Errors
+    ///
+    /// What consumers are told, or [`Error::WouldBlock`] without a place.
+    pub(crate) fn push_answer(&self, packet: K::Packet) -> Result<(), Error> {
         let mut packet = Some(packet);
-        self.with(|state| {
+        let queued = self.with(|state| {
             state.serving?;
-            match packet.take() {
-                Some(fitting) if state.fits(fitting.len()) => state.put(fitting),
-                unfitting => packet = unfitting,
+            if state.packets >= state.limits.packets.saturating_add(ANSWERS) {
+                return Err(Error::WouldBlock);
+            }
+            if let Some(packet) = packet.take() {
+                state.put(packet);
             }
             Ok(())
-        })?;
-        // Dropped with the lock free, for that calls out.
-        if packet.is_some() { Err(Error::QueueFull) } else { Ok(()) }
+        });
+        // Freed outside the lock, because that calls the kernel.
+        drop(packet);
+        queued
     }
 
-    /// Returns when there is room, and for how many packets; or the reason why there will be none. A hint: the room may
-    /// be gone again.
-    pub(crate) fn await_room(&self, wait: Wait) -> Result<u32, Error> {
-        match self.had_room.load(Ordering::Relaxed) {
-            0 => self.when_room(wait, |_| ()).map(|()| 1),
-            room => Ok(room),
-        }
+    /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
+    pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
+        if self.had_room.load(Ordering::Relaxed) { Ok(()) } else { self.when_room(wait, |_| ()) }
     }
 
-    /// Runs a section as soon as there is room.
+    /// Runs a critical section as soon as there is room.
     pub(crate) fn when_room(&self, wait: Wait, mut section: impl FnMut(&mut State<K, S>)) -> Result<(), Error> {
         loop {
             let done = self.with(|state| {
-                state.admit()?;
+                state.accepting?;
                 if state.has_room() {
                     section(state);
                     return Ok(true);
@@ -377,7 +347,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         }
     }
 
-    /// Waits for the wake that the count of waiters promises. Whoever counts himself calls this, once.
+    /// Waits for one wake. The caller has counted itself as a waiter.
     fn sleep(
         &self,
         point: &K::WaitPoint,
@@ -385,13 +355,13 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         waiting: impl FnOnce(&mut State<K, S>) -> &mut i32,
     ) -> Result<(), Error> {
         let Err(error) = point.wait(interruptible) else { return Ok(()) };
-        // A signal came first. If the count had us no longer, a wake is on its way to us: the count is below zero then, and
-        // whoever waits next uses that wake up. It is not waited for here: somebody else may have used it up already.
+        // The signal won the race. If a wake is on its way to us, the count goes below zero, and the wake stays for the
+        // next waiter. It is not awaited here, because another waiter may have taken it already.
         self.with(|state| *waiting(state) -= 1);
         Err(error)
     }
 
-    /// Registers a select for the program's event on this queue; tells it at once if it holds already.
+    /// Registers a select for the program's event on this queue. Notifies it at once if the event holds already.
     pub(crate) fn select(&self, entry: &<K::Poll as Poll>::Entry) -> Result<(), Error> {
         let event = self.end.event();
         self.poll.add(entry, event)?;
@@ -405,24 +375,24 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         Ok(())
     }
 
-    /// Takes such a select out again.
+    /// Unregisters such a select.
     pub(crate) fn deselect(&self, entry: &<K::Poll as Poll>::Entry) {
         if self.poll.remove(entry, self.end.event()) {
             self.with(|state| state.selecting = state.selecting.saturating_sub(1));
         }
     }
 
-    /// Registers a select for [`Event::Error`] or [`Event::Disconnected`]: they hold while nobody is served.
-    pub(crate) fn select_trouble(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
+    /// Registers a select for [`Event::Error`] or [`Event::Disconnected`]. Notifies it at once after a hang-up.
+    pub(crate) fn select_hang_up(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
         self.poll.add(entry, event)?;
-        if self.with(|state| state.serving.is_err()) {
+        if self.with(|state| state.hung_up) {
             K::Poll::notify_entry(entry, event);
         }
         Ok(())
     }
 
-    /// Takes such a select out again.
-    pub(crate) fn deselect_trouble(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
+    /// Unregisters such a select.
+    pub(crate) fn deselect_hang_up(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
         self.poll.remove(entry, event);
     }
 
@@ -441,14 +411,9 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         self.with(|state| state.limits)
     }
 
-    /// Sets what the queue may hold; what is in it already stays.
+    /// Sets what the queue may hold. Queued packets stay.
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.with(|state| state.limits = Limits { packets: limits.packets.max(1), bytes: limits.bytes });
-    }
-
-    /// Sets the longest frame that can come.
-    pub(crate) fn set_longest(&self, longest: usize) {
-        self.with(|state| state.longest = longest);
     }
 }
 

@@ -5,7 +5,7 @@
 /// Declares [`DropReason`] with its list and names, so that none can be forgotten.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why a packet that had been accepted reached nobody. Each is one counter.
+        /// Why an accepted packet was dropped. Each reason is one counter.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum DropReason {
@@ -30,10 +30,16 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The program's memory was not where it said.
+    /// The queue was full.
+    Full = "full",
+    /// No program has the device open.
+    NoProgram = "no-program",
+    /// The interface was down.
+    Down = "down",
+    /// The program's buffer was not mapped.
     BadAddress = "bad-address",
-    /// The device had an answer, and no memory or no room in the queue to the stack for it.
-    AnswerRefused = "answer-refused",
+    /// The device had an answer, but no memory or no room in the queue to the stack for it.
+    AnswerLost = "answer-lost",
     /// A frame for a station that is neither this one nor a group.
     NotForUs = "not-for-us",
     /// No whole link or IP header, or one that contradicts the other.
@@ -42,60 +48,33 @@ reasons! {
     NotIp = "not-ip",
     /// An ARP request that does not parse, or that no host may send.
     ArpMalformed = "arp-malformed",
-    /// An ARP probe: the stack asks whether an address is free, and it is.
-    ArpProbe = "arp-probe",
-    /// An ARP announcement: the stack says whose an address is.
+    /// An ARP announcement (RFC 5227, section 2.3).
     ArpAnnouncement = "arp-announcement",
-    /// An ARP request for an address of the interface itself.
-    ArpOwn = "arp-own",
     /// An ARP reply, though the far side asks nothing.
     ArpReply = "arp-reply",
     /// A neighbour solicitation that fails a check.
     NeighbourMalformed = "neighbour-malformed",
     /// Duplicate address detection: the address is free.
     DuplicateDetection = "duplicate-detection",
-    /// A neighbour solicitation for an address of the interface itself.
-    NeighbourOwn = "neighbour-own",
     /// A neighbour advertisement, though the far side asks nothing.
     NeighbourAdvertisement = "neighbour-advertisement",
-    /// A question for routers.
-    RouterSolicitation = "router-solicitation",
-    /// A router's announcement of itself.
-    RouterAdvertisement = "router-advertisement",
-    /// A redirect to another first hop: there is but one.
-    Redirect = "redirect",
-    /// A multicast listener's query, report or farewell.
-    MulticastListener = "multicast-listener",
-}
-
-/// Why a packet was not accepted; its sender was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The queue was full.
-    Full,
-    /// The interface was down, or nobody had the device open.
-    Down,
 }
 
 /// One direction's counters, in packets unless they say bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
-    /// Accepted from whoever sent them.
+    /// Accepted from the sender.
     pub accepted: u64,
     /// Their bytes, link headers included.
     pub accepted_bytes: u64,
-    /// Handed to whoever received them.
+    /// Handed to the receiver.
     pub delivered: u64,
     /// Their bytes, link headers included.
     pub delivered_bytes: u64,
     /// Answered by the device itself.
     pub answered: u64,
-    /// Thrown away with the whole queue, on close, down or removal of the interface.
+    /// Dropped with the whole queue, on close, down or removal of the interface.
     pub purged: u64,
-    /// Not accepted because the queue was full.
-    pub refused_full: u64,
-    /// Not accepted because the other side was not there.
-    pub refused_down: u64,
     /// Delivered, but longer than the reader's buffer.
     pub truncated: u64,
     dropped: [u64; DropReason::COUNT],
@@ -110,8 +89,6 @@ impl Counters {
         delivered_bytes: 0,
         answered: 0,
         purged: 0,
-        refused_full: 0,
-        refused_down: 0,
         truncated: 0,
         dropped: [0; DropReason::COUNT],
     };
@@ -142,13 +119,6 @@ impl Counters {
     pub(crate) fn drop(&mut self, reason: DropReason) {
         if let Some(counter) = self.dropped.get_mut(reason as usize) {
             *counter += 1;
-        }
-    }
-
-    pub(crate) fn refuse(&mut self, refusal: Refusal) {
-        match refusal {
-            Refusal::Full => self.refused_full += 1,
-            Refusal::Down => self.refused_down += 1,
         }
     }
 }

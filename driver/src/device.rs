@@ -1,4 +1,4 @@
-//! The device: one unit, from its first open or interface to its last.
+//! The device: one unit, and the state that both of its directions follow.
 
 use core::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use crate::channel::Channel;
 use crate::link::LinkCell;
 use crate::{Blocking, Descriptor, Error, Groups, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
 
-/// Proof that an interface is attached: given back on removal, and recognised when it comes too late.
+/// Proof that an interface is attached: given back on removal, and recognised when it is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment(u32);
 
@@ -15,34 +15,53 @@ pub struct Attachment(u32);
 pub struct Glance {
     /// The interface is up.
     pub up: bool,
-    /// It is, and a program listens.
-    pub listening: bool,
+    /// A program has the device open.
+    pub open: bool,
     /// What became of every packet so far.
     pub statistics: Statistics,
 }
 
-/// What changes rarely, and in one step for both directions.
+/// The direction of a program's call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// A read.
+    ToUser,
+    /// A write.
+    ToStack,
+}
+
+/// The state of the direction to the program that the other direction does not have.
+pub(crate) struct ToUser {
+    /// The interface is up.
+    pub(crate) up: bool,
+    /// A program has the device open.
+    pub(crate) open: bool,
+}
+
+/// State that changes rarely, and in one step for both directions.
 struct Control {
-    /// From `open` to `free`: the unit is taken.
+    /// From `open` to `free`.
     taken: bool,
-    /// From `open` to `close`: somebody listens.
+    /// From `open` to `close`.
     open: bool,
     /// The interface, if there is one.
     attached: Option<Attachment>,
-    /// The number of the attachment that is next.
+    /// The number of the next attachment.
     next: u32,
     /// The interface is up.
     up: bool,
-    /// It was at some time, or one was that it replaced.
+    /// It was up at some time, or one that it replaced was.
     was_up: bool,
-    /// The descriptor that is open has lost an interface that was up, and none has come up since.
-    gone: bool,
-    /// The program says the link works.
+    /// The descriptor has lost an interface that was up, none has come up since, and no read has reported it.
+    lost_unread: bool,
+    /// The same, and no write has reported it.
+    lost_unwritten: bool,
+    /// The program says that the link works.
     carrier: bool,
 }
 
 impl Control {
-    /// Nobody has the unit open and no interface is attached to it.
+    /// A device without an opener and without an interface.
     const FRESH: Self = Self {
         taken: false,
         open: false,
@@ -50,9 +69,15 @@ impl Control {
         next: 0,
         up: false,
         was_up: false,
-        gone: false,
+        lost_unread: false,
+        lost_unwritten: false,
         carrier: true,
     };
+
+    fn set_lost(&mut self, lost: bool) {
+        self.lost_unread = lost;
+        self.lost_unwritten = lost;
+    }
 }
 
 /// One unit: `tun/0`, say. See the [crate] for a packet's way through it.
@@ -60,7 +85,7 @@ pub struct Device<M: Mode, K: Kernel> {
     control: K::Mutex<Control>,
     pub(crate) link: LinkCell,
     pub(crate) groups: Groups,
-    pub(crate) to_user: Channel<K, M::State>,
+    pub(crate) to_user: Channel<K, ToUser>,
     pub(crate) to_stack: Channel<K, ()>,
     mode: PhantomData<fn() -> M>,
 }
@@ -68,31 +93,31 @@ pub struct Device<M: Mode, K: Kernel> {
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// The smallest MTU an interface may have: that of RFC 791.
     pub const MTU_MIN: usize = 68;
-    /// The largest: what a packet of IPv4 can hold.
+    /// The largest MTU, and the largest packet that a program may write: what a packet of IPv4 can hold.
     pub const MTU_MAX: usize = 65535;
 
-    /// A unit that nobody has open and no interface is attached to.
+    /// Makes a unit without an opener and without an interface.
     ///
     /// # Errors
     ///
-    /// [`Error::NoMemory`] if the kernel has no place to wait left.
+    /// [`Error::NoMemory`] if the kernel has no semaphore left.
     pub fn new(address: LinkAddress, mtu: usize) -> Result<Self, Error> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
-        let longest = M::LINK.longest(mtu);
+        let to_user = ToUser { up: false, open: false };
         let device = Self {
             control: K::Mutex::new(Control::FRESH),
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             groups: Groups::new(),
-            to_user: Channel::to_user(c"tun_tap to user", longest, M::state(address))?,
-            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", longest, ())?,
+            to_user: Channel::to_user(c"tun_tap to user", to_user)?,
+            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ())?,
             mode: PhantomData,
         };
-        // Not under the mutex: the device has yet to move to its place, and a mutex that was locked once must not.
+        // Not under the mutex, because the device has yet to move to its place, and a mutex must not move once locked.
         device.apply(&Control::FRESH);
         Ok(device)
     }
 
-    /// A program opens the unit. There is one opener at a time.
+    /// Opens the unit for a program. There is one opener at a time.
     ///
     /// # Errors
     ///
@@ -104,14 +129,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             }
             control.taken = true;
             control.open = true;
-            control.gone = false;
+            control.set_lost(false);
             control.carrier = true;
             self.apply(control);
             Ok(Descriptor::new(blocking))
         })
     }
 
-    /// The descriptor was closed: everyone inside a call of it returns at once, and nothing is kept for the next.
+    /// Closes the descriptor: blocked calls of it return at once, and nothing is kept for the next opener.
     pub fn close(&self) {
         let stale = self.control.with(|control| {
             control.open = false;
@@ -121,7 +146,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         drop(stale);
     }
 
-    /// The last call of the descriptor has returned: the unit may be opened again.
+    /// Frees the unit for the next opener. The last call of the descriptor has returned.
     pub fn free(&self) {
         self.control.with(|control| {
             control.taken = false;
@@ -129,11 +154,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         });
     }
 
-    /// The stack has made an interface for the unit. One that is attached already is forgotten: the stack drops an
-    /// interface from its list before it lets go of it, so its successor may come first.
+    /// Attaches an interface of the stack. It replaces one that is attached already, because the stack drops an interface
+    /// from its list before it releases it, so the successor may come first.
     ///
-    /// Whoever merely looks at an interface that does not exist makes one for that moment, as Haiku's `BNetworkDevice`
-    /// does. A program that has the unit open must not notice.
+    /// Probing an interface that does not exist makes one for that moment, as Haiku's `BNetworkDevice` does. A program that
+    /// has the unit open must not notice.
     pub fn attach(&self) -> Attachment {
         let (attachment, stale) = self.control.with(|control| {
             let attachment = Attachment(control.next);
@@ -142,15 +167,15 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.up = false;
             self.link.set_promiscuous(false);
             self.groups.clear();
-            // In this order: what came between would be the old interface's, and left for the new one.
+            // In this order, because a packet that came between would be the old interface's, left for the new one.
             self.apply(control);
-            (attachment, self.forget())
+            (attachment, self.purge())
         });
         drop(stale);
         attachment
     }
 
-    /// The stack has removed that interface.
+    /// Detaches that interface. Ignored if `attachment` is stale.
     pub fn detach(&self, attachment: Attachment) {
         let stale = self.control.with(|control| {
             if control.attached != Some(attachment) {
@@ -159,27 +184,27 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control.attached = None;
             control.up = false;
             if core::mem::take(&mut control.was_up) {
-                control.gone = control.open;
+                control.set_lost(control.open);
             }
             self.apply(control);
-            Some(self.forget())
+            Some(self.purge())
         });
         drop(stale);
     }
 
-    /// `ifconfig up`. Without an interface there is nothing to be up.
+    /// Takes the interface up. Ignored without an interface.
     pub fn up(&self) {
         self.control.with(|control| {
             control.up = control.attached.is_some();
             if control.up {
                 control.was_up = true;
-                control.gone = false;
+                control.set_lost(false);
             }
             self.apply(control);
         });
     }
 
-    /// `ifconfig down`: the stack's reader returns, even if it is just about to wait.
+    /// Takes the interface down: the stack's reader thread returns, even if it is about to wait.
     pub fn down(&self) {
         let stale = self.control.with(|control| {
             control.up = false;
@@ -189,18 +214,18 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         drop(stale);
     }
 
-    /// The program says whether the link works.
+    /// Sets whether the program says that the link works.
     pub fn set_carrier(&self, carrier: bool) {
         self.control.with(|control| control.carrier = carrier);
     }
 
-    /// Whether the link works: somebody listens, and does not say otherwise.
+    /// Whether the link works: a program has the unit open, and does not say otherwise.
     #[must_use]
     pub fn has_link(&self) -> bool {
         self.control.with(|control| control.open && control.carrier)
     }
 
-    /// Whether nobody has the unit open and no interface is attached to it.
+    /// Whether the unit has no opener and no interface.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.control.with(|control| !control.taken && control.attached.is_none())
@@ -212,31 +237,58 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.control.with(|control| control.up)
     }
 
-    /// What is told to whom follows from what is so.
+    /// Propagates the control state to both channels.
     fn apply(&self, control: &Control) {
-        let lost = if control.gone { Err(Error::Gone) } else { Ok(()) };
-        let closed = if control.taken && !control.open { Err(Error::Closed) } else { Ok(()) };
-        let down = if control.up { Ok(()) } else { Err(Error::NetworkDown) };
-        let nobody = if control.open { Ok(()) } else { Err(Error::NetworkDown) };
+        let check = |holds: bool, error: Error| if holds { Ok(()) } else { Err(error) };
+        let open = check(control.open, Error::Closed);
+        let up = check(control.up, Error::NetworkDown);
         self.to_user.with(|state| {
-            state.up = control.up;
-            state.accepting = nobody.and(down);
-            state.serving = closed.and(lost);
+            state.side.up = control.up;
+            state.side.open = control.open;
+            state.hung_up = !control.open || (control.lost_unread && control.lost_unwritten);
+            state.serving = open.and(check(!control.lost_unread, Error::Gone));
         });
         self.to_stack.with(|state| {
-            state.accepting = closed.and(lost).and(down).and(nobody);
-            state.serving = down;
+            state.accepting = open.and(check(!control.lost_unwritten, Error::Gone)).and(up);
+            state.serving = up;
         });
     }
 
-    /// Empties both queues and forgets what was learned of the interface.
-    fn forget(&self) -> (K::Fifo, K::Fifo) {
-        let fresh = M::state(self.link.get().address);
-        let to_user = self.to_user.with(|state| {
-            state.mode = fresh;
-            state.purge()
-        });
-        (to_user, self.to_stack.with(|state| state.purge()))
+    /// Makes a program's call and lets [`Error::Gone`] through once for each loss and direction. If an earlier call has
+    /// reported the loss, a read waits for the next interface, and a write finds none, as after a fresh open.
+    pub(crate) fn report_loss_once<R>(
+        &self,
+        direction: Direction,
+        mut call: impl FnMut() -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        loop {
+            let result = call();
+            if !matches!(result, Err(Error::Gone)) || self.acknowledge_loss(direction) {
+                return result;
+            }
+            if direction == Direction::ToStack {
+                return Err(Error::NetworkDown);
+            }
+        }
+    }
+
+    /// Marks the loss as reported to this direction. Whether it was not yet.
+    #[cold]
+    fn acknowledge_loss(&self, direction: Direction) -> bool {
+        self.control.with(|control| {
+            let unreported = match direction {
+                Direction::ToUser => &mut control.lost_unread,
+                Direction::ToStack => &mut control.lost_unwritten,
+            };
+            let first = core::mem::take(unreported);
+            self.apply(control);
+            first
+        })
+    }
+
+    /// Empties both queues.
+    fn purge(&self) -> (K::Fifo, K::Fifo) {
+        (self.to_user.with(|state| state.purge()), self.to_stack.with(|state| state.purge()))
     }
 
     /// The interface's settings.
@@ -245,12 +297,12 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.link.get()
     }
 
-    /// Gives the interface another address.
+    /// Sets the interface's link address.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for the address of a group, or all zeros; [`Error::Busy`] while the interface is up: Haiku's ARP
-    /// and neighbour discovery go on telling everyone the address that it came up with.
+    /// [`Error::Invalid`] for a group's address, or all zeros; [`Error::Busy`] while the interface is up, because Haiku's ARP
+    /// and neighbour discovery keep announcing the address that it came up with.
     pub fn set_address(&self, address: LinkAddress) -> Result<(), Error> {
         let [first, ..] = address;
         if first & 1 != 0 || address == [0; 6] {
@@ -261,17 +313,16 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 return Err(Error::Busy);
             }
             self.link.set_address(address);
-            self.to_user.with(|state| M::set_address(&mut state.mode, address));
             Ok(())
         })
     }
 
-    /// Whether frames to other stations are wanted too.
+    /// Sets promiscuous mode.
     pub fn set_promiscuous(&self, promiscuous: bool) {
         self.control.with(|_| self.link.set_promiscuous(promiscuous));
     }
 
-    /// That interface joins a group. One that was replaced since has nothing to say.
+    /// Joins a multicast group. Ignored if `attachment` is stale.
     pub fn join(&self, attachment: Attachment, group: LinkAddress) {
         self.control.with(|control| {
             if control.attached == Some(attachment) {
@@ -280,7 +331,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         });
     }
 
-    /// That interface leaves a group that it joined.
+    /// Leaves a multicast group that was joined. Ignored if `attachment` is stale.
     pub fn leave(&self, attachment: Attachment, group: LinkAddress) {
         self.control.with(|control| {
             if control.attached == Some(attachment) {
@@ -299,10 +350,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if !(Self::MTU_MIN..=Self::MTU_MAX).contains(&mtu) {
             return Err(Error::Invalid);
         }
-        self.control.with(|_| {
-            self.link.set_mtu(word);
-            self.to_stack.set_longest(M::LINK.longest(mtu));
-        });
+        self.control.with(|_| self.link.set_mtu(word));
         Ok(())
     }
 
@@ -330,14 +378,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         Statistics { to_user, to_user_queued, to_stack, to_stack_queued }
     }
 
-    /// The same for a debugger, which cannot wait for a lock: `None` if one is held.
+    /// Returns the same for a debugger, which cannot wait for a lock; `None` if one is held.
     #[must_use]
     pub fn glance(&self) -> Option<Glance> {
-        let (to_user, to_user_queued, listening) =
-            self.to_user.glance(|state| (state.counters, state.backlog(), state.accepting.is_ok()))?;
-        let (to_stack, to_stack_queued, up) =
-            self.to_stack.glance(|state| (state.counters, state.backlog(), state.serving.is_ok()))?;
+        let (to_user, to_user_queued, up, open) =
+            self.to_user.glance(|state| (state.counters, state.backlog(), state.side.up, state.side.open))?;
+        let (to_stack, to_stack_queued) = self.to_stack.glance(|state| (state.counters, state.backlog()))?;
         let statistics = Statistics { to_user, to_user_queued, to_stack, to_stack_queued };
-        Some(Glance { up, listening, statistics })
+        Some(Glance { up, open, statistics })
     }
 }

@@ -9,18 +9,16 @@ pub enum Error {
     Interrupted,
     /// The descriptor was closed meanwhile.
     Closed,
-    /// The interface this descriptor had is gone.
+    /// The interface of this descriptor was deleted. Reported once for each direction.
     Gone,
-    /// The interface is down, or nobody listens on the other side.
+    /// The interface is down.
     NetworkDown,
     /// Somebody else has it.
     Busy,
     /// The packet is no packet: empty, shorter than its header, or of no known version.
     Invalid,
-    /// The packet is longer than the MTU allows.
+    /// The packet is longer than 65,535 bytes of IP.
     TooLong,
-    /// The queue is full, and the caller is one that never waits.
-    QueueFull,
     /// No memory, or no semaphore.
     NoMemory,
     /// The program's memory is not where it said.

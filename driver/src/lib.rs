@@ -6,9 +6,9 @@
 //! owns queues, waiting, readiness and counters, and is the same code for both modes.
 //!
 //! ```text
-//! program --write-->  Mode::to_stack  -> to_stack queue -> receive  <- the stack's reader thread
-//! stack   --send--->  Mode::to_user   -> to_user queue  -> read     <- the program
-//!                           \-- answer -> to_stack queue
+//! program --write-->  Mode::classify_to_stack -> to_stack queue -> receive  <- the stack's reader thread
+//! stack   --send--->  Mode::classify_to_user  -> to_user queue  -> read     <- the program
+//!                                             \-- answer -> to_stack queue
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -30,7 +30,7 @@ mod to_stack;
 mod to_user;
 
 pub use batch::Batch;
-pub use counters::{Counters, DropReason, Refusal, Statistics};
+pub use counters::{Counters, DropReason, Statistics};
 pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
 pub use device::{Attachment, Device, Glance};
 pub use error::Error;
@@ -39,4 +39,3 @@ pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, UserMem
 pub use limits::{Backlog, Limits};
 pub use link::{Link, LinkAddress};
 pub use mode::{FrameHeader, HEAD_MAX, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
-pub use to_user::SendError;

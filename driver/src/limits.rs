@@ -5,14 +5,14 @@
 pub struct Limits {
     /// In packets; at least 1.
     pub packets: u32,
-    /// In bytes, link headers included. One packet always fits, however long.
+    /// In bytes, link headers included. A packet is taken while the queue holds fewer, so the last one may exceed it.
     pub bytes: u32,
 }
 
 impl Limits {
-    /// What a queue holds unless somebody says otherwise.
+    /// The limits of a new queue.
     pub const DEFAULT: Self = Self { packets: 512, bytes: 1 << 20 };
-    /// What anybody may say.
+    /// The highest limits that may be set.
     pub const MOST: Self = Self { packets: 1 << 16, bytes: 64 << 20 };
 }
 
@@ -27,5 +27,9 @@ pub struct Backlog {
     pub next: u32,
 }
 
-/// The most packets that are moved in one section of the lock: interrupts are off in it, so it must be short.
+/// The most packets that are moved in one critical section, which runs with interrupts disabled.
 pub(crate) const RUN: u32 = 16;
+
+/// How many of the device's own answers the queue to the stack takes beyond its limit, so that a program that fills the
+/// queue does not delay address resolution.
+pub(crate) const ANSWERS: u32 = 64;

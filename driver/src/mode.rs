@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::{DropReason, Error, Groups, Link, LinkAddress};
+use crate::{DropReason, Error, Groups, Link};
 
 bitflags! {
     /// What kind of link an interface says it is.
@@ -28,52 +28,37 @@ pub struct LinkSpec {
     pub hidden_header: usize,
     /// The fewest bytes a program may write.
     pub shortest: usize,
-    /// How much longer than the MTU a program's packet may be.
+    /// How much longer than its IP packet a program's packet may be, in bytes.
     pub overhead: usize,
-}
-
-impl LinkSpec {
-    /// The longest frame that a program can make the stack receive.
-    pub(crate) const fn longest(&self, mtu: usize) -> usize {
-        mtu + self.overhead + self.hidden_header
-    }
 }
 
 /// A mode of the device. Implementors are empty enums, never constructed.
 ///
-/// The mode judges a bounded copy of the headers. It never holds a packet, never waits and never allocates, so the
-/// core may call it with a lock held.
+/// The mode classifies packets by a bounded copy of their headers. It keeps no state, never waits and never allocates.
 pub trait Mode: Send + Sync + 'static {
     /// The name: prefix of the nodes, and what the log calls it.
     const NAME: &'static str;
     /// How the interface presents itself.
     const LINK: LinkSpec;
-    /// How many bytes of a frame from the stack [`Mode::to_user`] wants to see; at most [`HEAD_MAX`].
+    /// How many bytes of a frame from the stack [`Mode::classify_to_user`] needs; at most [`HEAD_MAX`].
     const HEAD_TO_USER: usize;
-    /// How many bytes of a packet from the program [`Mode::to_stack`] wants to see; at most [`HEAD_MAX`].
+    /// How many bytes of a packet from the program [`Mode::classify_to_stack`] needs; at most [`HEAD_MAX`].
     const HEAD_TO_STACK: usize;
 
-    /// What it remembers of an interface. TUN: the far side's part of ARP and neighbour discovery.
-    type State: Send;
-    /// Room for an answer of its own to a frame.
+    /// Space for the device's own answer to a frame.
     type Reply: Default + AsRef<[u8]>;
 
-    /// The state of an interface that has just been made.
-    fn state(address: LinkAddress) -> Self::State;
+    /// Classifies a frame of `length` bytes that the stack sends. `head` is its beginning. `reply` is written only for
+    /// [`Verdict::Answer`].
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict;
 
-    /// The interface has a new address; what was learned stays learned.
-    fn set_address(state: &mut Self::State, address: LinkAddress);
-
-    /// Judges a frame of `length` bytes that the stack sends. `head` is its beginning.
-    fn to_user(state: &mut Self::State, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict;
-
-    /// Judges a packet of `length` bytes that a program wrote. `head` is its beginning; `groups` are those that the
-    /// interface has joined.
+    /// Classifies a packet of `length` bytes that a program wrote. `head` is its beginning; `groups` are the multicast
+    /// groups that the interface has joined.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if it is none that could travel.
-    fn to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error>;
+    /// [`Error::Invalid`] if it is no packet of this mode.
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error>;
 }
 
 /// The longest head that a mode may ask for.
@@ -82,20 +67,20 @@ pub const HEAD_MAX: usize = 128;
 /// The verdict on a frame from the stack: one type, so that every frame ends in exactly one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The program gets it.
+    /// Queue it for the program.
     Deliver,
-    /// The device has answered it itself: the reply goes to the stack, and the frame nowhere.
+    /// Hand the reply to the stack, and free the frame.
     Answer,
-    /// Nobody gets it.
+    /// Free it, and count it under this reason.
     Drop(DropReason),
 }
 
 /// The verdict on a packet from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToStack {
-    /// The stack gets it, with this header in front.
+    /// Hand it to the stack with this header in front.
     Deliver(FrameHeader),
-    /// Nobody gets it, and the program is not told: so does a wire with a frame for somebody else.
+    /// Drop it silently, as a wire would, and count it under this reason.
     Drop(DropReason),
 }
 

@@ -1,9 +1,9 @@
-//! Readiness: what a program's `select` and `poll` are told.
+//! Readiness: what a program's `select` and `poll` report.
 
 use crate::{Backlog, Device, Error, Event, Kernel, Mode, Poll};
 
 impl<M: Mode, K: Kernel> Device<M, K> {
-    /// A select begins to wait for an event. If it holds already, it is told at once; later, when it begins to.
+    /// Registers a select for an event. Notifies it at once if the event holds already (level-triggered).
     ///
     /// # Errors
     ///
@@ -12,16 +12,16 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         match event {
             Event::Read => self.to_user.select(entry),
             Event::Write => self.to_stack.select(entry),
-            Event::Error | Event::Disconnected => self.to_user.select_trouble(entry, event),
+            Event::Error | Event::Disconnected => self.to_user.select_hang_up(entry, event),
         }
     }
 
-    /// It no longer waits.
+    /// Unregisters a select.
     pub fn deselect(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
         match event {
             Event::Read => self.to_user.deselect(entry),
             Event::Write => self.to_stack.deselect(entry),
-            Event::Error | Event::Disconnected => self.to_user.deselect_trouble(entry, event),
+            Event::Error | Event::Disconnected => self.to_user.deselect_hang_up(entry, event),
         }
     }
 

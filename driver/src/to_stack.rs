@@ -1,17 +1,18 @@
 //! From the program to the stack: `write` puts packets in, `receive` takes frames out.
 
 use crate::channel::Wait;
+use crate::device::Direction;
 use crate::to_user::waiting;
 use crate::{
     Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet, ToStack,
     UserMemory,
 };
 
-/// The verdict on a packet of the program's.
+/// The decision on a program's packet.
 pub(crate) enum Judged {
-    /// It travels, and its head is ready.
+    /// It goes to the stack, and its head is ready.
     Travels,
-    /// It does not, and the program is not told.
+    /// It is dropped silently.
     Dropped { reason: DropReason, length: usize },
 }
 
@@ -55,9 +56,10 @@ impl Head {
 }
 
 impl<M: Mode, K: Kernel> Device<M, K> {
-    /// The program writes one packet. Returns the bytes taken: all of them.
+    /// Writes one packet of the program's. Returns the bytes taken, which are all of them.
     ///
-    /// Checked before anything is allocated: the length, the headers, and whether there is room.
+    /// Checks the length, the headers and the room before it allocates anything. The length is independent of the MTU: a
+    /// program may coalesce segments, and its peer may have a larger MTU.
     ///
     /// # Errors
     ///
@@ -65,6 +67,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// [`Error::Closed`] for the device; [`Error::WouldBlock`] and [`Error::Interrupted`] for a full queue;
     /// [`Error::BadAddress`] and [`Error::NoMemory`].
     pub fn write(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
+        self.report_loss_once(Direction::ToStack, || self.write_packet(descriptor, user))
+    }
+
+    fn write_packet(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
         let mut head = Head::new();
         loop {
@@ -76,30 +82,30 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 Judged::Dropped { reason, length } => self.drop_written(reason, length),
             };
             match written {
-                // Somebody else was quicker. What was copied is given up and not held while waiting: a program with many
-                // writers must not make the kernel keep more than its queue may.
+                // Another writer took the last place. The copy is freed instead of held while waiting, because many
+                // writers would otherwise make the kernel keep more than the queue may.
                 Err(Error::WouldBlock) if wait != Wait::No => {}
                 written => return written.map(|()| end),
             }
         }
     }
 
-    /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and judges it.
+    /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and classifies it.
     pub(crate) fn judge(&self, user: &K::User, start: usize, end: usize, head: &mut Head) -> Result<Judged, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         let link = self.link.get();
         if length < M::LINK.shortest {
             return Err(Error::Invalid);
         }
-        if length > link.mtu + M::LINK.overhead {
+        if length > Self::MTU_MAX + M::LINK.overhead {
             return Err(Error::TooLong);
         }
-        // A small packet is fetched whole: a second fetch would cost more than the bytes do.
+        // A small packet is fetched whole, because a second fetch would cost more than the bytes do.
         let fetched = if length <= HEAD_MAX { length } else { M::HEAD_TO_STACK };
         head.fetched = fetched;
         let space = head.bytes.get_mut(FrameHeader::ETHERNET..FrameHeader::ETHERNET + fetched).unwrap_or_default();
         user.read(start, space)?;
-        match M::to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
+        match M::classify_to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
             ToStack::Deliver(header) => {
                 head.put_behind(&header);
                 Ok(Judged::Travels)
@@ -108,17 +114,17 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
     }
 
-    /// Counts a packet that nobody gets.
+    /// Counts a written packet as dropped.
     pub(crate) fn drop_written(&self, reason: DropReason, length: usize) -> Result<(), Error> {
         self.to_stack.with(|state| {
-            state.admit()?;
+            state.accepting?;
             state.counters.accept(length);
             state.counters.drop(reason);
             Ok(())
         })
     }
 
-    /// The stack's reader takes the next frame, waiting for it.
+    /// Takes the next frame for the stack's reader thread. Waits for one.
     ///
     /// # Errors
     ///

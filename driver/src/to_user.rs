@@ -1,87 +1,75 @@
 //! From the stack to the program: `send` puts frames in, `read` takes packets out.
 
 use crate::channel::Wait;
+use crate::device::Direction;
 use crate::{
     Blocking, Descriptor, Device, DropReason, Error, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
-    PACKET_INFORMATION, Packet, Refusal, UserMemory, Verdict,
+    PACKET_INFORMATION, Packet, UserMemory, Verdict,
 };
-
-/// A frame that was not accepted, and why. The sender still owns it.
-#[derive(Debug)]
-pub struct SendError<P> {
-    /// The frame.
-    pub packet: P,
-    /// Why it was not accepted.
-    pub error: Error,
-}
 
 /// In the flags of a packet-information header: the buffer was too short for the packet (Linux's `TUN_PKT_STRIP`).
 const PACKET_STRIPPED: u16 = 1;
 
 impl<M: Mode, K: Kernel> Device<M, K> {
-    /// The stack sends a frame. Never waits, for the stack's timer thread sends too.
+    /// Takes a frame from the stack, whatever the state of the device: Haiku's callers leak or stall when a packet is
+    /// refused. Never waits, because the stack's timer thread sends too.
     ///
     /// # Errors
     ///
-    /// [`Error::QueueFull`], or [`Error::NetworkDown`] if nobody listens. The frame comes back with either.
-    pub fn send(&self, packet: K::Packet) -> Result<(), SendError<K::Packet>> {
-        let mut buffer = [0; HEAD_MAX];
-        let head = packet.peek(0, buffer.get_mut(..M::HEAD_TO_USER).unwrap_or_default());
+    /// The reason under which the frame was dropped and counted.
+    pub fn send(&self, packet: K::Packet) -> Result<(), DropReason> {
         let length = packet.len();
         let mut reply = M::Reply::default();
+        let verdict = self.classify_to_user(&packet, length, &mut reply);
+        // Before this direction is locked, because an answer goes into the other one. The stack keeps every packet that waits
+        // for an answer, so questions are answered without a program too.
+        let answered = if verdict == Verdict::Answer { self.answer(reply.as_ref()) } else { Ok(()) };
         let mut frame = Some(packet);
-        let verdict = self.to_user.with(|state| {
-            if !state.up {
-                state.admit()?;
-            }
-            let verdict = match M::to_user(&mut state.mode, head, length, &mut reply) {
-                // A read must not return 0: that is the end of the file.
-                Verdict::Deliver if length <= M::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
-                verdict => verdict,
-            };
-            // Questions are answered though nobody listens: the stack keeps every packet that waits for an answer, and
-            // its timer for one still looks at the interface after that was deleted.
-            if verdict != Verdict::Answer {
-                state.admit()?;
-            }
-            match verdict {
-                Verdict::Deliver if !state.fits(length) => {
-                    state.counters.refuse(Refusal::Full);
-                    return Err(Error::QueueFull);
+        let sent = self.to_user.with(|state| {
+            let reason = match (verdict, answered) {
+                (Verdict::Answer, Ok(())) => {
+                    state.counters.accept(length);
+                    state.counters.answered += 1;
+                    return Ok(());
                 }
-                Verdict::Deliver => {
+                _ if !state.side.up => DropReason::Down,
+                (Verdict::Drop(reason), _) | (Verdict::Answer, Err(reason)) => reason,
+                (Verdict::Deliver, _) if !state.side.open => DropReason::NoProgram,
+                (Verdict::Deliver, _) if !state.fits() => DropReason::Full,
+                (Verdict::Deliver, _) => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
+                    return Ok(());
                 }
-                Verdict::Answer => state.counters.accept(length),
-                Verdict::Drop(reason) => {
-                    state.counters.accept(length);
-                    state.counters.drop(reason);
-                }
-            }
-            Ok(verdict)
+            };
+            state.counters.accept(length);
+            state.counters.drop(reason);
+            Err(reason)
         });
-        match (verdict, frame) {
-            (Ok(Verdict::Answer), _) => {
-                self.answer(reply.as_ref());
-                Ok(())
-            }
-            (Err(error), Some(packet)) => Err(SendError { packet, error }),
-            (Ok(_) | Err(_), _) => Ok(()),
+        // Freed outside the lock, because that calls the kernel.
+        drop(frame);
+        sent
+    }
+
+    /// Has the mode classify a frame by its head.
+    fn classify_to_user(&self, packet: &K::Packet, length: usize, reply: &mut M::Reply) -> Verdict {
+        let mut buffer = [0; HEAD_MAX];
+        let head = packet.peek(0, buffer.get_mut(..M::HEAD_TO_USER).unwrap_or_default());
+        match M::classify_to_user(&self.link.get(), head, length, reply) {
+            // A read must not return 0, because that is the end of the file.
+            Verdict::Deliver if length <= M::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
+            verdict => verdict,
         }
     }
 
-    /// Hands the stack the device's own answer, and says what became of the question.
-    fn answer(&self, reply: &[u8]) {
-        let sent = K::Packet::from_parts(&[reply]).and_then(|packet| self.to_stack.offer(packet));
-        self.to_user.with(|state| match sent {
-            Ok(()) => state.counters.answered += 1,
-            Err(_) => state.counters.drop(DropReason::AnswerRefused),
-        });
+    /// Queues the device's own answer for the stack.
+    fn answer(&self, reply: &[u8]) -> Result<(), DropReason> {
+        let queued = K::Packet::from_parts(&[reply]).and_then(|packet| self.to_stack.push_answer(packet));
+        queued.map_err(|_| DropReason::AnswerLost)
     }
 
-    /// The program reads one packet, whole or as much of it as its buffer holds. Returns the bytes copied.
+    /// Reads one packet into the program's memory, whole or as much of it as fits. Returns the bytes copied.
     ///
     /// # Errors
     ///
@@ -95,16 +83,17 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if user.len() < framing.length() {
             return Err(Error::Invalid);
         }
-        let packet = self.to_user.pop(waiting(descriptor))?;
+        let wait = waiting(descriptor);
+        let packet = self.report_loss_once(Direction::ToUser, || self.to_user.pop(wait))?;
         let read = self.copy_out(&packet, framing, user, 0);
         if read.is_err() {
-            self.lose(&packet);
+            self.drop_unread(&packet);
         }
         read
     }
 
-    /// A packet that was taken from the queue did not reach the program.
-    pub(crate) fn lose(&self, packet: &K::Packet) {
+    /// Counts a packet that was taken from the queue and could not be copied out as dropped.
+    pub(crate) fn drop_unread(&self, packet: &K::Packet) {
         self.to_user.with(|state| {
             state.counters.delivered -= 1;
             state.counters.delivered_bytes -= packet.len() as u64;
@@ -112,7 +101,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         });
     }
 
-    /// Copies one packet into the program's memory, behind what the framing puts in front of it.
+    /// Copies one packet into the program's memory, behind the header of the framing.
     pub(crate) fn copy_out(
         &self,
         packet: &K::Packet,
@@ -139,7 +128,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 }
 
-/// What stands in front of a packet.
+/// Returns the header that the framing puts in front of a packet.
 fn header<P: Packet>(packet: &P, framing: Framing, stripped: bool) -> [u8; PACKET_INFORMATION] {
     let mut buffer = [0; 2];
     let ether_type = match packet.peek(12, &mut buffer) {
@@ -165,7 +154,7 @@ fn header<P: Packet>(packet: &P, framing: Framing, stripped: bool) -> [u8; PACKE
 const AF_INET: u32 = 1;
 const AF_INET6: u32 = 5;
 
-/// How a call of this descriptor waits.
+/// Returns how a call of this descriptor waits.
 pub(crate) fn waiting(descriptor: &Descriptor) -> Wait {
     match descriptor.blocking() {
         Blocking::Wait => Wait::Until(Interruptible::Yes),

@@ -25,7 +25,7 @@ fn frame(destination: [u8; 6], ether_type: u16, payload: &[u8]) -> Vec<u8> {
 
 fn verdict(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ptp verdict");
-    let mut responder = Responder::new(MacAddress::from_bytes(OWN));
+    let responder = Responder::new(MacAddress::from_bytes(OWN));
     let [a, b, c, d, e, f] = OWN;
     let question = [0, 1, 8, 0, 6, 4, 0, 1, a, b, c, d, e, f, 10, 9, 0, 1, 0, 0, 0, 0, 0, 0, 10, 9, 0, 2];
     let frames = [
@@ -37,7 +37,7 @@ fn verdict(criterion: &mut Criterion) {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 let mut reply = Reply::new();
-                black_box(responder.to_user(black_box(frame), frame.len(), &mut reply))
+                black_box(responder.classify_to_user(black_box(frame), frame.len(), &mut reply))
             });
         });
     }

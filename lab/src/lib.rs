@@ -7,6 +7,7 @@
 pub mod addon;
 pub mod bench;
 pub mod cli;
+pub mod conformance;
 pub mod console;
 pub mod error;
 pub mod exec;

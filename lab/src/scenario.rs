@@ -49,7 +49,6 @@ pub fn peer(mode: Mode, family: Family) -> IpAddr {
 #[must_use]
 pub fn commands(mode: Mode) -> Vec<String> {
     let name = mode.interface(0);
-    let subnet = address(mode, Family::Inet6, 0, 0);
     let groups = match mode {
         Mode::Tun => format!("route add {name} inet6 ff00:: prefixlen 8"),
         Mode::Tap => format!("route add {name} inet6 ff02::1:ff00:{:x}", hosts(mode).1),
@@ -57,7 +56,6 @@ pub fn commands(mode: Mode) -> Vec<String> {
     vec![
         format!("ifconfig {name} {} 255.255.255.0 up", near(mode, Family::Inet)),
         format!("ifconfig {name} inet6 {} prefixlen 64", near(mode, Family::Inet6)),
-        format!("route add {name} inet6 {subnet} prefixlen 64"),
         groups,
     ]
 }
@@ -80,11 +78,10 @@ mod tests {
             [
                 "ifconfig tun/0 10.9.0.1 255.255.255.0 up",
                 "ifconfig tun/0 inet6 fd00:9::1 prefixlen 64",
-                "route add tun/0 inet6 fd00:9:: prefixlen 64",
                 "route add tun/0 inet6 ff00:: prefixlen 8",
             ]
         );
-        assert_eq!(commands(Mode::Tap)[3], "route add tap/0 inet6 ff02::1:ff00:12");
+        assert_eq!(commands(Mode::Tap)[2], "route add tap/0 inet6 ff02::1:ff00:12");
     }
 
     #[test]

@@ -2,25 +2,23 @@
 
 use haiku_kernel::syscalls::{self, Fd};
 use tuntap_driver::DropReason;
-use tuntap_net_addon::ioctl::wire::{DirectionStatistics, Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
+use tuntap_net_addon::ioctl::wire::{
+    DirectionStatistics, Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS,
+};
 
 use crate::error::Error;
 
 /// What became of the packets of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Direction {
-    /// Accepted from whoever sent them.
+    /// Accepted from the sender.
     pub accepted: u64,
-    /// Handed to whoever received them.
+    /// Handed to the receiver.
     pub delivered: u64,
     /// Answered by the device itself.
     pub answered: u64,
-    /// Thrown away with the whole queue.
+    /// Dropped with the whole queue.
     pub purged: u64,
-    /// Not accepted, because the queue was full.
-    pub refused_full: u64,
-    /// Not accepted, because the other side was not there.
-    pub refused_down: u64,
     /// In the queue now.
     pub queued: u64,
     /// Dropped, by reason; only reasons that there were.
@@ -47,8 +45,6 @@ impl Direction {
             delivered: wire.delivered,
             answered: wire.answered,
             purged: wire.purged,
-            refused_full: wire.refused_full,
-            refused_down: wire.refused_down,
             queued: wire.queued,
             dropped: reasons.filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.name(), count)).collect(),
         }
@@ -72,7 +68,7 @@ pub fn device_statistics(fd: Fd) -> Result<DeviceStatistics, Error> {
     let size = size_of::<StatisticsRequest>() as u32;
     // SAFETY: the structure is made of integers only, for which zeros are a value.
     let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
-    request.preamble = Preamble { version: VERSION, size };
+    request.preamble = Preamble { version: STATISTICS_VERSION, size };
     syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request)
         .map_err(|status| Error::status("asking the device for its statistics", status))?;
     Ok(DeviceStatistics { to_user: Direction::of(&request.to_user), to_stack: Direction::of(&request.to_stack) })

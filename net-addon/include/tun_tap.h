@@ -14,9 +14,9 @@
 #define TUNSETNOCSUM     0x400454c8 /* int: accepted, changes nothing */
 #define TUNSETIFF        0x400454ca /* struct tun_ifreq*: kind of interface, framing */
 #define TUNSETPERSIST    0x400454cb /* int: accepted: interfaces stay until ifconfig --delete */
-#define TUNSETOWNER      0x400454cc /* uid_t: who else but root may open the unit */
+#define TUNSETOWNER      0x400454cc /* uid_t: the user who may open the unit, beside root; -1 is none */
 #define TUNSETLINK       0x400454cd /* int: link type: 1 or 0xfffe, while down */
-#define TUNSETGROUP      0x400454ce /* gid_t: which group may */
+#define TUNSETGROUP      0x400454ce /* gid_t: the group whose members may; -1 is none */
 #define TUNGETFEATURES   0x800454cf /* unsigned int*: the flags that TUNSETIFF understands */
 #define TUNGETIFF        0x800454d2 /* struct tun_ifreq*: name and flags of this unit */
 #define TUNGETSNDBUF     0x800454d3 /* int*: bytes that the queue to the stack may hold */
@@ -64,11 +64,12 @@ struct tuninfo {
 };
 
 /*
- * This driver's own controls. Every request begins with TUN_VERSION and its own size in bytes, which of a batch includes
- * the records.
+ * This driver's own controls. Every request begins with TUN_VERSION (of statistics: TUN_STATISTICS_VERSION) and its own size
+ * in bytes, which of a batch includes the records.
  */
 #define TUN_VERSION       1
-#define TUNGETSTATISTICS 0xc2b854f0 /* struct tun_statistics*: what became of every packet so far */
+#define TUN_STATISTICS_VERSION 2
+#define TUNGETSTATISTICS 0xc29854f0 /* struct tun_statistics*: what became of every packet so far */
 #define TUNGETLIMITS     0xc01854f1 /* struct tun_limits*: how much the queues may hold */
 #define TUNSETLIMITS     0x401854f2 /* struct tun_limits*: set it */
 #define TUNREADBATCH     0xc01054f3 /* struct tun_batch*: read many packets */
@@ -77,24 +78,20 @@ struct tuninfo {
 
 /* Indices of tun_direction.dropped. */
 enum {
-    TUN_DROP_BAD_ADDRESS = 0,
-    TUN_DROP_ANSWER_REFUSED = 1,
-    TUN_DROP_NOT_FOR_US = 2,
-    TUN_DROP_MALFORMED = 3,
-    TUN_DROP_NOT_IP = 4,
-    TUN_DROP_ARP_MALFORMED = 5,
-    TUN_DROP_ARP_PROBE = 6,
-    TUN_DROP_ARP_ANNOUNCEMENT = 7,
-    TUN_DROP_ARP_OWN = 8,
-    TUN_DROP_ARP_REPLY = 9,
-    TUN_DROP_NEIGHBOUR_MALFORMED = 10,
-    TUN_DROP_DUPLICATE_DETECTION = 11,
-    TUN_DROP_NEIGHBOUR_OWN = 12,
+    TUN_DROP_FULL = 0,
+    TUN_DROP_NO_PROGRAM = 1,
+    TUN_DROP_DOWN = 2,
+    TUN_DROP_BAD_ADDRESS = 3,
+    TUN_DROP_ANSWER_LOST = 4,
+    TUN_DROP_NOT_FOR_US = 5,
+    TUN_DROP_MALFORMED = 6,
+    TUN_DROP_NOT_IP = 7,
+    TUN_DROP_ARP_MALFORMED = 8,
+    TUN_DROP_ARP_ANNOUNCEMENT = 9,
+    TUN_DROP_ARP_REPLY = 10,
+    TUN_DROP_NEIGHBOUR_MALFORMED = 11,
+    TUN_DROP_DUPLICATE_DETECTION = 12,
     TUN_DROP_NEIGHBOUR_ADVERTISEMENT = 13,
-    TUN_DROP_ROUTER_SOLICITATION = 14,
-    TUN_DROP_ROUTER_ADVERTISEMENT = 15,
-    TUN_DROP_REDIRECT = 16,
-    TUN_DROP_MULTICAST_LISTENER = 17,
     TUN_DROP_REASONS = 32
 };
 
@@ -106,8 +103,6 @@ struct tun_direction {
     uint64_t delivered_bytes;
     uint64_t answered;       /* ARP requests and neighbour solicitations */
     uint64_t purged;
-    uint64_t refused_full;
-    uint64_t refused_down;
     uint64_t truncated;
     uint64_t queued;
     uint64_t queued_bytes;

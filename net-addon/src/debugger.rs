@@ -1,10 +1,11 @@
 //! The kernel debugger's command `tun_tap`: lists the units and what became of their packets.
 //!
-//! The debugger runs with the whole system stopped, perhaps in the middle of a section of ours, so nothing here waits
-//! for a lock: a unit whose lock is held says so.
+//! The debugger runs with the whole system stopped, perhaps in the middle of one of our critical sections, so nothing here
+//! waits for a lock: a unit whose lock is held says so, and so does the table of units.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::Write;
+use core::sync::atomic::Ordering;
 
 use haiku_sys as sys;
 use tuntap_driver::{Counters, DropReason};
@@ -12,7 +13,8 @@ use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
 use crate::log::Line;
-use crate::units::{Kind, UNITS};
+use crate::unit::{NO_TEAM, Unit};
+use crate::units::Kind;
 
 const NAME: &CStr = c"tun_tap";
 
@@ -35,38 +37,35 @@ unsafe extern "C" fn tun_tap(_: c_int, _: *mut *mut c_char) -> c_int {
 }
 
 fn units<M: Kind>() {
-    for number in 0..UNITS {
-        let Some(unit) = M::units().glance(number) else { continue };
-        let Some(glance) = unit.device.glance() else {
-            print(format_args!("{}/{number}: locked\n", M::NAME));
-            continue;
-        };
-        let (link, statistics) = (unit.device.link(), glance.statistics);
-        let state = match (glance.up, glance.listening) {
-            (_, true) => "up, open",
-            (true, false) => "up",
-            (false, false) => "down",
-        };
-        let [a, b, c, d, e, f] = link.address;
-        print(format_args!(
-            "{}/{number}: {state}, mtu {}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n",
-            M::NAME,
-            link.mtu
-        ));
-        direction("to user", &statistics.to_user, statistics.to_user_queued.packets);
-        direction("to stack", &statistics.to_stack, statistics.to_stack_queued.packets);
+    if M::units().glance(|unit| show(unit)).is_none() {
+        print(format_args!("{}: the table of units is locked\n", M::NAME));
     }
+}
+
+fn show<M: Kind>(unit: &Unit<M>) {
+    let number = unit.number;
+    let Some(glance) = unit.device.glance() else {
+        print(format_args!("{}/{number}: locked\n", M::NAME));
+        return;
+    };
+    let (link, statistics) = (unit.device.link(), glance.statistics);
+    let state = if glance.up { "up" } else { "down" };
+    print(format_args!("{}/{number}: {state}, ", M::NAME));
+    match (glance.open, unit.opener.load(Ordering::Relaxed)) {
+        (false, _) => print(format_args!("not open")),
+        (true, NO_TEAM) => print(format_args!("open")),
+        (true, team) => print(format_args!("open by team {team}")),
+    }
+    let [a, b, c, d, e, f] = link.address;
+    print(format_args!(", mtu {}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n", link.mtu));
+    direction("to user", &statistics.to_user, statistics.to_user_queued.packets);
+    direction("to stack", &statistics.to_stack, statistics.to_stack_queued.packets);
 }
 
 fn direction(name: &str, counters: &Counters, queued: u32) {
     print(format_args!(
-        "  {name}: accepted {}, delivered {}, answered {}, purged {}, queued {queued}, refused {} full {} down\n",
-        counters.accepted,
-        counters.delivered,
-        counters.answered,
-        counters.purged,
-        counters.refused_full,
-        counters.refused_down
+        "  {name}: accepted {}, delivered {}, answered {}, purged {}, queued {queued}\n",
+        counters.accepted, counters.delivered, counters.answered, counters.purged
     ));
     if counters.truncated > 0 {
         print(format_args!("    truncated: {}\n", counters.truncated));

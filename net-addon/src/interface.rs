@@ -3,11 +3,11 @@
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use haiku_sys as sys;
 use sys::{net_buffer, net_device, net_device_module_info, sockaddr, sockaddr_dl, status_t};
-use tuntap_driver::{Attachment, LinkAddress, LinkFlags, Mode, SendError};
+use tuntap_driver::{Attachment, DropReason, LinkAddress, LinkFlags, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -58,7 +58,7 @@ trait Station {
     fn take_modules(&self) -> Result<(), status_t>;
     fn up(&self);
     fn down(&self);
-    fn send(&self, packet: NetBuffer) -> Result<(), SendError<NetBuffer>>;
+    fn send(&self, packet: NetBuffer) -> Result<(), DropReason>;
     fn receive(&self) -> Result<NetBuffer, tuntap_driver::Error>;
     fn set_mtu(&self, mtu: usize) -> Result<(), tuntap_driver::Error>;
     fn set_promiscuous(&self, promiscuous: bool);
@@ -90,7 +90,7 @@ impl<M: Mode> Station for Unit<M> {
     }
 
     #[inline]
-    fn send(&self, packet: NetBuffer) -> Result<(), SendError<NetBuffer>> {
+    fn send(&self, packet: NetBuffer) -> Result<(), DropReason> {
         self.device.send(packet)
     }
 
@@ -273,20 +273,21 @@ unsafe extern "C" fn control(_: *mut net_device, _: i32, _: *mut c_void, _: usiz
 unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer) -> status_t {
     // SAFETY: the stack calls hooks only for devices it has.
     let interface = unsafe { Interface::of(device) };
-    // SAFETY: the packet is the stack's to give; it takes it back when this fails.
+    // SAFETY: the stack hands over a live packet, which is ours because this hook returns `B_OK`.
     let Some(mut packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
-    // A packet that waits for a program must keep no interface alive: it would outlive its deletion, and come to its end in
-    // the middle of that program's read.
-    let address = packet.take_address();
-    match interface.station().send(packet) {
-        Ok(()) => sys::B_OK,
-        Err(SendError { mut packet, error }) => {
-            // The stack still owns it, as it was, and frees it.
-            packet.give_address(address);
-            packet.into_raw();
-            to_status(error)
-        }
+    // A queued packet must keep no interface alive: the interface would outlive its deletion, and end in the middle of the
+    // program's read. The reference is released last, because it may be the one that keeps this interface.
+    let address = packet.detach_address();
+    if interface.station().send(packet).is_err() {
+        // SAFETY: the interface is alive until `address` is released.
+        let dropped = unsafe { &raw mut (*device).stats.send.dropped };
+        // SAFETY: the word is aligned and alive; the stack adds to it atomically too.
+        let dropped = unsafe { AtomicU32::from_ptr(dropped) };
+        dropped.fetch_add(1, Ordering::Relaxed);
     }
+    drop(address);
+    // Never an error: Haiku's callers leak a packet that is refused, or stop their retransmission timer.
+    sys::B_OK
 }
 
 unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t {

@@ -4,6 +4,7 @@
 
 use core::ffi::{CStr, c_char, c_void};
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 
 use haiku_sys as sys;
 use sys::{device_hooks, selectsync, status_t};
@@ -14,6 +15,7 @@ use crate::kernel::{SelectEntry, UserSlice};
 use crate::settings;
 use crate::shared::Shared;
 use crate::status::{status, to_status};
+use crate::unit::NO_TEAM;
 use crate::units::{Kind, Lease, UNITS};
 
 /// One open of a unit: what a cookie stands for.
@@ -142,6 +144,8 @@ impl<M: Kind> Open<M> {
         };
         let open = Shared::new(Self { lease, descriptor, access: flags & sys::O_RWMASK }).map_err(to_status)?;
         open.lease.sync_link();
+        // SAFETY: a plain call, which any thread may make.
+        open.lease.opener.store(unsafe { sys::getpid() }, Ordering::Relaxed);
         ::log::debug!(target: M::NAME, "unit {} opened", open.lease.number);
         Ok(open)
     }
@@ -153,16 +157,18 @@ impl<M: Kind> Open<M> {
         Ok((lease, descriptor))
     }
 
-    /// Opens the lowest unit that nobody has open and the caller may. It may have an interface: one that was configured
-    /// before its program was started, or outlived it, is what the program looks for.
+    /// Opens the lowest unit that has no opener and that the caller may open. It may have an interface, which was configured
+    /// before its program started, or outlived it.
     fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
+        let mut refusal = sys::EBUSY;
         for number in 0..UNITS {
             match Self::open_unit(number, blocking) {
-                Err(sys::EBUSY | sys::EPERM) => {}
+                Err(sys::EBUSY) => {}
+                Err(sys::EPERM) => refusal = sys::EPERM,
                 opened => return opened,
             }
         }
-        Err(sys::EBUSY)
+        Err(refusal)
     }
 
     /// Whether packets may be read, or not if it was opened with `O_WRONLY`.
@@ -175,9 +181,10 @@ impl<M: Kind> Open<M> {
         if self.access == sys::O_RDONLY { Err(sys::EBADF) } else { Ok(()) }
     }
 
-    /// Wakes everyone inside a call, and takes the link down.
+    /// Wakes blocked calls, and takes the link down.
     fn close(&self) {
         self.lease.device.close();
+        self.lease.opener.store(NO_TEAM, Ordering::Relaxed);
         self.lease.sync_link();
     }
 }
@@ -195,7 +202,7 @@ impl<M: Kind> Drop for Open<M> {
 pub(crate) enum Node {
     /// `tun/3`: this unit.
     Unit(usize),
-    /// `tun`: the lowest unit that nobody has open.
+    /// `tun`: the lowest unit without an opener.
     Clone,
 }
 

@@ -5,47 +5,68 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use haiku_sys as sys;
 
 use crate::ioctl::Controlled;
+use crate::settings;
 
-/// No user, no group.
-const NOBODY: u32 = u32::MAX;
+/// Neither a user nor a group.
+const NONE: u32 = u32::MAX;
+/// `R_OK`, and a node's mode by which only its group may read it.
+const READ: i32 = 4;
+const GROUP_READS: u32 = 0o040;
 
-/// The user and the group that a unit is for. Root may always.
+/// The user and the group that may open a unit, beside root.
 pub(crate) struct Owner {
     user: AtomicU32,
     group: AtomicU32,
 }
 
 impl Owner {
-    /// A unit for whoever may open its node.
-    pub(crate) const fn nobody() -> Self {
-        Self { user: AtomicU32::new(NOBODY), group: AtomicU32::new(NOBODY) }
+    /// A unit without a user and without a group.
+    pub(crate) const fn none() -> Self {
+        Self { user: AtomicU32::new(NONE), group: AtomicU32::new(NONE) }
     }
 
-    /// Makes it this user's.
+    /// Sets the user.
     pub(crate) fn set_user(&self, user: u32) {
         self.user.store(user, Ordering::Relaxed);
     }
 
-    /// Makes it this group's.
+    /// Sets the group.
     pub(crate) fn set_group(&self, group: u32) {
         self.group.store(group, Ordering::Relaxed);
     }
 
-    /// Whether the caller may open the unit: as Linux does it, both must be his if both are set.
+    /// Checks whether the caller may open the unit. As on Linux, a caller must match both user and group if both are set.
+    /// Without either, only root may, unless the setting `open everyone` is in force.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`.
     pub(crate) fn check_open(&self) -> Controlled {
         let (user, group) = (self.user.load(Ordering::Relaxed), self.group.load(Ordering::Relaxed));
-        // SAFETY: plain calls.
-        let caller = unsafe { sys::geteuid() };
-        // SAFETY: as above.
-        let callers = unsafe { sys::getegid() };
-        let may = (user == NOBODY || user == caller) && (group == NOBODY || group == callers);
-        if may || caller == 0 { Ok(()) } else { Err(sys::EPERM) }
+        let may = match (user, group) {
+            (NONE, NONE) => settings::current().open_everyone || is_user(0),
+            _ => is_user(0) || ((user == NONE || is_user(user)) && (group == NONE || is_in_group(group))),
+        };
+        if may { Ok(()) } else { Err(sys::EPERM) }
     }
 
-    /// Whether the caller may change the interface: the owner may, and root.
+    /// Checks whether the caller may change the interface: root and the owner may.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`.
     pub(crate) fn check_change(&self) -> Controlled {
-        // SAFETY: a plain call.
-        let caller = unsafe { sys::geteuid() };
-        if caller == 0 || caller == self.user.load(Ordering::Relaxed) { Ok(()) } else { Err(sys::EPERM) }
+        if is_user(0) || is_user(self.user.load(Ordering::Relaxed)) { Ok(()) } else { Err(sys::EPERM) }
     }
+}
+
+fn is_user(user: u32) -> bool {
+    // SAFETY: a plain call, which any thread may make.
+    user == unsafe { sys::geteuid() }
+}
+
+/// Whether the caller's effective or supplementary groups include this one, by the kernel's own check.
+fn is_in_group(group: u32) -> bool {
+    // SAFETY: a plain call, which any thread may make.
+    unsafe { sys::check_access_permissions(READ, GROUP_READS, group, NONE) == sys::B_OK }
 }

@@ -30,8 +30,8 @@ pub(crate) fn stop(role: &'static str) {
     ::log::debug!(target: role, "stopped");
     if RUNNING.fetch_sub(1, Ordering::Relaxed) == 1 {
         debugger::stop();
-        // An image that stays mapped starts afresh all the same.
-        Tun::units().forget_nodes();
-        Tap::units().forget_nodes();
+        // The image may stay mapped, but must start afresh.
+        Tun::units().forget_unused();
+        Tap::units().forget_unused();
     }
 }

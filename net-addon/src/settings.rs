@@ -6,6 +6,7 @@
 //! mtu 1500                 # of a new interface, in bytes of IP
 //! nodes units              # or: clone
 //! link reader              # or: always
+//! open owner               # or: everyone
 //! log info                 # or: error, warn, debug
 //! ```
 
@@ -25,17 +26,25 @@ pub(crate) struct Settings {
     pub limits: Limits,
     /// Of a new interface.
     pub mtu: usize,
-    /// One node a mode, each open of which takes the lowest unit that nobody has open, instead of a node a unit.
+    /// One node for each mode, each open of which takes the lowest unit without an opener, instead of a node for each unit.
     pub clone_nodes: bool,
-    /// The link is up even while nobody listens.
+    /// The link is up even while no program has the unit open.
     pub link_always: bool,
+    /// Any user may open a unit that has neither an owner nor a group.
+    pub open_everyone: bool,
     /// What is logged.
     pub log: LevelFilter,
 }
 
 impl Settings {
-    const DEFAULT: Self =
-        Self { limits: Limits::DEFAULT, mtu: 1500, clone_nodes: false, link_always: false, log: LevelFilter::Info };
+    const DEFAULT: Self = Self {
+        limits: Limits::DEFAULT,
+        mtu: 1500,
+        clone_nodes: false,
+        link_always: false,
+        open_everyone: false,
+        log: LevelFilter::Info,
+    };
 
     /// Takes one line of the file; says whether it was understood.
     fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
@@ -49,6 +58,10 @@ impl Settings {
             }
             (b"link", b"reader" | b"always") => {
                 self.link_always = value == b"always";
+                true
+            }
+            (b"open", b"owner" | b"everyone") => {
+                self.open_everyone = value == b"everyone";
                 true
             }
             (b"log", _) => level(value).map(|level| self.log = level).is_some(),

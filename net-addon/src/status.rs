@@ -2,7 +2,7 @@
 
 use haiku_sys::{
     B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_OK, B_WOULD_BLOCK, EBUSY, EINVAL, EMSGSIZE, ENETDOWN,
-    ENOBUFS, ENXIO, status_t,
+    ENXIO, status_t,
 };
 use tuntap_driver::Error;
 
@@ -17,7 +17,6 @@ pub(crate) const fn to_status(error: Error) -> status_t {
         Error::Busy => EBUSY,
         Error::Invalid => EINVAL,
         Error::TooLong => EMSGSIZE,
-        Error::QueueFull => ENOBUFS,
         Error::NoMemory => B_NO_MEMORY,
         Error::BadAddress => B_BAD_ADDRESS,
     }

@@ -1,7 +1,7 @@
 //! A unit: a device of the core's, and the interface that the stack may have made for it.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use haiku_sys as sys;
 use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
@@ -10,7 +10,7 @@ use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, 
 use crate::owner::Owner;
 use crate::{routes, settings};
 
-/// `tun/0`, say. Lives while somebody has it open or an interface is attached to it.
+/// One unit, such as `tun/0`. Lives while it has an opener or an interface.
 pub(crate) struct Unit<M: Mode> {
     /// Which of its kind it is.
     pub(crate) number: usize,
@@ -18,8 +18,13 @@ pub(crate) struct Unit<M: Mode> {
     pub(crate) device: Device<M, Haiku>,
     /// Who may open and change it.
     pub(crate) owner: Owner,
+    /// The team that opened it, or [`NO_TEAM`]. For the kernel debugger.
+    pub(crate) opener: AtomicI32,
     interface: KernelMutex<Interface>,
 }
+
+/// No team.
+pub(crate) const NO_TEAM: sys::team_id = -1;
 
 /// The stack's side of a unit.
 struct Interface {
@@ -34,16 +39,21 @@ struct Interface {
 unsafe impl Send for Interface {}
 
 impl<M: Mode> Unit<M> {
-    /// A unit with an address of its own and everything else as the settings say.
-    pub(crate) fn new(number: usize) -> Result<Self, Error> {
+    /// Makes a unit with this link address, configured as the settings say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`].
+    pub(crate) fn new(number: usize, address: LinkAddress) -> Result<Self, Error> {
         let settings = settings::current();
-        let device = Device::new(random_address(), settings.mtu)?;
+        let device = Device::new(address, settings.mtu)?;
         device.set_to_user_limits(settings.limits);
         device.set_to_stack_limits(settings.limits);
         Ok(Self {
             number,
             device,
-            owner: Owner::nobody(),
+            owner: Owner::none(),
+            opener: AtomicI32::new(NO_TEAM),
             interface: KernelMutex::new(Interface { device: core::ptr::null_mut(), modules: false }),
         })
     }
@@ -63,7 +73,7 @@ impl<M: Mode> Unit<M> {
         })
     }
 
-    /// The stack has an interface for the unit now.
+    /// Sets the interface pointer, and shows the interface the unit's settings.
     ///
     /// # Safety
     /// `interface` stays alive until [`Self::interface_gone`] has returned.
@@ -75,7 +85,7 @@ impl<M: Mode> Unit<M> {
         self.sync_link();
     }
 
-    /// It has it no longer; nobody looks at it once this has returned.
+    /// Clears the interface pointer. It is not dereferenced after this returns.
     pub(crate) fn interface_gone(&self, interface: *mut sys::net_device) {
         self.interface.with(|current| {
             if current.device == interface {
@@ -85,7 +95,7 @@ impl<M: Mode> Unit<M> {
     }
 
     /// Brings `IFF_LINK`, by which the stack chooses routes, and `IFM_ACTIVE`, by which `net_server` configures interfaces,
-    /// in line with whether anybody listens, and tells the stack if that changed.
+    /// in line with whether a program has the unit open, and notifies the stack of a change.
     pub(crate) fn sync_link(&self) {
         self.interface.with(|interface| {
             if interface.device.is_null() {
@@ -166,8 +176,8 @@ pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bo
     (before & flag != 0) != on
 }
 
-/// A random address for one station, administered locally (IEEE 802: the second bit set, the first clear).
-fn random_address() -> LinkAddress {
+/// Returns a random unicast address, locally administered (IEEE 802: the second bit set, the first clear).
+pub(crate) fn random_address() -> LinkAddress {
     // SAFETY: a plain call.
     let random = || unsafe { sys::secure_random_value() }.to_le_bytes();
     let [a, b, c, d] = random();

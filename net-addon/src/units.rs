@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use tuntap_driver::{Error, Lock, Mode};
+use tuntap_driver::{Error, LinkAddress, Lock, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -10,7 +10,7 @@ use crate::exports;
 use crate::ioctl::TunFlags;
 use crate::kernel::SpinLock;
 use crate::shared::Shared;
-use crate::unit::Unit;
+use crate::unit::{Unit, random_address};
 
 /// How many units of each mode there can be.
 pub(crate) const UNITS: usize = 256;
@@ -53,8 +53,10 @@ struct Slot<M: Mode> {
     unit: Option<Shared<Unit<M>>>,
     /// How many leases there are.
     leases: u32,
-    /// Whether it ever had one: then its node stays, so that no node goes while somebody looks at it.
+    /// Whether it ever had one: then its node stays, so that no node goes while a program looks at it.
     used: bool,
+    /// The link address that the unit had last, which it keeps while the system runs.
+    address: Option<LinkAddress>,
 }
 
 /// The units of one mode.
@@ -69,7 +71,7 @@ pub(crate) struct Lease<M: Kind> {
 
 impl<M: Kind> Units<M> {
     const fn new() -> Self {
-        Self { slots: SpinLock::free([const { Slot { unit: None, leases: 0, used: false } }; UNITS]) }
+        Self { slots: SpinLock::free([const { Slot::FREE }; UNITS]) }
     }
 
     /// Leases a unit, which is made if need be. Its first lease ever brings another node, whatever becomes of the lease.
@@ -81,8 +83,9 @@ impl<M: Kind> Units<M> {
         let (lease, new_node) = match self.lease_of(number, None) {
             Some(leased) => leased,
             None => {
-                // Made with the lock free, for that allocates. If somebody else was quicker, this one goes unused.
-                let fresh = Shared::new(Unit::new(number)?)?;
+                // Made outside the lock, because that allocates. If another thread was faster, this one goes unused.
+                let address = self.address(number).unwrap_or_else(random_address);
+                let fresh = Shared::new(Unit::new(number, address)?)?;
                 self.lease_of(number, Some(&fresh)).ok_or(Error::Invalid)?
             }
         };
@@ -98,6 +101,11 @@ impl<M: Kind> Units<M> {
         Some((Lease { unit }, new_node))
     }
 
+    /// Returns the link address that the unit had last.
+    fn address(&self, number: usize) -> Option<LinkAddress> {
+        self.slots.with(|slots| slots.get(number)?.address)
+    }
+
     /// Whether a unit has a node: each that was ever used, and the lowest that was not.
     pub(crate) fn has_node(&self, number: usize) -> bool {
         self.slots.with(|slots| {
@@ -106,14 +114,18 @@ impl<M: Kind> Units<M> {
         })
     }
 
-    /// Forgets which units were used and are not any longer, and with them their nodes.
-    pub(crate) fn forget_nodes(&self) {
-        self.slots.with(|slots| slots.iter_mut().for_each(|slot| slot.used = slot.unit.is_some()));
+    /// Forgets the nodes and addresses of units that are not in use, as a freshly loaded image would.
+    pub(crate) fn forget_unused(&self) {
+        self.slots.with(|slots| {
+            for slot in slots.iter_mut().filter(|slot| slot.unit.is_none()) {
+                *slot = Slot::FREE;
+            }
+        });
     }
 
-    /// A unit, for a debugger, which cannot wait for a lock.
-    pub(crate) fn glance(&self, number: usize) -> Option<Shared<Unit<M>>> {
-        self.slots.try_with(|slots| slots.get(number)?.unit.clone())?
+    /// Calls `look` with each unit, for a debugger, which cannot wait for a lock. `None` if the table's lock is held.
+    pub(crate) fn glance(&self, mut look: impl FnMut(&Unit<M>)) -> Option<()> {
+        self.slots.try_with(|slots| slots.iter().filter_map(|slot| slot.unit.as_ref()).for_each(|unit| look(unit)))
     }
 }
 
@@ -125,6 +137,9 @@ enum NewNode {
 }
 
 impl<M: Mode> Slot<M> {
+    /// A place without a unit.
+    const FREE: Self = Self { unit: None, leases: 0, used: false, address: None };
+
     /// Counts one lease more, of the unit that is there or else of `fresh`.
     fn lease(&mut self, fresh: Option<&Shared<Unit<M>>>) -> Option<(Shared<Unit<M>>, NewNode)> {
         let unit = match (&self.unit, fresh) {
@@ -150,11 +165,15 @@ impl<M: Kind> Deref for Lease<M> {
 
 impl<M: Kind> Drop for Lease<M> {
     fn drop(&mut self) {
-        // The unit itself is dropped with the lock free, for that calls out.
+        // The unit itself is dropped outside the lock, because that calls the kernel.
         let last = M::units().slots.with(|slots| {
             let slot = slots.get_mut(self.unit.number)?;
             slot.leases = slot.leases.saturating_sub(1);
-            if slot.leases == 0 { slot.unit.take() } else { None }
+            if slot.leases > 0 {
+                return None;
+            }
+            slot.address = Some(self.device.link().address);
+            slot.unit.take()
         });
         drop(last);
     }

@@ -39,7 +39,7 @@ fn ipv6() -> Vec<u8> {
 fn packets(criterion: &mut Criterion) {
     for (name, ether_type, packet) in [("ipv4", [0x08, 0x00], ipv4()), ("ipv6", [0x86, 0xdd], ipv6())] {
         let interface = MacAddress::from_bytes(INTERFACE);
-        let mut responder = Responder::new(interface);
+        let responder = Responder::new(interface);
         let mut reply = Reply::new();
         let frame = [&interface.peer().as_bytes()[..], &INTERFACE, &ether_type, &packet].concat();
         let mut group = criterion.benchmark_group(name);
@@ -53,7 +53,7 @@ fn packets(criterion: &mut Criterion) {
         });
         group.bench_function("to_user", |bencher| {
             bencher.iter(|| {
-                let verdict = responder.to_user(black_box(&frame[..HEAD_TO_USER]), frame.len(), &mut reply);
+                let verdict = responder.classify_to_user(black_box(&frame[..HEAD_TO_USER]), frame.len(), &mut reply);
                 assert_eq!(verdict, Verdict::Deliver);
             });
         });
@@ -61,12 +61,12 @@ fn packets(criterion: &mut Criterion) {
             let mut head = [0; HEAD_TO_USER];
             bencher.iter(|| {
                 head.copy_from_slice(&black_box(&frame)[..HEAD_TO_USER]);
-                let verdict = responder.to_user(black_box(&head), frame.len(), &mut reply);
+                let verdict = responder.classify_to_user(black_box(&head), frame.len(), &mut reply);
                 assert_eq!(verdict, Verdict::Deliver);
             });
         });
         group.bench_function("to_stack", |bencher| {
-            bencher.iter(|| responder.to_stack(black_box(&packet[..HEAD_TO_STACK]), packet.len()).unwrap());
+            bencher.iter(|| responder.classify_to_stack(black_box(&packet[..HEAD_TO_STACK]), packet.len()).unwrap());
         });
         group.finish();
     }

@@ -50,12 +50,13 @@ const _: () = assert!(size_of::<ArpPacket>() == ARP_PACKET);
 /// What an ARP packet is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arp<'p> {
-    /// Nobody asks, to see whether the address is free (RFC 5227, section 1.1, "ARP Probe").
-    Probe,
     /// The sender tells the link its own address (RFC 5227, section 1.1, "ARP Announcement"; in a reply,
     /// RFC 5944, section 4.6).
-    Announcement(&'p ArpPacket),
+    Announcement,
     /// The sender asks who has the target address.
+    ///
+    /// A sender of `0.0.0.0` is one too, although an ARP probe (RFC 5227, section 1.1) has the same form: Haiku sends it
+    /// when the interface has no IPv4 address, and never probes.
     Request(&'p ArpPacket),
     /// The sender answers a question.
     Reply,
@@ -78,12 +79,13 @@ impl ArpPacket {
         }
         let announces = packet.sender == packet.target && packet.sender.is_host();
         match packet.operation.get() {
-            operation::REPLY if announces => Some(Arp::Announcement(packet)),
+            operation::REPLY if announces => Some(Arp::Announcement),
             operation::REPLY => Some(Arp::Reply),
             operation::REQUEST if packet.target.is_unspecified() => None,
-            operation::REQUEST if packet.sender.is_unspecified() => Some(Arp::Probe),
-            operation::REQUEST if announces => Some(Arp::Announcement(packet)),
-            operation::REQUEST if packet.sender.is_host() => Some(Arp::Request(packet)),
+            operation::REQUEST if announces => Some(Arp::Announcement),
+            operation::REQUEST if packet.sender.is_host() || packet.sender.is_unspecified() => {
+                Some(Arp::Request(packet))
+            }
             _ => None,
         }
     }
@@ -237,17 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_without_an_address_probes() {
-        let probe = ArpPacket { sender: Ipv4Address::UNSPECIFIED, ..request() };
-        assert_eq!(parse(&probe), Some(Arp::Probe));
+    fn a_sender_without_an_address_asks() {
+        let request = ArpPacket { sender: Ipv4Address::UNSPECIFIED, ..request() };
+        assert_eq!(parse(&request), Some(Arp::Request(&request)));
     }
 
     #[test]
     fn a_sender_that_names_itself_announces_in_requests_and_in_replies() {
         let request = ArpPacket { target: request().sender, ..request() };
-        assert_eq!(parse(&request), Some(Arp::Announcement(&request)));
+        assert_eq!(parse(&request), Some(Arp::Announcement));
         let reply = ArpPacket { operation: U16::new(operation::REPLY), ..request };
-        assert_eq!(parse(&reply), Some(Arp::Announcement(&reply)));
+        assert_eq!(parse(&reply), Some(Arp::Announcement));
     }
 
     #[test]

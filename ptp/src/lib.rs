@@ -9,31 +9,29 @@
 //! A frame's way to the program:
 //!
 //! ```text
-//! stack -> Responder::to_user(head of the frame)
+//! stack -> Responder::classify_to_user(head of the frame)
 //!            IPv4, IPv6        -> Verdict::Deliver       strip the header, hand the packet over
 //!            ARP, solicitation -> Verdict::Answer        the reply goes back to the stack
 //!            anything else     -> Verdict::Drop(reason)  counted under that name
 //! ```
 //!
-//! A packet's way to the stack: `Responder::to_stack(head of the packet)` gives the 14 bytes to put in
-//! front of it, or refuses.
+//! A packet's way to the stack: `Responder::classify_to_stack(head of the packet)` gives the 14 bytes to put
+//! in front of it, or refuses.
 //!
-//! The crate holds no packet, allocates nothing, keeps no time, and its state has a constant size. It
-//! learns only from what the interface itself sends. It has no path to a panic: every access to bytes
-//! from outside goes through a checked view, and no index is left for the compiler to check at run time.
+//! The crate holds no packet, allocates nothing, keeps no time and has no state but the interface's link
+//! address. It has no path to a panic: every access to bytes from outside goes through a checked view, and
+//! no index is left for the compiler to check at run time.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
 
-mod addresses;
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
 pub mod ipv4;
 pub mod ipv6;
-mod link;
 mod mac;
 pub mod neighbour;
 mod reply;
@@ -41,8 +39,7 @@ mod responder;
 mod verdict;
 
 pub use ethernet::ETHERNET_HEADER;
-pub use link::{HEAD_TO_STACK, Link};
 pub use mac::MacAddress;
 pub use reply::{REPLY_MAX, Reply};
-pub use responder::{HEAD_TO_USER, Responder};
+pub use responder::{HEAD_TO_STACK, HEAD_TO_USER, Responder};
 pub use verdict::{Answered, Reason, Refusal, Verdict};

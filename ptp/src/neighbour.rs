@@ -9,26 +9,12 @@ use crate::checksum::Sum;
 use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type};
 use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Address, Ipv6Header, next_header};
 
-/// ICMPv6 message types that concern the link and nobody behind it.
+/// ICMPv6 message types of address resolution.
 pub mod message_type {
-    /// Multicast listener query (RFC 2710, section 3; RFC 3810, section 5.1).
-    pub const LISTENER_QUERY: u8 = 130;
-    /// Multicast listener report (RFC 2710, section 3).
-    pub const LISTENER_REPORT: u8 = 131;
-    /// Multicast listener done (RFC 2710, section 3).
-    pub const LISTENER_DONE: u8 = 132;
-    /// Router solicitation (RFC 4861, section 4.1).
-    pub const ROUTER_SOLICITATION: u8 = 133;
-    /// Router advertisement (RFC 4861, section 4.2).
-    pub const ROUTER_ADVERTISEMENT: u8 = 134;
     /// Neighbour solicitation (RFC 4861, section 4.3).
     pub const NEIGHBOUR_SOLICITATION: u8 = 135;
     /// Neighbour advertisement (RFC 4861, section 4.4).
     pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-    /// Redirect (RFC 4861, section 4.5).
-    pub const REDIRECT: u8 = 137;
-    /// Multicast listener report, version 2 (RFC 3810, section 5.2).
-    pub const LISTENER_REPORT_2: u8 = 143;
 }
 
 /// The hop limit of every message of neighbour discovery: no router lets a packet through that still
@@ -105,8 +91,8 @@ impl Solicitation {
     /// Checks the solicitation in a packet with this header (RFC 4861, section 7.1.1).
     ///
     /// `None` also means that a part of the message is not at hand, that it came in fragments (RFC 6980,
-    /// section 5), that its sender or target is an address that no host can have, or that its sender told
-    /// a group as its own link address.
+    /// section 5), that its sender or target is an address that no host can have, that the sender asks for
+    /// its own address, or that it told a group as its own link address.
     #[must_use]
     pub fn parse(header: &Ipv6Header, icmpv6: &Icmpv6<'_>) -> Option<Self> {
         let bytes = icmpv6.whole()?;
@@ -118,6 +104,7 @@ impl Solicitation {
             && message.code == 0
             && message.target.is_host()
             && !header.source.is_multicast()
+            && message.target != header.source
             && sum.checksum() == 0;
         if !is_valid {
             return None;

@@ -1,75 +1,67 @@
-//! The far side of the link: judges what the stack sends, and writes the link header of what it receives.
+//! The far side of the link: classifies what the stack sends, and makes the link header of what it receives.
 
 use zerocopy::FromBytes;
 
-use crate::addresses::{Evidence, OwnAddresses};
 use crate::arp::{Arp, ArpFrame, ArpPacket};
-use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type};
-use crate::ipv4::{Ipv4Address, Ipv4Frame, Ipv4Header};
-use crate::ipv6::{Icmpv6, Ipv6Address, Ipv6Frame, Ipv6Header, next_header};
-use crate::link::Link;
-use crate::neighbour::{AdvertisementFrame, ON_LINK_HOP_LIMIT, Solicitation, message_type};
+use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4, group_of_ipv6};
+use crate::ipv4::{IPV4_HEADER, Ipv4Frame, Ipv4Header};
+use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Frame, Ipv6Header, next_header};
+use crate::neighbour::{AdvertisementFrame, Solicitation, message_type};
 use crate::verdict::{Answered, Reason, Refusal, Verdict};
 use crate::{MacAddress, Reply};
 
-/// Longest prefix of a frame on its way to the program that the layer looks at. Solicitations are far
-/// shorter, and one that is longer is refused.
+/// Longest prefix of a frame on its way to the program that the layer looks at. Solicitations are far shorter, and a
+/// longer one is dropped as malformed.
 pub const HEAD_TO_USER: usize = 128;
 
-/// The neighbour on the far side of the link, who has every address but the interface's own.
+/// Longest prefix of a packet on its way to the stack that the layer looks at.
+pub const HEAD_TO_STACK: usize = IPV6_HEADER;
+
+const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
+
+/// The only neighbour on the link. It answers for every address.
 ///
-/// Its size is constant, and whatever it does takes a bounded time: it may be called under a spinning lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// It has no memory: each frame is classified by its own form. The stack never asks for an address of its own, because
+/// it resolves only destinations that are not local, so there is nothing to learn from what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Responder {
-    link: Link,
-    own_ipv4: OwnAddresses<Ipv4Address>,
-    own_ipv6: OwnAddresses<Ipv6Address>,
+    /// The link header of an IPv4 packet from the peer to the interface.
+    header: EthernetHeader,
 }
 
-const _: () = assert!(size_of::<Responder>() <= 512);
-
 impl Responder {
-    /// The far side of a link whose near side is an interface with this address.
+    /// Returns the far side of a link whose near side is an interface with this address.
     #[must_use]
-    pub fn new(interface: MacAddress) -> Self {
-        Self { link: Link::new(interface), own_ipv4: OwnAddresses::new(), own_ipv6: OwnAddresses::new() }
+    #[inline]
+    pub const fn new(interface: MacAddress) -> Self {
+        Self { header: EthernetHeader::new(interface, interface.peer(), ether_type::IPV4) }
     }
 
-    /// The interface's link address was changed.
-    pub fn set_interface(&mut self, interface: MacAddress) {
-        self.link = Link::new(interface);
-    }
-
-    /// The interface's link address.
+    /// Returns the interface's link address.
     #[must_use]
     pub const fn interface(&self) -> MacAddress {
-        self.link.interface()
+        self.header.destination
     }
 
-    /// The far side's link address.
+    /// Returns the far side's link address.
     #[must_use]
     pub const fn peer(&self) -> MacAddress {
-        self.link.peer()
+        self.header.source
     }
 
-    /// The interface was removed: whoever has its name next may have other addresses.
-    pub fn forget(&mut self) {
-        *self = Self::new(self.interface());
-    }
-
-    /// Judges a frame that the stack sends through the interface.
+    /// Classifies a frame that the stack sends through the interface.
     ///
-    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Nothing behind these is
-    /// looked at, so a buffer may have a stale tail. `reply` is written only for [`Verdict::Answer`].
+    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Bytes behind these are not
+    /// read, so a buffer may have a stale tail. `reply` is written only for [`Verdict::Answer`].
     #[inline]
-    #[must_use = "the frame has to end somewhere"]
-    pub fn to_user(&mut self, head: &[u8], frame_len: usize, reply: &mut Reply) -> Verdict {
+    #[must_use = "the verdict says who owns the frame next"]
+    pub fn classify_to_user(&self, head: &[u8], frame_len: usize, reply: &mut Reply) -> Verdict {
         let head = head.get(..frame_len.min(HEAD_TO_USER)).unwrap_or(head);
         let Ok((ethernet, _)) = EthernetHeader::ref_from_prefix(head) else {
             return Verdict::Drop(Reason::Malformed);
         };
         match ethernet.ether_type.get() {
-            ether_type::IPV4 => self.ipv4_to_user(head),
+            ether_type::IPV4 => ipv4_to_user(head),
             ether_type::IPV6 => self.ipv6_to_user(head, reply),
             ether_type::ARP => self.arp_to_user(head, reply),
             _ => Verdict::Drop(Reason::NotIp),
@@ -77,21 +69,7 @@ impl Responder {
     }
 
     #[inline]
-    fn ipv4_to_user(&mut self, head: &[u8]) -> Verdict {
-        let Ok((frame, _)) = Ipv4Frame::ref_from_prefix(head) else {
-            return Verdict::Drop(Reason::Malformed);
-        };
-        if !frame.ipv4.is_sane() {
-            return Verdict::Drop(Reason::Malformed);
-        }
-        if !self.own_ipv4.saw_last(frame.ipv4.source) {
-            self.learn_ipv4(&frame.ipv4);
-        }
-        Verdict::Deliver
-    }
-
-    #[inline]
-    fn ipv6_to_user(&mut self, head: &[u8], reply: &mut Reply) -> Verdict {
+    fn ipv6_to_user(&self, head: &[u8], reply: &mut Reply) -> Verdict {
         let Ok((frame, payload)) = Ipv6Frame::ref_from_prefix(head) else {
             return Verdict::Drop(Reason::Malformed);
         };
@@ -101,36 +79,13 @@ impl Responder {
         if may_lead_to_icmpv6(frame.ipv6.next_header) {
             return self.icmpv6_to_user(frame, payload, reply);
         }
-        if !self.own_ipv6.saw_last(frame.ipv6.source) {
-            self.learn_ipv6(&frame.ipv6);
-        }
         Verdict::Deliver
     }
 
-    #[cold]
+    /// Keeps the two messages of address resolution on the link. Everything else, router discovery, redirects and
+    /// multicast listener messages included, is the program's, as on Linux.
     #[inline(never)]
-    fn learn_ipv4(&mut self, header: &Ipv4Header) {
-        let evidence = if header.time_to_live == u8::MAX { Evidence::Proof } else { Evidence::Hint };
-        if header.source.is_host() {
-            self.own_ipv4.saw(header.source, evidence);
-        }
-    }
-
-    /// A link-local source is proof, for no router forwards it (RFC 4291, section 2.5.6).
-    #[cold]
-    #[inline(never)]
-    fn learn_ipv6(&mut self, header: &Ipv6Header) {
-        let stays = header.hop_limit == ON_LINK_HOP_LIMIT || header.source.is_link_local();
-        let evidence = if stays { Evidence::Proof } else { Evidence::Hint };
-        if header.source.is_host() {
-            self.own_ipv6.saw(header.source, evidence);
-        }
-    }
-
-    /// What is only about the link ends here; what has a destination beyond it goes on.
-    #[inline(never)]
-    fn icmpv6_to_user(&mut self, frame: &Ipv6Frame, payload: &[u8], reply: &mut Reply) -> Verdict {
-        self.learn_ipv6(&frame.ipv6);
+    fn icmpv6_to_user(&self, frame: &Ipv6Frame, payload: &[u8], reply: &mut Reply) -> Verdict {
         let Some(message) = Icmpv6::find(&frame.ipv6, payload) else {
             return Verdict::Deliver;
         };
@@ -140,22 +95,12 @@ impl Responder {
                 None => Verdict::Drop(Reason::NeighbourMalformed),
             },
             Some(message_type::NEIGHBOUR_ADVERTISEMENT) => Verdict::Drop(Reason::NeighbourAdvertisement),
-            Some(message_type::ROUTER_SOLICITATION) => Verdict::Drop(Reason::RouterSolicitation),
-            Some(message_type::ROUTER_ADVERTISEMENT) => Verdict::Drop(Reason::RouterAdvertisement),
-            Some(message_type::REDIRECT) => Verdict::Drop(Reason::Redirect),
-            Some(
-                message_type::LISTENER_QUERY
-                | message_type::LISTENER_REPORT
-                | message_type::LISTENER_DONE
-                | message_type::LISTENER_REPORT_2,
-            ) => Verdict::Drop(Reason::MulticastListener),
             _ => Verdict::Deliver,
         }
     }
 
-    /// Answers a solicitation (RFC 4861, section 7.2.4), unless it is for the interface itself or from nobody
-    /// (RFC 4862, section 5.4.3).
-    fn solicited(&mut self, frame: &Ipv6Frame, solicitation: &Solicitation, reply: &mut Reply) -> Verdict {
+    /// Answers a solicitation (RFC 4861, section 7.2.4), unless it detects duplicates (RFC 4862, section 5.4.3).
+    fn solicited(&self, frame: &Ipv6Frame, solicitation: &Solicitation, reply: &mut Reply) -> Verdict {
         if solicitation.source.is_unspecified() {
             return Verdict::Drop(Reason::DuplicateDetection);
         }
@@ -164,50 +109,64 @@ impl Responder {
         if !asker.is_unicast() {
             return Verdict::Drop(Reason::NeighbourMalformed);
         }
-        if solicitation.target == solicitation.source || self.own_ipv6.is_own(solicitation.target) {
-            return Verdict::Drop(Reason::NeighbourOwn);
-        }
         reply.set(&AdvertisementFrame::answer(solicitation, asker, self.peer()).to_bytes());
         Verdict::Answer(Answered::Neighbour)
     }
 
-    /// Answers a request (RFC 826), unless it is for the interface itself or from nobody (RFC 5227,
-    /// section 2.1.1).
+    /// Answers a request (RFC 826, "Packet Reception").
     #[inline(never)]
-    fn arp_to_user(&mut self, head: &[u8], reply: &mut Reply) -> Verdict {
+    fn arp_to_user(&self, head: &[u8], reply: &mut Reply) -> Verdict {
         match head.get(ETHERNET_HEADER..).and_then(ArpPacket::parse) {
             None => Verdict::Drop(Reason::ArpMalformed),
-            Some(Arp::Probe) => Verdict::Drop(Reason::ArpProbe),
             Some(Arp::Reply) => Verdict::Drop(Reason::ArpReply),
-            Some(Arp::Announcement(packet)) => {
-                self.learn_arp(packet);
-                Verdict::Drop(Reason::ArpAnnouncement)
-            }
+            Some(Arp::Announcement) => Verdict::Drop(Reason::ArpAnnouncement),
             Some(Arp::Request(packet)) => {
-                self.learn_arp(packet);
-                if self.own_ipv4.is_own(packet.target) {
-                    return Verdict::Drop(Reason::ArpOwn);
-                }
                 reply.set(&ArpFrame::unicast(packet.reply(self.peer())).to_bytes());
                 Verdict::Answer(Answered::Arp)
             }
         }
     }
 
-    fn learn_arp(&mut self, packet: &ArpPacket) {
-        if packet.sender_hardware == self.interface() {
-            self.own_ipv4.saw(packet.sender, Evidence::Proof);
-        }
-    }
-
-    /// The Ethernet header for an IP packet that a program wrote: see [`Link::to_stack`].
+    /// Returns the Ethernet header for an IP packet that a program wrote.
+    ///
+    /// `head` is the start of the packet, [`HEAD_TO_STACK`] bytes or all `packet_len` of them.
     ///
     /// # Errors
     ///
-    /// As [`Link::to_stack`].
+    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty, has no whole
+    /// header, or ends before the length that its header states (RFC 791, section 3.1; RFC 8200, section 3).
     #[inline]
-    pub fn to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
-        self.link.to_stack(head, packet_len)
+    pub fn classify_to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
+        let head = head.get(..packet_len).unwrap_or(head);
+        let version = head.first().ok_or(Refusal::Short)? >> 4;
+        let mut header = self.header;
+        let (group, stated_len) = match version {
+            4 => {
+                let (ipv4, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                (group_of_ipv4(ipv4.destination), usize::from(ipv4.total_length.get()))
+            }
+            6 => {
+                let (ipv6, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                header.ether_type.set(ether_type::IPV6);
+                (group_of_ipv6(ipv6.destination), IPV6_HEADER + usize::from(ipv6.payload_length.get()))
+            }
+            _ => return Err(Refusal::Version),
+        };
+        if stated_len > packet_len {
+            return Err(Refusal::Short);
+        }
+        if let Some(group) = group {
+            header.destination = group;
+        }
+        Ok(header.to_bytes())
+    }
+}
+
+#[inline]
+fn ipv4_to_user(head: &[u8]) -> Verdict {
+    match Ipv4Frame::ref_from_prefix(head) {
+        Ok((frame, _)) if frame.ipv4.is_sane() => Verdict::Deliver,
+        _ => Verdict::Drop(Reason::Malformed),
     }
 }
 

@@ -258,6 +258,21 @@ impl<'lab> Card<'lab> {
         Ok(())
     }
 
+    /// Sends a frame, which the driver takes, and says whether it dropped it, by the interface's own statistics.
+    ///
+    /// # Panics
+    /// If the driver refuses the frame.
+    #[must_use]
+    pub fn drops(&self, frame: &[u8]) -> bool {
+        let dropped = || {
+            // SAFETY: the interface is alive, and nothing else changes its statistics meanwhile.
+            unsafe { (*self.device()).stats.send.dropped }
+        };
+        let before = dropped();
+        self.send(frame).expect("the driver takes every frame");
+        dropped() != before
+    }
+
     /// The stack's reader takes the next frame, waiting for it.
     ///
     /// # Errors

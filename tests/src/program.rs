@@ -8,8 +8,8 @@ use haiku_lab::Mode;
 use haiku_sys::{FIONREAD, O_NONBLOCK, O_RDWR, status_t};
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{
-    DirectionStatistics, LimitsRequest, LinuxRequest, Preamble, StatisticsRequest, TUNGETIFF, TUNGETLIMITS,
-    TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
+    DirectionStatistics, LimitsRequest, LinuxRequest, Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETIFF,
+    TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -298,7 +298,9 @@ pub fn zeroed<T: FromBytes>() -> T {
 /// What a request of the driver's own begins with.
 #[must_use]
 pub fn preamble<T>() -> Preamble {
-    Preamble { version: VERSION, size: size_of::<T>() as u32 }
+    // The sizes of all requests differ.
+    let version = if size_of::<T>() == size_of::<StatisticsRequest>() { STATISTICS_VERSION } else { VERSION };
+    Preamble { version, size: size_of::<T>() as u32 }
 }
 
 /// Fails unless every packet is accounted for.

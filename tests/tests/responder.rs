@@ -84,7 +84,7 @@ impl Link {
             Err(error) => panic!("reading from the TAP: {error}"),
         };
         let mut reply = Reply::new();
-        match self.responder.to_user(&frame[..length.min(HEAD_TO_USER)], length, &mut reply) {
+        match self.responder.classify_to_user(&frame[..length.min(HEAD_TO_USER)], length, &mut reply) {
             Verdict::Deliver => self.echo(&mut frame[HEADER..length]),
             Verdict::Answer(answered) => {
                 self.answered.push(answered);
@@ -107,7 +107,7 @@ impl Link {
         swap_halves(&mut packet[addresses]);
         swap_halves(&mut packet[ports..ports + 4]);
         let head = &packet[..packet.len().min(HEAD_TO_STACK)];
-        let header = self.responder.to_stack(head, packet.len()).expect("it came as an IP packet");
+        let header = self.responder.classify_to_stack(head, packet.len()).expect("it came as an IP packet");
         self.tap.write_all(&[&header[..], packet].concat()).expect("the TAP takes frames");
     }
 

@@ -1,12 +1,12 @@
-//! Frames that the device answers itself, and frames that nobody gets.
+//! Frames that the device answers itself, and frames that the mode drops.
 
 use tuntap_driver::{Blocking, DropReason, Error, Limits};
 
 use crate::fake::{ARP, IPV4, OWN, Rig, ToyTap, ToyTun, frame, packet4};
 use crate::{blocked, failed};
 
-fn answer(number: u8) -> Vec<u8> {
-    frame(ARP, &[&OWN[..], &[number]].concat())
+fn answer() -> Vec<u8> {
+    frame(ARP, &OWN)
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn a_question_is_answered_to_the_stack_and_the_program_sees_nothing_of_it() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
-    assert_eq!(rig.receive(), Ok(answer(1)));
+    assert_eq!(rig.receive(), Ok(answer()));
     let statistics = rig.device.statistics();
     assert_eq!((statistics.to_user.accepted, statistics.to_user.answered), (1, 1));
     assert_eq!((statistics.to_stack.accepted, statistics.to_stack.delivered), (1, 1));
@@ -25,7 +25,7 @@ fn an_answer_wakes_the_stacks_reader() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     let receiver = blocked(&rig, |device| device.receive().map(|packet| packet.bytes().to_vec()));
     rig.send(&frame(ARP, &[0; 28])).unwrap();
-    assert_eq!(receiver.result(), Ok(answer(1)));
+    assert_eq!(receiver.result(), Ok(answer()));
 }
 
 #[test]
@@ -34,18 +34,31 @@ fn a_question_is_answered_though_the_queue_to_the_program_is_full() {
     rig.device.set_to_user_limits(Limits { packets: 1, bytes: 0 });
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     rig.send(&frame(ARP, &[0; 28])).unwrap();
-    assert_eq!(rig.receive(), Ok(answer(1)));
+    assert_eq!(rig.receive(), Ok(answer()));
 }
 
 #[test]
-fn an_answer_that_finds_no_room_is_dropped_and_counted_and_never_waits() {
-    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
+fn a_queue_that_a_program_has_filled_takes_answers_in_places_of_their_own() {
+    let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    assert_eq!(rig.write(&descriptor, &packet4(2, 40)), Err(Error::WouldBlock));
+    rig.send(&frame(ARP, &[0; 28])).unwrap();
+    assert_eq!(rig.device.statistics().to_user.answered, 1);
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
+    assert_eq!(rig.receive(), Ok(answer()));
+}
+
+#[test]
+fn an_answer_that_finds_no_place_is_dropped_and_counted_and_never_waits() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
+    for _ in 0..65 {
+        rig.send(&frame(ARP, &[0; 28])).unwrap();
+    }
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     let counters = rig.device.statistics().to_user;
-    assert_eq!((counters.answered, counters.dropped(DropReason::AnswerRefused)), (0, 1));
-    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(1, 40))));
+    assert_eq!((counters.answered, counters.dropped(DropReason::AnswerLost)), (65, 1));
     rig.check_accounts();
 }
 
@@ -54,25 +67,25 @@ fn an_answer_that_finds_no_memory_is_dropped_and_counted() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.world.fail_allocation(0);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
-    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::AnswerRefused), 1);
+    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::AnswerLost), 1);
     rig.check_accounts();
     rig.send(&frame(ARP, &[0; 28])).unwrap();
-    assert_eq!(rig.receive(), Ok(answer(2)));
+    assert_eq!(rig.receive(), Ok(answer()));
 }
 
 #[test]
-fn questions_are_answered_though_nobody_listens() {
+fn questions_are_answered_without_a_program() {
     // Haiku's ARP keeps every packet that waits for an answer, and its timer outlives the interface.
     let rig = Rig::<ToyTun>::new();
     rig.device.attach();
     rig.device.up();
     assert_eq!(rig.send(&frame(ARP, &[0; 28])), Ok(()));
-    assert_eq!(rig.send(&frame(IPV4, &[0; 28])), Err(Error::NetworkDown));
+    assert_eq!(rig.send(&frame(IPV4, &[0; 28])), Err(DropReason::NoProgram));
     let statistics = rig.device.statistics();
-    assert_eq!((statistics.to_user.accepted, statistics.to_user.answered), (1, 1));
-    assert_eq!((statistics.to_user.refused_down, statistics.to_stack.accepted), (1, 1));
+    assert_eq!((statistics.to_user.accepted, statistics.to_user.answered), (2, 1));
+    assert_eq!((statistics.to_user.dropped(DropReason::NoProgram), statistics.to_stack.accepted), (1, 1));
     rig.device.down();
-    assert_eq!(rig.send(&frame(ARP, &[0; 28])), Err(Error::NetworkDown));
+    assert_eq!(rig.send(&frame(ARP, &[0; 28])), Err(DropReason::Down));
 }
 
 #[test]

@@ -196,8 +196,8 @@ fn a_record_that_is_cut_off_is_refused_and_those_before_it_are_written() {
 #[test]
 fn a_packet_that_is_none_ends_the_batch() {
     let (rig, descriptor) = rig();
-    for bad in [vec![], vec![0x50; 20], packet4(0, 1501)] {
-        let error = if bad.len() > 1500 { Error::TooLong } else { Error::Invalid };
+    for bad in [vec![], vec![0x50; 20], packet4(0, 65536)] {
+        let error = if bad.len() > 65535 { Error::TooLong } else { Error::Invalid };
         assert_eq!(write(&rig, &descriptor, &records(&[&bad], PADDING), 10), Err(error));
         let batch = records(&[&packet4(1, 20), &bad, &packet4(2, 20)], PADDING);
         assert_eq!(write(&rig, &descriptor, &batch, 10), Ok((1, 24)));

@@ -14,21 +14,57 @@ fn rig(blocking: Blocking) -> (Rig<ToyTun>, Descriptor, Attachment) {
 }
 
 #[test]
-fn a_descriptor_whose_interface_is_gone_says_so_until_there_is_one_that_is_up() {
-    let (rig, descriptor, attachment) = rig(Blocking::Wait);
+fn a_lost_interface_is_reported_once_to_reads_and_once_to_writes() {
+    let (rig, descriptor, attachment) = rig(Blocking::DontWait);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     rig.device.detach(attachment);
-    for _ in 0..2 {
-        assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
-        assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Gone));
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Gone));
+    // Then it waits for an interface as a fresh open does.
+    for _ in 0..3 {
+        assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+        assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     }
     rig.device.attach();
-    descriptor.set_blocking(Blocking::DontWait);
-    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
     rig.device.up();
-    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
     rig.send(&frame(IPV4, &packet4(2, 40))).unwrap();
     assert_eq!(rig.read(&descriptor), Ok(packet4(2, 40)));
+    assert_eq!(rig.write(&descriptor, &packet4(3, 40)), Ok(40));
+    assert_eq!(rig.receive(), Ok(frame(IPV4, &packet4(3, 40))));
+}
+
+#[test]
+fn a_lost_interface_is_reported_once_to_batches() {
+    let (rig, descriptor, attachment) = rig(Blocking::DontWait);
+    rig.device.detach(attachment);
+    let records = || User::holding(&[&40_u32.to_ne_bytes()[..], &packet4(1, 40)].concat());
+    let read = |rig: &Rig<ToyTun>| rig.device.read_batch(&descriptor, &User::room(100), 1).err();
+    let write = |rig: &Rig<ToyTun>| rig.device.write_batch(&descriptor, &records(), 1).err();
+    assert_eq!((read(&rig), write(&rig)), (Some(Error::Gone), Some(Error::Gone)));
+    assert_eq!((read(&rig), write(&rig)), (Some(Error::WouldBlock), Some(Error::NetworkDown)));
+}
+
+#[test]
+fn an_interface_that_comes_up_replaces_a_loss_that_was_not_reported() {
+    let (rig, descriptor, attachment) = rig(Blocking::DontWait);
+    rig.device.detach(attachment);
+    rig.device.attach();
+    rig.device.up();
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
+    assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Ok(40));
+    rig.device.down();
+}
+
+#[test]
+fn each_loss_is_reported() {
+    let (rig, descriptor, attachment) = rig(Blocking::DontWait);
+    rig.device.detach(attachment);
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+    let second = rig.device.attach();
+    rig.device.up();
+    rig.device.detach(second);
+    assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+    assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
 }
 
 #[test]
@@ -94,7 +130,7 @@ fn a_removal_between_close_and_free_is_not_the_next_openers_affair() {
 }
 
 #[test]
-fn hang_up_is_told_on_removal_and_stands_until_an_interface_is_up_again() {
+fn hang_up_holds_from_removal_until_an_interface_is_up_again() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     let device = &rig.device;
     let early = Entry::new();
@@ -112,6 +148,28 @@ fn hang_up_is_told_on_removal_and_stands_until_an_interface_is_up_again() {
     assert_eq!(late.told(Event::Disconnected), 0);
     device.deselect(&early, Event::Disconnected);
     device.deselect(&late, Event::Disconnected);
+}
+
+#[test]
+fn hang_up_ends_with_the_first_call_that_reports_it() {
+    for reads in [true, false] {
+        let (rig, descriptor, attachment) = rig(Blocking::DontWait);
+        rig.device.detach(attachment);
+        let holds = |event| {
+            let entry = Entry::new();
+            rig.device.select(&entry, event).unwrap();
+            rig.device.deselect(&entry, event);
+            entry.told(event) > 0
+        };
+        assert!(holds(Event::Disconnected) && holds(Event::Error) && holds(Event::Read));
+        if reads {
+            assert_eq!(failed(rig.read(&descriptor)), Error::Gone);
+        } else {
+            assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::Gone));
+        }
+        assert!(!holds(Event::Disconnected) && !holds(Event::Error) && !holds(Event::Write));
+        assert_eq!(holds(Event::Read), !reads, "a read that has yet to report the loss would not wait");
+    }
 }
 
 #[test]

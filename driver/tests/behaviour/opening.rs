@@ -1,6 +1,6 @@
 //! Open, close and free.
 
-use tuntap_driver::{Blocking, Device, Error, Limits};
+use tuntap_driver::{Blocking, Device, DropReason, Error, Limits};
 
 use crate::fake::{self, Fake, IPV4, OWN, Rig, ToyTun, User, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
@@ -103,9 +103,9 @@ fn a_new_opener_sees_nothing_of_what_was_for_the_one_before() {
     }
     assert_eq!(rig.read(&first), Ok(packet4(0, 40)));
     rig.device.close();
-    assert_eq!(rig.send(&frame(IPV4, &packet4(3, 40))), Err(Error::NetworkDown));
+    assert_eq!(rig.send(&frame(IPV4, &packet4(3, 40))), Err(DropReason::NoProgram));
     rig.device.free();
-    assert_eq!(rig.send(&frame(IPV4, &packet4(4, 40))), Err(Error::NetworkDown));
+    assert_eq!(rig.send(&frame(IPV4, &packet4(4, 40))), Err(DropReason::NoProgram));
     assert_eq!(rig.device.statistics().to_user.purged, 2);
     let second = rig.device.open(Blocking::DontWait).unwrap();
     assert_eq!(failed(rig.read(&second)), Error::WouldBlock);
@@ -114,20 +114,18 @@ fn a_new_opener_sees_nothing_of_what_was_for_the_one_before() {
 }
 
 #[test]
-fn a_frame_is_refused_and_comes_back_while_nobody_has_the_unit_open() {
+fn a_frame_is_dropped_while_no_program_has_the_unit_open() {
     let rig = Rig::<ToyTun>::new();
     rig.device.attach();
     rig.device.up();
-    let frame = frame(IPV4, &packet4(1, 40));
-    let error = rig.device.send(fake::Packet::new(&frame)).unwrap_err();
-    assert_eq!((error.error, error.packet.bytes()), (Error::NetworkDown, &frame[..]));
-    drop(error);
+    assert_eq!(rig.send(&frame(IPV4, &packet4(1, 40))), Err(DropReason::NoProgram));
+    assert_eq!(rig.world.packets(), 0, "the frame was freed");
     let counters = rig.device.statistics().to_user;
-    assert_eq!((counters.refused_down, counters.accepted), (1, 0));
+    assert_eq!((counters.accepted, counters.dropped(DropReason::NoProgram)), (1, 1));
 }
 
 #[test]
-fn the_link_works_while_somebody_listens_and_says_nothing_else() {
+fn the_link_works_while_a_program_has_the_unit_open_and_does_not_say_otherwise() {
     let rig = Rig::<ToyTun>::new();
     assert!(!rig.device.has_link());
     rig.device.open(Blocking::Wait).unwrap();

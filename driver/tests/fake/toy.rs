@@ -33,13 +33,6 @@ fn packet(version: u8, mark: u8, length: usize) -> Vec<u8> {
     (0..length).map(|at| if at == 0 { version | mark & 15 } else { byte(at) }).collect()
 }
 
-/// What the toy TUN remembers of an interface.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    address: LinkAddress,
-    questions: u8,
-}
-
 /// Room for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Reply(Vec<u8>);
@@ -50,7 +43,7 @@ impl AsRef<[u8]> for Reply {
     }
 }
 
-/// IP packets for the program, frames for the stack. Answers ARP with its address and the number of the question.
+/// IP packets for the program, frames for the stack. Answers ARP with the interface's address.
 #[derive(Debug)]
 pub(crate) enum ToyTun {}
 
@@ -66,33 +59,23 @@ impl Mode for ToyTun {
     const HEAD_TO_USER: usize = 20;
     const HEAD_TO_STACK: usize = 4;
 
-    type State = Memory;
     type Reply = Reply;
 
-    fn state(address: LinkAddress) -> Memory {
-        Memory { address, questions: 0 }
-    }
-
-    fn set_address(memory: &mut Memory, address: LinkAddress) {
-        memory.address = address;
-    }
-
-    fn to_user(memory: &mut Memory, head: &[u8], length: usize, reply: &mut Reply) -> Verdict {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> Verdict {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_USER));
         let Some(&[high, low]) = head.get(12..14) else { return Verdict::Drop(DropReason::Malformed) };
         // Careless: a frame that is all header is delivered too.
         match u16::from_be_bytes([high, low]) {
             IPV4 | IPV6 => Verdict::Deliver,
             ARP => {
-                memory.questions += 1;
-                reply.0 = frame(ARP, &[&memory.address[..], &[memory.questions]].concat());
+                reply.0 = frame(ARP, &link.address);
                 Verdict::Answer
             }
             _ => Verdict::Drop(DropReason::NotIp),
         }
     }
 
-    fn to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_STACK));
         let [high, low] = match head.first().map(|byte| byte >> 4) {
             Some(4) => IPV4,
@@ -121,19 +104,14 @@ impl Mode for ToyTap {
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = FrameHeader::ETHERNET;
 
-    type State = ();
     type Reply = Reply;
 
-    fn state(_: LinkAddress) {}
-
-    fn set_address((): &mut (), _: LinkAddress) {}
-
-    fn to_user((): &mut (), head: &[u8], length: usize, _: &mut Reply) -> Verdict {
+    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> Verdict {
         assert_eq!(head, []);
         if length < FrameHeader::ETHERNET { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
     }
 
-    fn to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
         let destination = head.first_chunk::<6>().ok_or(Error::Invalid)?;
         if groups.contains(destination) || link.promiscuous || *destination == link.address {
             Ok(ToStack::Deliver(FrameHeader::NONE))

@@ -1,8 +1,9 @@
 //! The device as a program and a stack see it, in the plainest code there is: no lock, no wake, no waiting.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 
-use tuntap_driver::{Error, Framing, Groups, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
+use tuntap_driver::{DropReason, Error, Framing, Groups, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
 
 use crate::fake::{OWN, UNTOUCHED};
 
@@ -25,8 +26,6 @@ pub(crate) struct Books {
     pub(crate) purged: u64,
     pub(crate) dropped: u64,
     pub(crate) truncated: u64,
-    pub(crate) refused_full: u64,
-    pub(crate) refused_down: u64,
 }
 
 impl Line {
@@ -34,10 +33,10 @@ impl Line {
         Self { queue: VecDeque::new(), limits: Limits::DEFAULT, books: Books::default() }
     }
 
-    fn fits(&self, length: usize) -> bool {
+    fn fits(&self) -> bool {
         let bytes: usize = self.queue.iter().map(Vec::len).sum();
         let packets = self.limits.packets.max(1) as usize;
-        self.queue.is_empty() || (self.queue.len() < packets && bytes + length <= self.limits.bytes as usize)
+        self.queue.is_empty() || (self.queue.len() < packets && bytes < self.limits.bytes as usize)
     }
 
     fn accept(&mut self, length: usize) {
@@ -75,8 +74,10 @@ pub(crate) struct Model<M: Mode> {
     pub(crate) to_user: Line,
     pub(crate) to_stack: Line,
     attached: Option<usize>,
-    gone: bool,
-    mode: M::State,
+    /// The interface was removed, and no read has said so; the same of writes.
+    lost_unread: bool,
+    lost_unwritten: bool,
+    mode: PhantomData<M>,
 }
 
 impl<M: Mode> Model<M> {
@@ -91,8 +92,9 @@ impl<M: Mode> Model<M> {
             to_user: Line::new(),
             to_stack: Line::new(),
             attached: None,
-            gone: false,
-            mode: M::state(OWN),
+            lost_unread: false,
+            lost_unwritten: false,
+            mode: PhantomData,
         }
     }
 
@@ -100,8 +102,13 @@ impl<M: Mode> Model<M> {
         if self.taken {
             return Err(Error::Busy);
         }
-        (self.taken, self.open, self.gone, self.framing) = (true, true, false, Framing::Bare);
+        (self.taken, self.open, self.framing) = (true, true, Framing::Bare);
+        self.set_lost(false);
         Ok(())
+    }
+
+    fn set_lost(&mut self, lost: bool) {
+        (self.lost_unread, self.lost_unwritten) = (lost, lost);
     }
 
     pub(crate) fn close(&mut self) {
@@ -116,27 +123,30 @@ impl<M: Mode> Model<M> {
     pub(crate) fn attach(&mut self, number: usize) {
         (self.attached, self.up) = (Some(number), false);
         self.link.promiscuous = false;
-        self.forget();
+        self.purge();
     }
 
     pub(crate) fn detach(&mut self, number: usize) {
         if self.attached == Some(number) {
             (self.attached, self.up) = (None, false);
-            self.gone = if std::mem::take(&mut self.was_up) { self.open } else { self.gone };
-            self.forget();
+            if std::mem::take(&mut self.was_up) {
+                self.set_lost(self.open);
+            }
+            self.purge();
         }
     }
 
-    fn forget(&mut self) {
+    fn purge(&mut self) {
         self.to_user.purge();
         self.to_stack.purge();
-        self.mode = M::state(self.link.address);
     }
 
     pub(crate) fn up(&mut self) {
         self.up = self.attached.is_some();
         self.was_up |= self.up;
-        self.gone &= !self.up;
+        if self.up {
+            self.set_lost(false);
+        }
     }
 
     pub(crate) fn down(&mut self) {
@@ -152,66 +162,66 @@ impl<M: Mode> Model<M> {
             return Err(Error::Busy);
         }
         self.link.address = address;
-        M::set_address(&mut self.mode, address);
         Ok(())
     }
 
-    /// What a program that reads is told.
-    fn serving(&self) -> Result<(), Error> {
+    /// What a program that reads is told; a loss only once.
+    fn serving(&mut self) -> Result<(), Error> {
         match self {
-            Self { taken: true, open: false, .. } => Err(Error::Closed),
-            Self { gone: true, .. } => Err(Error::Gone),
+            Self { open: false, .. } => Err(Error::Closed),
+            _ if std::mem::take(&mut self.lost_unread) => Err(Error::Gone),
             _ => Ok(()),
         }
     }
 
-    /// What a program that writes is told.
+    /// What a program that writes is told; a loss only once.
     fn accepting(&mut self) -> Result<(), Error> {
-        let accepting = self.serving().and(if self.up && self.open { Ok(()) } else { Err(Error::NetworkDown) });
-        self.to_stack.books.refused_down += u64::from(accepting.is_err());
-        accepting
+        match self {
+            Self { open: false, .. } => Err(Error::Closed),
+            _ if std::mem::take(&mut self.lost_unwritten) => Err(Error::Gone),
+            Self { up: false, .. } => Err(Error::NetworkDown),
+            _ => Ok(()),
+        }
     }
 
     fn has_room(&self) -> bool {
-        self.to_stack.fits(self.link.mtu + M::LINK.overhead + M::LINK.hidden_header)
+        self.to_stack.fits()
     }
 
     /// What a select is told of each event.
     pub(crate) fn readiness(&self) -> [bool; 4] {
-        let trouble = self.serving().is_err();
-        let writable = !trouble && self.up && self.open && self.has_room();
-        [trouble || !self.to_user.queue.is_empty(), writable, trouble, trouble]
+        let readable = !self.open || self.lost_unread || !self.to_user.queue.is_empty();
+        let writable = self.open && !self.lost_unwritten && self.up && self.has_room();
+        let hung_up = !self.open || (self.lost_unread && self.lost_unwritten);
+        [readable, writable, hung_up, hung_up]
     }
 
-    pub(crate) fn send(&mut self, frame: &[u8], memory: bool) -> Result<(), Error> {
+    /// Every frame is taken; an error is a drop because of the device's state.
+    pub(crate) fn send(&mut self, frame: &[u8], memory: bool) -> Result<(), DropReason> {
         let mut reply = M::Reply::default();
         let head = &frame[..frame.len().min(M::HEAD_TO_USER)];
-        let verdict =
-            if self.up { M::to_user(&mut self.mode, head, frame.len(), &mut reply) } else { Verdict::Deliver };
-        // Questions are answered though nobody listens.
-        if !self.up || !(self.open || verdict == Verdict::Answer) {
-            self.to_user.books.refused_down += 1;
-            return Err(Error::NetworkDown);
-        }
-        match verdict {
-            Verdict::Deliver if frame.len() > M::LINK.hidden_header => {
-                if !self.to_user.fits(frame.len()) {
-                    self.to_user.books.refused_full += 1;
-                    return Err(Error::QueueFull);
-                }
-                self.to_user.put(frame.to_vec());
-            }
-            Verdict::Answer if memory && self.to_stack.fits(reply.as_ref().len()) => {
+        let verdict = M::classify_to_user(&self.link, head, frame.len(), &mut reply);
+        let is_empty = frame.len() <= M::LINK.hidden_header;
+        let places = self.to_stack.limits.packets.max(1) as usize + 64;
+        let reason = match verdict {
+            _ if !self.up => Some(DropReason::Down),
+            Verdict::Answer if memory && self.to_stack.queue.len() < places => {
                 self.to_user.accept(frame.len());
                 self.to_user.books.answered += 1;
                 self.to_stack.put(reply.as_ref().to_vec());
+                return Ok(());
             }
-            Verdict::Deliver | Verdict::Answer | Verdict::Drop(_) => {
-                self.to_user.accept(frame.len());
-                self.to_user.books.dropped += 1;
+            Verdict::Deliver if !is_empty && !self.open => Some(DropReason::NoProgram),
+            Verdict::Deliver if !is_empty && !self.to_user.fits() => Some(DropReason::Full),
+            Verdict::Deliver if !is_empty => {
+                self.to_user.put(frame.to_vec());
+                return Ok(());
             }
-        }
-        Ok(())
+            Verdict::Deliver | Verdict::Answer | Verdict::Drop(_) => None,
+        };
+        self.to_user.accept(frame.len());
+        self.to_user.books.dropped += 1;
+        reason.map_or(Ok(()), Err)
     }
 
     /// What a program sees of a frame in a buffer of `room`.
@@ -280,14 +290,14 @@ impl<M: Mode> Model<M> {
         if packet.len() < M::LINK.shortest {
             return Err(Error::Invalid);
         }
-        if packet.len() > self.link.mtu + M::LINK.overhead {
+        if packet.len() > 65535 + M::LINK.overhead {
             return Err(Error::TooLong);
         }
         if fault {
             return Err(Error::BadAddress);
         }
         let head = &packet[..packet.len().min(M::HEAD_TO_STACK)];
-        match M::to_stack(&self.link, &Groups::new(), head, packet.len())? {
+        match M::classify_to_stack(&self.link, &Groups::new(), head, packet.len())? {
             ToStack::Drop(_) => {
                 self.accepting()?;
                 self.to_stack.accept(packet.len());

@@ -127,6 +127,7 @@ impl Kernel {
         debugger::reset();
         creds::set_euid(0);
         creds::set_egid(0);
+        creds::set_supplementary_group(creds::NO_GROUP);
         image::reset();
         modules::reset();
         devfs::reset();

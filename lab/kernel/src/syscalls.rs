@@ -6,9 +6,9 @@
 use core::sync::atomic::Ordering;
 
 use haiku_sys::{
-    B_BAD_ADDRESS, B_BAD_VALUE, B_DEV_INVALID_IOCTL, B_ENTRY_NOT_FOUND, B_FILE_ERROR, B_GET_PATH_FOR_DEVICE,
-    B_NAME_TOO_LONG, B_OK, B_PATH_NAME_LENGTH, B_SET_BLOCKING_IO, B_SET_NONBLOCKING_IO, B_UNSUPPORTED, ENODEV, ENOTTY,
-    ERANGE, FIONBIO, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, bigtime_t, status_t,
+    B_BAD_ADDRESS, B_BAD_VALUE, B_BUFFER_OVERFLOW, B_DEV_INVALID_IOCTL, B_ENTRY_NOT_FOUND, B_FILE_ERROR,
+    B_GET_PATH_FOR_DEVICE, B_NAME_TOO_LONG, B_OK, B_PATH_NAME_LENGTH, B_SET_BLOCKING_IO, B_SET_NONBLOCKING_IO,
+    B_UNSUPPORTED, ENODEV, ENOTTY, ERANGE, FIONBIO, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, bigtime_t, status_t,
 };
 
 use crate::fd::{self, Descriptor, Held};
@@ -166,8 +166,13 @@ fn descriptor(fd: Fd, direction: Direction) -> Result<Held, status_t> {
 
 /// One call of the device's read or write hook. The driver's length is believed, whatever it is; so is a positive
 /// status, which is then the result.
-fn transfer(held: &Held, direction: Direction, address: usize, length: usize) -> Result<(status_t, usize), status_t> {
-    let position = held.position.load(Ordering::Relaxed);
+fn transfer(
+    held: &Held,
+    direction: Direction,
+    position: i64,
+    address: usize,
+    length: usize,
+) -> Result<(status_t, usize), status_t> {
     if length == 0 {
         return Ok((B_OK, 0));
     }
@@ -191,7 +196,11 @@ fn transfer(held: &Held, direction: Direction, address: usize, length: usize) ->
     Ok((status, moved))
 }
 
-fn io(fd: Fd, direction: Direction, address: usize, length: usize) -> Result<usize, status_t> {
+/// `common_user_io`: at the descriptor's position, which then moves, or at one that the program gives.
+fn io(fd: Fd, direction: Direction, position: Option<i64>, address: usize, length: usize) -> Result<usize, status_t> {
+    if position.is_some_and(i64::is_negative) {
+        return Err(B_BAD_VALUE);
+    }
     let held = descriptor(fd, direction)?;
     if length == 0 {
         return Ok(0);
@@ -199,9 +208,12 @@ fn io(fd: Fd, direction: Direction, address: usize, length: usize) -> Result<usi
     if !user::is_user_range(address, length) {
         return Err(B_BAD_ADDRESS);
     }
-    match transfer(&held, direction, address, length)? {
+    let at = position.unwrap_or_else(|| held.position.load(Ordering::Relaxed));
+    match transfer(&held, direction, at, address, length)? {
         (B_OK, moved) => {
-            held.position.fetch_add(moved as i64, Ordering::Relaxed);
+            if position.is_none() {
+                held.position.fetch_add(moved as i64, Ordering::Relaxed);
+            }
             Ok(moved)
         }
         (status, _) => Ok(status as usize),
@@ -225,7 +237,7 @@ fn vector_io(fd: Fd, direction: Direction, vectors: &[(usize, usize)]) -> Result
     let held = descriptor(fd, direction)?;
     let mut done = 0;
     for &(address, length) in vectors.iter().filter(|(address, _)| *address != 0) {
-        match transfer(&held, direction, address, length) {
+        match transfer(&held, direction, held.position.load(Ordering::Relaxed), address, length) {
             Ok((B_OK, moved)) => {
                 done += moved;
                 held.position.fetch_add(moved as i64, Ordering::Relaxed);
@@ -254,13 +266,49 @@ pub fn write(fd: Fd, buffer: &[u8]) -> Result<usize, status_t> {
 /// `read` into any user address.
 pub fn read_raw(fd: Fd, address: usize, length: usize) -> Result<usize, status_t> {
     let _call = Call("read");
-    io(fd, Direction::Read, address, length)
+    io(fd, Direction::Read, None, address, length)
 }
 
 /// `write` from any user address.
 pub fn write_raw(fd: Fd, address: usize, length: usize) -> Result<usize, status_t> {
     let _call = Call("write");
-    io(fd, Direction::Write, address, length)
+    io(fd, Direction::Write, None, address, length)
+}
+
+/// `pread` into any user address.
+pub fn pread_raw(fd: Fd, address: usize, length: usize, position: i64) -> Result<usize, status_t> {
+    let _call = Call("pread");
+    io(fd, Direction::Read, Some(position), address, length)
+}
+
+/// `pwrite` from any user address.
+pub fn pwrite_raw(fd: Fd, address: usize, length: usize, position: i64) -> Result<usize, status_t> {
+    let _call = Call("pwrite");
+    io(fd, Direction::Write, Some(position), address, length)
+}
+
+/// From where `lseek` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// `SEEK_SET`: position 0.
+    Start,
+    /// `SEEK_CUR`: the descriptor's position.
+    Current,
+    /// `SEEK_END`: 0 again, because a device without `B_GET_GEOMETRY` has no length.
+    End,
+}
+
+/// `lseek`: sets the descriptor's position, also a device's, and returns it.
+pub fn lseek(fd: Fd, offset: i64, whence: Whence) -> Result<i64, status_t> {
+    let _call = Call("lseek");
+    let held = fd::get(fd)?;
+    let from = if whence == Whence::Current { held.position.load(Ordering::Relaxed) } else { 0 };
+    let position = from.checked_add(offset).ok_or(B_BUFFER_OVERFLOW)?;
+    if position < 0 {
+        return Err(B_BAD_VALUE);
+    }
+    held.position.store(position, Ordering::Relaxed);
+    Ok(position)
 }
 
 /// A slice as a program has it in a vector. Rust's empty slices point nowhere; a program's point somewhere.

@@ -10,14 +10,15 @@ use haiku_sys::{IFF_LINK, IFF_UP};
 use crate::haiku;
 use crate::names::{self, Alias};
 
-/// The part of Linux's `struct ifreq` that the controls below use.
+/// The part of Linux's `struct ifreq` that the controls below use. Its union goes on for 8 bytes, which some programs
+/// do not declare: boringtun's struct ends here.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Request {
     /// The interface.
     pub(crate) name: [u8; 16],
-    /// The union.
-    pub(crate) data: [u8; 24],
+    /// The union's largest member in use, a `sockaddr`.
+    pub(crate) data: [u8; 16],
 }
 
 /// `ARPHRD_ETHER`.
@@ -42,9 +43,9 @@ impl Request {
         Ipv4Addr::new(a, b, c, d)
     }
 
-    fn answer(&mut self, bytes: &[u8]) {
-        self.data = [0; 24];
-        for (to, from) in self.data.iter_mut().zip(bytes) {
+    /// Writes one member of the union; the bytes behind it stay as they are, as on Linux.
+    fn answer(&mut self, member: &[u8]) {
+        for (to, from) in self.data.iter_mut().zip(member) {
             *to = *from;
         }
     }
@@ -53,14 +54,8 @@ impl Request {
         let Some(IpAddr::V4(address)) = address else { return Err(libc::EADDRNOTAVAIL) };
         let [a, b, c, d] = address.octets();
         let [low, high] = (libc::AF_INET as u16).to_ne_bytes();
-        self.answer(&[low, high, 0, 0, a, b, c, d]);
+        self.answer(&[low, high, 0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]);
         Ok(())
-    }
-
-    fn answer_hardware(&mut self, kind: u16, mac: [u8; 6]) {
-        let [low, high] = kind.to_ne_bytes();
-        let [a, b, c, d, e, f] = mac;
-        self.answer(&[low, high, a, b, c, d, e, f]);
     }
 }
 
@@ -129,12 +124,14 @@ fn carry_out(alias: &Alias, op: u32, request: &mut Request) -> Result<(), i32> {
             Ok(())
         }
         libc::SIOCGIFHWADDR if alias.mode == Mode::Tun => {
-            request.answer_hardware(NO_HARDWARE, [0; 6]);
+            let [low, high] = NO_HARDWARE.to_ne_bytes();
+            request.answer(&[low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
             Ok(())
         }
         libc::SIOCGIFHWADDR => {
-            let mac = known.map_or([0; 6], |info| info.mac);
-            request.answer_hardware(ETHERNET, mac);
+            let [low, high] = ETHERNET.to_ne_bytes();
+            let [a, b, c, d, e, f] = known.map_or([0; 6], |info| info.mac);
+            request.answer(&[low, high, a, b, c, d, e, f]);
             Ok(())
         }
         libc::SIOCSIFHWADDR => {

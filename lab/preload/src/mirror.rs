@@ -32,6 +32,23 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A socket pair whose send buffers are as small as Linux lets them be.
+fn pair() -> Result<[RawFd; 2], i32> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: there is room for two descriptors.
+    if unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) } != 0 {
+        return Err(crate::errno::get());
+    }
+    for fd in ends {
+        let least: libc::c_int = 1;
+        let (value, size) = ((&raw const least).cast(), size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: an open socket and a live value.
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, value, size) };
+    }
+    Ok(ends)
+}
+
 const DONT_WAIT: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 impl Mirror {
@@ -40,26 +57,13 @@ impl Mirror {
     /// # Errors
     /// `errno`, if the process has no descriptors left.
     pub(crate) fn new() -> Result<(Self, RawFd), i32> {
-        let mut ends = [-1; 2];
-        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-        // SAFETY: there is room for two descriptors.
-        if unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) } != 0 {
-            return Err(crate::errno::get());
-        }
-        let [program, other] = ends;
+        let [program, other] = pair()?;
         let inner = table::hide(other);
         // SAFETY: an open descriptor of ours.
         unsafe { real::close()(other) };
         let outer = table::hide(program);
         let mirror = Self { outer, inner, shown: Mutex::default() };
-        mirror.lock().writable = true;
-        for (fd, option) in [(outer, libc::SO_SNDBUF), (inner, libc::SO_SNDBUF)] {
-            let least: libc::c_int = 1;
-            let (value, size) = ((&raw const least).cast(), size_of::<libc::c_int>() as libc::socklen_t);
-            // SAFETY: an open socket and a live value; Linux makes of it the least it can do with.
-            unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, size) };
-        }
-        mirror.set_writable(false);
+        mirror.fill();
         Ok((mirror, program))
     }
 
@@ -84,18 +88,57 @@ impl Mirror {
     }
 
     /// The device notified this.
-    pub(crate) fn notify(&self, readable: bool, writable: bool, trouble: bool) {
+    pub(crate) fn notify(&self, readable: bool, writable: bool) {
         let mut shown = self.lock();
-        let byte = match (readable, trouble) {
-            (_, true) => shown.begin_trouble(),
-            (true, false) => shown.notify(),
-            (false, false) => Byte::Keep,
-        };
-        if writable || trouble {
+        let byte = if readable { shown.notify() } else { Byte::Keep };
+        if writable {
             self.let_write(&mut shown);
         }
         drop(shown);
         self.send(byte);
+    }
+
+    /// Resets the pair, because the device hung up: Linux reports an error and a hang-up to every waiter when the inner
+    /// end is closed with a byte unread. The inner end's number becomes a duplicate of the outer end. The byte in the
+    /// outer end's queue keeps a waiting `recv` from consuming the error.
+    pub(crate) fn hang_up(&self) {
+        let mut shown = self.lock();
+        if shown.hang_up() {
+            for fd in [self.inner, self.outer] {
+                // SAFETY: an open socket and a constant byte.
+                unsafe { libc::send(fd, c"!".as_ptr().cast(), 1, DONT_WAIT) };
+            }
+            // SAFETY: two descriptors of ours.
+            unsafe { real::dup3()(self.outer, self.inner, libc::O_CLOEXEC) };
+        }
+    }
+
+    /// Replaces a pair that was reset by a new one under the same numbers, unless the device notified after
+    /// `notifications`. `replace` puts the program's end under the program's numbers. Returns whether it did.
+    pub(crate) fn recover(&self, notifications: u32, replace: impl FnOnce(RawFd)) -> bool {
+        let mut shown = self.lock();
+        if !shown.is_hung_up() {
+            return false;
+        }
+        let Ok([program, other]) = pair() else { return false };
+        let recovers = shown.recover(notifications);
+        if recovers {
+            // SAFETY: asks for the program's flags.
+            let flags = unsafe { real::fcntl()(self.outer, libc::F_GETFL) };
+            // SAFETY: a descriptor that was just made.
+            unsafe { real::fcntl()(program, libc::F_SETFL, flags) };
+            replace(program);
+            for (new, old) in [(program, self.outer), (other, self.inner)] {
+                // SAFETY: two descriptors of ours.
+                unsafe { real::dup3()(new, old, libc::O_CLOEXEC) };
+            }
+            self.fill();
+        }
+        for fd in [program, other] {
+            // SAFETY: a descriptor that was made above.
+            unsafe { real::close()(fd) };
+        }
+        recovers
     }
 
     /// How often the device notified: to be had before it is asked, and given to [`Mirror::seen_empty`] after.
@@ -122,16 +165,15 @@ impl Mirror {
         self.send(byte);
     }
 
-    /// The device works. Says whether Linux always shows what it has.
-    pub(crate) fn end_trouble(&self) -> bool {
-        let mut shown = self.lock();
-        shown.end_trouble();
-        shown.is_eager()
+    /// Whether a call must refresh what Linux shows: always when eager, and to detect the end of a hang-up.
+    pub(crate) fn must_look(&self) -> bool {
+        let shown = self.lock();
+        shown.is_eager() || shown.is_hung_up()
     }
 
-    /// Whether the device was in trouble when it last said something.
-    pub(crate) fn in_trouble(&self) -> bool {
-        self.lock().is_in_trouble()
+    /// Whether the pair was reset.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.lock().is_hung_up()
     }
 
     /// Shows that there is room to write, or not.
@@ -139,15 +181,20 @@ impl Mirror {
         let mut shown = self.lock();
         if writable {
             self.let_write(&mut shown);
-        } else if shown.writable && !shown.is_in_trouble() {
-            while self.polled(libc::POLLOUT) {
-                // SAFETY: an open socket and a constant byte.
-                let sent = unsafe { libc::send(self.outer, c"!".as_ptr().cast(), 1, DONT_WAIT) };
-                if sent != 1 {
-                    break;
-                }
-            }
+        } else if shown.writable && !shown.is_hung_up() {
+            self.fill();
             shown.writable = false;
+        }
+    }
+
+    /// Makes the outer end unwritable.
+    fn fill(&self) {
+        while self.polled(libc::POLLOUT) {
+            // SAFETY: an open socket and a constant byte.
+            let sent = unsafe { libc::send(self.outer, c"!".as_ptr().cast(), 1, DONT_WAIT) };
+            if sent != 1 {
+                break;
+            }
         }
     }
 
@@ -242,13 +289,13 @@ mod tests {
         assert_eq!(polled(fd), (false, false));
         mirror.set_writable(true);
         assert_eq!(polled(fd), (false, true));
-        mirror.notify(true, false, false);
+        mirror.notify(true, false);
         assert_eq!(polled(fd), (false, true), "nobody waits");
         assert!(mirror.enter().is_none());
         assert!(seen_empty(&mirror));
         let waiting = mirror.enter().unwrap();
-        mirror.notify(true, false, false);
-        mirror.notify(true, false, false);
+        mirror.notify(true, false);
+        mirror.notify(true, false);
         assert_eq!(polled(fd), (true, true));
         drop(waiting);
         mirror.set_writable(false);
@@ -261,12 +308,12 @@ mod tests {
     #[test]
     fn whoever_waits_behind_our_back_is_shown_everything() {
         let (mirror, fd) = Mirror::new().unwrap();
-        mirror.notify(true, false, false);
+        mirror.notify(true, false);
         mirror.make_eager();
         assert_eq!(polled(fd), (true, false), "what came before too");
         assert!(seen_empty(&mirror));
         assert_eq!(polled(fd), (false, false));
-        mirror.notify(true, true, false);
+        mirror.notify(true, true);
         assert_eq!(polled(fd), (true, true));
     }
 
@@ -274,22 +321,38 @@ mod tests {
     fn an_answer_from_before_a_notification_does_not_count() {
         let (mirror, _fd) = Mirror::new().unwrap();
         let before = mirror.notifications();
-        mirror.notify(true, false, false);
+        mirror.notify(true, false);
         assert!(!mirror.seen_empty(before));
         assert!(mirror.enter().is_none());
     }
 
     #[test]
-    fn trouble_keeps_everything_ready_until_it_ends() {
-        let (mirror, fd) = Mirror::new().unwrap();
-        mirror.make_eager();
-        mirror.notify(false, false, true);
-        assert!(seen_empty(&mirror));
-        mirror.set_writable(false);
-        assert_eq!(polled(fd), (true, true));
-        mirror.end_trouble();
-        assert!(seen_empty(&mirror));
-        assert_eq!(polled(fd), (false, true));
+    fn a_hang_up_is_an_error_to_linux_until_the_device_works_again() {
+        let events = |fd| {
+            let mut entry = libc::pollfd { fd, events: 0, revents: 0 };
+            // SAFETY: one live entry.
+            unsafe { libc::poll(&raw mut entry, 1, 0) };
+            entry.revents
+        };
+        for writable in [false, true] {
+            let (mirror, fd) = Mirror::new().unwrap();
+            mirror.set_writable(writable);
+            mirror.hang_up();
+            mirror.set_writable(false);
+            mirror.notify(true, true);
+            assert!(seen_empty(&mirror));
+            mirror.wait_readable().unwrap();
+            assert_eq!((events(fd), polled(fd).0), (libc::POLLERR | libc::POLLHUP, true));
+            assert!(!mirror.recover(mirror.notifications() - 1, |_| panic!("it notified since")));
+            assert!(mirror.recover(mirror.notifications(), |new| {
+                // SAFETY: two open descriptors.
+                assert_eq!(unsafe { libc::dup2(new, fd) }, fd);
+            }));
+            assert_eq!((events(fd), polled(fd)), (0, (false, false)));
+            mirror.make_eager();
+            mirror.notify(true, true);
+            assert_eq!(polled(fd), (true, true));
+        }
     }
 
     #[test]
@@ -305,7 +368,7 @@ mod tests {
                 }
             });
             for _ in 0..1_000 {
-                mirror.notify(true, false, false);
+                mirror.notify(true, false);
                 receiver.recv().unwrap();
             }
         });

@@ -16,7 +16,7 @@ use tuntap_net_addon::ioctl::wire::{
 
 use crate::errno::from_status;
 use crate::mirror::{Mirror, Waiting};
-use crate::{haiku, names};
+use crate::{haiku, names, table};
 
 /// The longest packet that a queue must have room for before it says that it has room.
 const LONGEST: i64 = 65_600;
@@ -68,7 +68,7 @@ impl Open {
             let recipe = Recipe { node: node.to_owned(), access, flags: None };
             let opened = open.attach(recipe).map_err(from_status);
             if let Err(errno) = opened {
-                crate::table::unhide(fd);
+                table::unhide(fd);
                 return Err(errno);
             }
         }
@@ -95,7 +95,10 @@ impl Open {
         let observed = prepared.and_then(|()| {
             observe(fd, POLLIN | POLLOUT | POLLERR | POLLHUP, move |events| {
                 let has = |mask: u16| events & mask != 0;
-                mirror.notify(has(POLLIN), has(POLLOUT), has(POLLERR | POLLHUP));
+                if has(POLLERR | POLLHUP) {
+                    mirror.hang_up();
+                }
+                mirror.notify(has(POLLIN), has(POLLOUT));
             })
         });
         let observer = observed.inspect_err(|_| {
@@ -124,14 +127,21 @@ impl Open {
         if haiku::clones() {
             return self.attach(recipe(format!("/dev/{mode}"))).map(drop).map_err(from_status);
         }
-        let mut units = wanted.into_iter().chain(0..256);
         let mut result = Err(haiku_sys::B_BUSY);
-        for unit in units.by_ref() {
+        if let Some(unit) = wanted {
+            // The driver publishes a unit's node only once all units below are open.
+            let below: Vec<Fd> =
+                (0..unit).filter_map(|unit| syscalls::open(&mode.node(unit), self.access).ok()).collect();
             result = self.attach(recipe(mode.node(unit)));
-            // A unit without a node is too far ahead of the others; a busy one is somebody else's.
-            if !matches!(result, Err(haiku_sys::B_BUSY | haiku_sys::B_ENTRY_NOT_FOUND)) {
+            for fd in below {
+                let _ = syscalls::close(fd);
+            }
+        }
+        for unit in 0..256 {
+            if !matches!(result, Err(haiku_sys::B_BUSY)) {
                 break;
             }
+            result = self.attach(recipe(mode.node(unit)));
         }
         result.map(drop).map_err(from_status)
     }
@@ -146,13 +156,13 @@ impl Open {
             let before = self.mirror.notifications();
             match call(device.fd) {
                 Ok(length) => {
-                    if self.mirror.end_trouble() {
+                    if self.mirror.must_look() {
                         self.is_readable();
                     }
                     return Ok(length);
                 }
                 Err(B_WOULD_BLOCK) => {
-                    self.mirror.end_trouble();
+                    self.recover(&device);
                     if !self.mirror.seen_empty(before) {
                         continue;
                     }
@@ -208,14 +218,26 @@ impl Open {
     /// Asks the device whether there is something to read, and shows it.
     pub(crate) fn is_readable(&self) -> bool {
         let Some(device) = self.device() else { return true };
+        self.recover(&device);
         loop {
             let before = self.mirror.notifications();
-            if device.queued() > 0 || self.mirror.in_trouble() {
+            if device.queued() > 0 || self.mirror.is_hung_up() {
                 return true;
             }
             if self.mirror.seen_empty(before) {
                 return false;
             }
+        }
+    }
+
+    /// Ends a hang-up that the device no longer reports, because it has an interface again.
+    fn recover(&self, device: &Device) {
+        if !self.mirror.is_hung_up() {
+            return;
+        }
+        let before = self.mirror.notifications();
+        if device.polled(POLLERR | POLLHUP) == 0 && self.mirror.recover(before, |new| table::replace(self, new)) {
+            self.show_room(device);
         }
     }
 
@@ -316,9 +338,14 @@ impl Device {
 
     /// Whether the device would take another packet now.
     fn has_room(&self) -> bool {
-        let mut entry = [PollFd { fd: self.fd, events: POLLOUT, revents: 0 }];
+        self.polled(POLLOUT) != 0
+    }
+
+    /// Which of these events hold now.
+    fn polled(&self, events: u16) -> u16 {
+        let mut entry = [PollFd { fd: self.fd, events, revents: 0 }];
         let _ = syscalls::poll(&mut entry, 0);
-        entry[0].revents & POLLOUT != 0
+        entry[0].revents & events
     }
 
     /// How many packets and bytes the queue to the stack has room for.

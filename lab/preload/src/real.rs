@@ -54,6 +54,9 @@ reals! {
     close_range: unsafe extern "C" fn(c_uint, c_uint, c_int) -> c_int;
     read: unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
     write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
+    pread: unsafe extern "C" fn(c_int, *mut c_void, usize, i64) -> isize;
+    pwrite: unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize;
+    lseek: unsafe extern "C" fn(c_int, i64, c_int) -> i64;
     readv: unsafe extern "C" fn(c_int, *const libc::iovec, c_int) -> isize;
     writev: unsafe extern "C" fn(c_int, *const libc::iovec, c_int) -> isize;
     ioctl: unsafe extern "C" fn(c_int, c_ulong, ...) -> c_int;

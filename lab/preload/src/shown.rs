@@ -37,8 +37,8 @@ pub(crate) struct Shown {
     waiting: u32,
     /// Others may wait in Linux without our knowing.
     eager: bool,
-    /// The device is in trouble; every call says so at once.
-    trouble: bool,
+    /// The device reported a hang-up; the socket stays reset until the device works again.
+    hung_up: bool,
     /// The socket has room.
     pub(crate) writable: bool,
 }
@@ -51,20 +51,27 @@ impl Shown {
         self.settle_byte()
     }
 
-    /// The device is in trouble, which is something to read until it ends.
-    pub(crate) fn begin_trouble(&mut self) -> Byte {
-        self.trouble = true;
-        self.notify()
+    /// Records a hang-up. Returns whether it is a new one: the caller then resets the socket and leaves a byte in it.
+    /// A socket that was reset is readable and writable.
+    pub(crate) fn hang_up(&mut self) -> bool {
+        self.notifications = self.notifications.wrapping_add(1);
+        (self.pending, self.bytes, self.writable) = (true, 1, true);
+        !std::mem::replace(&mut self.hung_up, true)
     }
 
-    /// The device answered a call.
-    pub(crate) fn end_trouble(&mut self) {
-        self.trouble = false;
+    /// Ends a hang-up, unless the device notified after `notifications`. Returns whether it did: the caller then
+    /// replaces the socket by one that is empty and not writable.
+    pub(crate) fn recover(&mut self, notifications: u32) -> bool {
+        let recovers = self.hung_up && self.notifications == notifications;
+        if recovers {
+            (self.hung_up, self.bytes, self.writable) = (false, 0, false);
+        }
+        recovers
     }
 
-    /// Whether the device was in trouble when it last said something.
-    pub(crate) fn is_in_trouble(&self) -> bool {
-        self.trouble
+    /// Whether the socket was reset.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hung_up
     }
 
     /// Whether every byte is sent.
@@ -83,7 +90,7 @@ impl Shown {
         if self.notifications != notifications {
             return false;
         }
-        if !self.trouble {
+        if !self.hung_up {
             self.pending = false;
             if self.eager {
                 self.take_back(take);
@@ -325,13 +332,16 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_something_to_read_until_it_ends() {
+    fn a_hang_up_is_readable_until_the_device_works_again() {
         let mut shown = Shown::default();
-        assert_eq!(shown.begin_trouble(), Byte::Keep);
+        let before = shown.notifications();
+        assert!(shown.hang_up());
+        assert!(!shown.hang_up(), "the socket is reset once");
+        assert!(!shown.recover(before), "the device hung up after it was asked");
         let seen = shown.notifications();
         assert!(shown.seen_empty(seen, || 0));
         assert_eq!(shown.enter(|| 0), Entry::Look);
-        shown.end_trouble();
+        assert!(shown.recover(seen));
         assert!(shown.seen_empty(seen, || 0));
         assert_eq!(shown.enter(|| 0), Entry::Wait);
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::open::Open;
 use crate::{process, real};
@@ -87,8 +87,47 @@ pub(crate) fn remove(fd: RawFd) {
         return;
     }
     set_kind(fd, FOREIGN);
+    INTERESTS.lock().unwrap_or_else(PoisonError::into_inner).retain(|interest| interest.fd != fd);
     let before = DEVICES.write().unwrap_or_else(PoisonError::into_inner).remove(&fd);
     drop_one(before);
+}
+
+/// A device's registration with an `epoll`, kept because a new socket has to be registered again.
+struct Interest {
+    epoll: RawFd,
+    fd: RawFd,
+    event: libc::epoll_event,
+}
+
+static INTERESTS: Mutex<Vec<Interest>> = Mutex::new(Vec::new());
+
+/// Records a device's registration with an `epoll`, or its end.
+pub(crate) fn note_interest(epoll: RawFd, fd: RawFd, event: Option<libc::epoll_event>) {
+    let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    interests.retain(|interest| (interest.epoll, interest.fd) != (epoll, fd));
+    interests.extend(event.map(|event| Interest { epoll, fd, event }));
+}
+
+/// Puts a new socket under all numbers of a device, keeping their flags and `epoll` registrations.
+pub(crate) fn replace(open: &Open, socket: RawFd) {
+    let devices = DEVICES.read().unwrap_or_else(PoisonError::into_inner);
+    let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for (fd, _) in devices.iter().filter(|(_, other)| std::ptr::eq(&raw const ***other, open)) {
+        duplicate_to(socket, *fd);
+        for Interest { epoll, fd, event } in interests.iter_mut().filter(|interest| interest.fd == *fd) {
+            // SAFETY: a live event.
+            unsafe { real::epoll_ctl()(*epoll, libc::EPOLL_CTL_ADD, *fd, event) };
+        }
+    }
+}
+
+/// Puts a duplicate in a descriptor's place, which keeps its `FD_CLOEXEC`.
+fn duplicate_to(from: RawFd, fd: RawFd) {
+    // SAFETY: asks for the descriptor's flags.
+    let flags = unsafe { real::fcntl()(fd, libc::F_GETFD) };
+    let close = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
+    // SAFETY: two descriptors of this process.
+    unsafe { real::dup3()(from, fd, close) };
 }
 
 /// A place in the table went; the device is closed with the last.
@@ -106,13 +145,7 @@ fn drop_one(open: Option<Arc<Open>>) {
 pub(crate) fn orphan_all(ready: RawFd) {
     for (fd, kind) in (0..).zip(&KINDS) {
         match kind.load(Ordering::Relaxed) {
-            DEVICE => {
-                // SAFETY: asks for the descriptor's flags.
-                let flags = unsafe { real::fcntl()(fd, libc::F_GETFD) };
-                let close = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
-                // SAFETY: two descriptors of this process.
-                unsafe { real::dup3()(ready, fd, close) };
-            }
+            DEVICE => duplicate_to(ready, fd),
             HIDDEN => unhide(fd),
             _ => {}
         }

@@ -95,8 +95,7 @@ fn picture(view: &View, [read, written, sent]: [f64; 3], between: &str) -> Strin
 }
 
 fn drops(line: &Direction) -> String {
-    let refused = [("full", line.refused_full), ("down", line.refused_down), ("purged", line.purged)];
-    let all = refused.into_iter().chain(line.dropped.iter().copied());
+    let all = [("purged", line.purged)].into_iter().chain(line.dropped.iter().copied());
     all.filter(|(_, count)| *count > 0).fold(String::new(), |mut text, (name, count)| {
         let _ = write!(text, ", {name} {count}");
         text

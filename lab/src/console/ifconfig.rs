@@ -279,9 +279,6 @@ fn describe_address(address: &AddressInfo, flags: u32) -> String {
         Family::Inet => format!(", Mask: {}", show(address.mask)),
         Family::Inet6 => format!(", Prefix Length: {}", address.mask.map_or(0, prefix_length)),
     };
-    if address.duplicate {
-        text += " (duplicate)";
-    }
     text + "\n"
 }
 

@@ -121,7 +121,7 @@ fn parse(action: Action, words: &[&str]) -> Result<Parsed, Error> {
         return usage();
     }
     if at == 1 {
-        interface = interface.filter(|_| destination.is_none() && !default);
+        interface = None;
     }
     let known = family.unwrap_or(Family::Inet);
     let mut route = RouteRequest {
@@ -135,6 +135,12 @@ fn parse(action: Action, words: &[&str]) -> Result<Parsed, Error> {
     let mask = rest.first().and_then(|word| parse_address(Some(known), word));
     route.mask = mask;
     options(&mut route, rest.get(usize::from(mask.is_some())..).unwrap_or_default())?;
+    // `BNetworkAddress::IsEmpty`: zeros count as no mask and no gateway.
+    route.mask = route.mask.filter(|mask| !mask.is_unspecified());
+    route.gateway = route.gateway.filter(|gateway| !gateway.is_unspecified());
+    if route.gateway.is_some() {
+        route.flags |= RTF_GATEWAY;
+    }
     Ok(Parsed { interface: interface.map(str::to_owned), family, route })
 }
 
@@ -144,10 +150,7 @@ fn options(route: &mut RouteRequest, words: &[&str]) -> Result<(), Error> {
     while let Some(word) = words.next() {
         match word {
             "gw" | "gateway" => match words.next().and_then(|word| parse_address(family, word)) {
-                Some(gateway) => {
-                    route.gateway = Some(gateway);
-                    route.flags |= RTF_GATEWAY;
-                }
+                Some(gateway) => route.gateway = Some(gateway),
                 None => return refuse("Option 'gw' needs valid address parameter"),
             },
             "nm" | "netmask" => {
@@ -173,7 +176,7 @@ fn options(route: &mut RouteRequest, words: &[&str]) -> Result<(), Error> {
 }
 
 fn set_mask(route: &mut RouteRequest, mask: Option<IpAddr>, complaint: &str) -> Result<(), Error> {
-    if route.mask.is_some() {
+    if route.mask.is_some_and(|mask| !mask.is_unspecified()) {
         return refuse("Netmask or prefix length is specified twice");
     }
     if mask.is_none() {
@@ -255,11 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn a_default_route_is_a_word_or_zeros() {
-        for line in ["tun/0 default gw 10.9.0.2", "tun/0 0.0.0.0 gw 10.9.0.2"] {
-            let route = parsed(Action::Add, line).route;
-            assert_eq!((route.flags, route.destination), (RTF_DEFAULT | RTF_GATEWAY, None));
+    fn a_default_route_is_a_word_or_zeros_with_any_mask() {
+        for line in ["default", "0.0.0.0", "0.0.0.0 netmask 128.0.0.0", "0.0.0.0 prefixlen 1", "0.0.0.0 0.0.0.0"] {
+            let route = parsed(Action::Add, &format!("tun/0 {line} gw 10.9.0.2")).route;
+            assert_eq!((route.flags, route.destination), (RTF_DEFAULT | RTF_GATEWAY, None), "{line}");
         }
+    }
+
+    #[test]
+    fn a_mask_or_a_gateway_of_zeros_is_none() {
+        let route = parsed(Action::Add, "tun/0 10.7.0.1 0.0.0.0 netmask 255.255.255.255 gw 0.0.0.0").route;
+        assert_eq!((route.mask, route.gateway, route.flags), (Family::Inet.mask(32), None, 0));
     }
 
     #[test]
@@ -267,6 +276,7 @@ mod tests {
         assert_eq!(parsed(Action::List, "").interface, None);
         assert_eq!(parsed(Action::List, "inet6").family, Some(Family::Inet6));
         assert_eq!(parsed(Action::List, "tun/0 inet").interface.as_deref(), Some("tun/0"));
+        assert_eq!(parsed(Action::List, "tun/0").interface, None, "Haiku takes a single word for a destination");
     }
 
     #[test]

@@ -23,10 +23,11 @@ pub(super) fn run(context: &mut Context<'_>, sides: &HashMap<Mode, FarSide>, arg
     for interface in wanted {
         let (receive, send) = (interface.statistics.receive, interface.statistics.send);
         context.line(&format!(
-            "{}  stack: sent {} packets, {} bytes, {} errors; received {} packets, {} bytes, {} dropped, {} errors",
+            "{}  stack: sent {} packets, {} bytes, {} dropped, {} errors; received {} packets, {} bytes, {} dropped, {} errors",
             interface.name,
             send.packets,
             send.bytes,
+            send.dropped,
             send.errors,
             receive.packets,
             receive.bytes,
@@ -61,9 +62,6 @@ fn direction(name: &str, counts: &Direction) -> String {
         counts.dropped_packets(),
         counts.queued
     );
-    if counts.refused_full + counts.refused_down > 0 {
-        text += &format!("; refused {} full, {} down", counts.refused_full, counts.refused_down);
-    }
     for (reason, count) in &counts.dropped {
         text += &format!("\n    {reason}: {count}");
     }

@@ -3,7 +3,7 @@
 //! It knows nothing of the driver. Like a VPN tool it has `open`, `read`, `write`, `poll` and `select`, and like a VPN
 //! tool it is ended by a signal.
 
-mod network;
+pub(crate) mod network;
 mod program;
 
 use std::net::IpAddr;

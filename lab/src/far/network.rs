@@ -29,7 +29,7 @@ pub struct FarState {
 }
 
 /// The stack on its queues.
-pub(super) struct Network {
+pub(crate) struct Network {
     state: FarState,
     queues: Queues,
     epoch: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(mode: Mode, addresses: &[(IpAddr, u8)]) -> Self {
+    pub(crate) fn new(mode: Mode, addresses: &[(IpAddr, u8)]) -> Self {
         let (medium, max_frame, address) = match mode {
             Mode::Tun => (Medium::Ip, MTU, HardwareAddress::Ip),
             Mode::Tap => (Medium::Ethernet, MTU + ETHERNET_HEADER, HardwareAddress::Ethernet(MAC)),
@@ -56,17 +56,17 @@ impl Network {
         Self { state, queues, epoch: Instant::now(), again: None }
     }
 
-    pub(super) fn state(&mut self) -> &mut FarState {
+    pub(crate) fn state(&mut self) -> &mut FarState {
         &mut self.state
     }
 
     /// When the stack wants to be polled although nothing came.
-    pub(super) fn again(&self) -> Option<Duration> {
+    pub(crate) fn again(&self) -> Option<Duration> {
         self.again
     }
 
     /// Hands a packet in.
-    pub(super) fn push(&mut self, packet: &[u8]) {
+    pub(crate) fn push(&mut self, packet: &[u8]) {
         let mut buffer = self.queues.buffer();
         buffer.clear();
         buffer.extend_from_slice(packet);
@@ -74,7 +74,7 @@ impl Network {
     }
 
     /// Polls the stack and returns what it emits.
-    pub(super) fn poll(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn poll(&mut self) -> Vec<Vec<u8>> {
         for _ in 0..POLLS {
             let now = StackInstant::from_micros(self.epoch.elapsed().as_micros() as i64);
             self.state.interface.poll(now, &mut self.queues, &mut self.state.sockets);
@@ -87,7 +87,7 @@ impl Network {
     }
 
     /// Gives buffers back that were written.
-    pub(super) fn recycle(&mut self, packets: Vec<Vec<u8>>) {
+    pub(crate) fn recycle(&mut self, packets: Vec<Vec<u8>>) {
         for packet in packets {
             self.queues.recycle(packet);
         }

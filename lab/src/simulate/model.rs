@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use haiku_sys::{
-    B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENXIO,
+    B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENXIO,
     O_NONBLOCK, status_t,
 };
 use tuntap_driver::DropReason;
@@ -17,7 +17,10 @@ use super::packet::{self, Framing, Verdict};
 /// The group that packets are for, if they are for one.
 pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
 
-/// What a buffer holds where nobody wrote.
+/// How many answers the queue to the stack takes beyond its limit.
+const ANSWERS: usize = 64;
+
+/// What a buffer holds that was not written to.
 pub(super) const UNTOUCHED: u8 = 0xee;
 
 /// One direction.
@@ -38,9 +41,9 @@ impl Line {
         self.queue.iter().map(|frame| frame.len()).sum()
     }
 
-    fn fits(&self, length: usize) -> bool {
-        let bytes = self.queued_bytes() + length;
-        self.queue.is_empty() || (self.queue.len() < self.packets as usize && bytes <= self.bytes as usize)
+    fn fits(&self) -> bool {
+        let below = self.queue.len() < self.packets as usize && self.queued_bytes() < self.bytes as usize;
+        self.queue.is_empty() || below
     }
 
     fn accept(&mut self, length: usize) {
@@ -82,7 +85,7 @@ pub(super) enum Trouble {
     None,
     /// There was no memory.
     Memory,
-    /// The program's memory was not where it said.
+    /// The program's buffer was not mapped.
     Address,
     /// The beginning of a packet could not be looked at.
     Blind,
@@ -105,7 +108,9 @@ pub(super) struct Device {
     /// How often the interface has joined [`GROUP`].
     joined: u32,
     attached: Option<u64>,
-    gone: bool,
+    /// The interface was deleted, and no read has said so; the same of writes.
+    lost_unread: bool,
+    lost_unwritten: bool,
     pub(super) to_user: Line,
     pub(super) to_stack: Line,
 }
@@ -125,14 +130,20 @@ impl Device {
             was_up: false,
             joined: 0,
             attached: None,
-            gone: false,
+            lost_unread: false,
+            lost_unwritten: false,
             to_user: Line::new(),
             to_stack: Line::new(),
         }
     }
 
     pub(super) fn open(&mut self, flags: u32) {
-        (self.open, self.gone, self.carrier, self.framing, self.flags) = (true, false, true, Framing::Bare, flags);
+        (self.open, self.carrier, self.framing, self.flags) = (true, true, Framing::Bare, flags);
+        self.set_lost(false);
+    }
+
+    fn set_lost(&mut self, lost: bool) {
+        (self.lost_unread, self.lost_unwritten) = (lost, lost);
     }
 
     pub(super) fn close(&mut self) {
@@ -150,14 +161,16 @@ impl Device {
     pub(super) fn detach(&mut self, interface: u64) {
         if self.attached == Some(interface) {
             (self.attached, self.up) = (None, false);
-            // Of one that was never up nobody noticed anything.
-            self.gone = if std::mem::take(&mut self.was_up) { self.open } else { self.gone };
+            // The end of an interface that was never up is not reported.
+            if std::mem::take(&mut self.was_up) {
+                self.set_lost(self.open);
+            }
             self.to_user.purge();
             self.to_stack.purge();
         }
     }
 
-    /// An interface joins the group, or leaves it. One that has a successor has nothing to say.
+    /// Joins or leaves the group. Ignored of an interface that has a successor.
     pub(super) fn group(&mut self, interface: u64, join: bool) {
         if self.attached == Some(interface) {
             self.joined = if join { self.joined + 1 } else { self.joined.saturating_sub(1) };
@@ -167,7 +180,9 @@ impl Device {
     pub(super) fn up(&mut self) {
         self.up = self.attached.is_some();
         self.was_up |= self.up;
-        self.gone &= !self.up;
+        if self.up {
+            self.set_lost(false);
+        }
     }
 
     pub(super) fn down(&mut self) {
@@ -180,13 +195,13 @@ impl Device {
         if self.tun { 14 } else { 0 }
     }
 
-    /// How long a program's packet may be: a frame has its header and maybe a VLAN tag.
+    /// How long a program's packet may be: 65,535 bytes of IP, and a frame has its header and maybe a VLAN tag.
     fn longest(&self) -> usize {
-        if self.tun { self.mtu } else { self.mtu + 18 }
+        if self.tun { 65_535 } else { 65_535 + 18 }
     }
 
     fn has_room(&self) -> bool {
-        self.to_stack.fits(self.longest() + self.hidden())
+        self.to_stack.fits()
     }
 
     /// Whether writers that found no room are called: half of the queue is free.
@@ -196,9 +211,13 @@ impl Device {
         self.has_room() && (half || line.queue.is_empty())
     }
 
-    /// Whether a poll finds it readable, writable, in trouble.
+    /// Whether a poll finds it readable, writable, hung up.
     pub(super) fn readiness(&self) -> [bool; 3] {
-        [self.gone || !self.to_user.queue.is_empty(), !self.gone && self.up && self.has_room(), self.gone]
+        [
+            self.lost_unread || !self.to_user.queue.is_empty(),
+            !self.lost_unwritten && self.up && self.has_room(),
+            self.lost_unread && self.lost_unwritten,
+        ]
     }
 
     /// Bytes that the next read returns.
@@ -211,55 +230,59 @@ impl Device {
         Err(if self.flags & O_NONBLOCK != 0 { B_WOULD_BLOCK } else { B_INTERRUPTED })
     }
 
-    pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) -> Result<(), status_t> {
-        if let Some(reply) = self.judge_sent(frame, trouble)? {
-            self.offer(reply, trouble);
-        }
-        Ok(())
+    /// What `send_data` does in one go: it takes every frame.
+    pub(super) fn send(&mut self, frame: &[u8], trouble: Trouble) {
+        let verdict = self.judge_sent(frame, trouble);
+        let answered = self.answer(&verdict, trouble);
+        self.account(frame, verdict, answered);
     }
 
-    /// The first half of sending: what becomes of the frame, and the answer that it calls for.
-    pub(super) fn judge_sent(&mut self, frame: &[u8], trouble: Trouble) -> Result<Option<Vec<u8>>, status_t> {
+    /// What the mode says of a frame.
+    pub(super) fn judge_sent(&self, frame: &[u8], trouble: Trouble) -> Verdict {
         let seen = if trouble == Trouble::Blind { &[] } else { frame };
-        let verdict = packet::judge(self.tun, seen, packet::peer(self.address));
-        // Questions are answered though nobody listens.
-        if !self.up || !(self.open || matches!(verdict, Verdict::Answer(_))) {
-            self.to_user.books.refused_down += 1;
-            return Err(ENETDOWN);
-        }
-        if matches!(verdict, Verdict::Deliver) {
-            if !self.to_user.fits(frame.len()) {
-                self.to_user.books.refused_full += 1;
-                return Err(ENOBUFS);
-            }
-            self.to_user.put(frame.to_vec());
-            return Ok(None);
-        }
-        self.to_user.accept(frame.len());
-        match verdict {
-            Verdict::Answer(reply) => return Ok(Some(reply)),
-            Verdict::Drop(reason) => self.to_user.drop(reason),
-            Verdict::Deliver => {}
-        }
-        Ok(None)
+        packet::judge(self.tun, seen, packet::peer(self.address))
     }
 
-    /// The second half: the answer goes to the stack, if it takes one.
-    pub(super) fn offer(&mut self, reply: Vec<u8>, trouble: Trouble) {
-        if trouble == Trouble::None && self.up && self.to_stack.fits(reply.len()) {
-            self.to_user.books.answered += 1;
-            self.to_stack.put(reply);
-        } else {
-            self.to_user.drop(DropReason::AnswerRefused);
+    /// The first half of sending: an answer goes to the stack, which has places for answers beyond the limit. Whether it did.
+    pub(super) fn answer(&mut self, verdict: &Verdict, trouble: Trouble) -> bool {
+        let Verdict::Answer(reply) = verdict else { return false };
+        let fits = self.to_stack.queue.len() < self.to_stack.packets as usize + ANSWERS;
+        let answered = trouble == Trouble::None && self.up && fits;
+        if answered {
+            self.to_stack.put(reply.clone());
         }
+        answered
+    }
+
+    /// The second half: what becomes of the frame itself.
+    pub(super) fn account(&mut self, frame: &[u8], verdict: Verdict, answered: bool) {
+        let reason = match verdict {
+            // Questions are answered without a program too.
+            Verdict::Answer(_) if answered => {
+                self.to_user.accept(frame.len());
+                self.to_user.books.answered += 1;
+                return;
+            }
+            _ if !self.up => DropReason::Down,
+            Verdict::Drop(reason) => reason,
+            Verdict::Answer(_) => DropReason::AnswerLost,
+            Verdict::Deliver if !self.open => DropReason::NoProgram,
+            Verdict::Deliver if !self.to_user.fits() => DropReason::Full,
+            Verdict::Deliver => return self.to_user.put(frame.to_vec()),
+        };
+        self.to_user.accept(frame.len());
+        self.to_user.drop(reason);
     }
 
     pub(super) fn read(&mut self, room: usize, trouble: Trouble) -> Result<Vec<u8>, status_t> {
         if room < self.framing.length() {
             return Err(EINVAL);
         }
-        if !self.open || self.gone {
-            return Err(if self.open { ENXIO } else { B_FILE_ERROR });
+        if !self.open {
+            return Err(B_FILE_ERROR);
+        }
+        if std::mem::take(&mut self.lost_unread) {
+            return Err(ENXIO);
         }
         let Some(frame) = self.to_user.take() else { return self.wait() };
         if trouble == Trouble::Address {
@@ -284,7 +307,7 @@ impl Device {
             let next = self.readable() as usize;
             let packet = match () {
                 // Whether there would be room is asked once there is a packet.
-                () if self.gone => Err(ENXIO),
+                () if std::mem::take(&mut self.lost_unread) => Err(ENXIO),
                 () if next == 0 => self.wait(),
                 () if records.len() + 4 + next > room => Err(EINVAL),
                 () => self.read(room, Trouble::None),
@@ -319,13 +342,14 @@ impl Device {
         let group = packet[0] & 1 == 1 && self.joined > 0 && packet.starts_with(&GROUP);
         let for_us = group || self.promiscuous || packet.starts_with(&self.address);
         let header = if self.tun { packet::header(packet, self.address).ok_or(EINVAL)? } else { vec![] };
-        if !self.open || self.gone || !self.up {
-            self.to_stack.books.refused_down += 1;
-            return Err(match (self.open, self.gone) {
-                (false, _) => B_FILE_ERROR,
-                (true, true) => ENXIO,
-                (true, false) => ENETDOWN,
-            });
+        if !self.open {
+            return Err(B_FILE_ERROR);
+        }
+        if std::mem::take(&mut self.lost_unwritten) {
+            return Err(ENXIO);
+        }
+        if !self.up {
+            return Err(ENETDOWN);
         }
         if !self.tun && !for_us {
             self.to_stack.accept(packet.len());

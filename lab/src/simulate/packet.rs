@@ -4,6 +4,7 @@
 use tuntap_driver::DropReason;
 
 /// What is done with a frame from the stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Deliver,
     Answer(Vec<u8>),
@@ -20,7 +21,6 @@ pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
         [8, 0] | [0x86, 0xdd] => Verdict::Drop(DropReason::Malformed),
         [8, 6] if payload.len() < 28 => Verdict::Drop(DropReason::ArpMalformed),
         [8, 6] => match (payload[7], &payload[14..18], &payload[24..28]) {
-            (1, [0, 0, 0, 0], _) => Verdict::Drop(DropReason::ArpProbe),
             (_, sender, target) if sender == target => Verdict::Drop(DropReason::ArpAnnouncement),
             (1, sender, target) => {
                 let asker = &payload[8..14];
@@ -40,9 +40,10 @@ pub(super) fn peer([a, b, c, d, e, f]: [u8; 6]) -> [u8; 6] {
 
 /// The link header of a program's packet: from the far side to the interface, or to the group that it is for.
 pub(super) fn header(packet: &[u8], address: [u8; 6]) -> Option<Vec<u8>> {
+    let stated = |at: usize| packet.get(at..at + 2).map_or(0, |word| usize::from(word[0]) << 8 | usize::from(word[1]));
     let (destination, kind) = match packet[0] >> 4 {
-        4 if packet.len() >= 20 => (&packet[16..20], [8, 0]),
-        6 if packet.len() >= 40 => (&packet[24..40], [0x86, 0xdd]),
+        4 if packet.len() >= 20.max(stated(2)) => (&packet[16..20], [8, 0]),
+        6 if packet.len() >= 40.max(40 + stated(4)) => (&packet[24..40], [0x86, 0xdd]),
         _ => return None,
     };
     let to = match *destination {

@@ -1,7 +1,7 @@
 //! What calls at the same time may come to: every order of what they do, tried on the model.
 //!
 //! A call is a few steps, each of which is one moment: it finds its descriptor, and does its work when it can; a question
-//! is judged, then answered; a closed number is gone, then its unit closed. What can happen is found by letting any call
+//! is answered, then counted; a closed number is gone, then its unit closed. What can happen is found by letting any call
 //! go on that can, again and again, until none can any longer. Whoever could go on in the end and has not was forgotten.
 
 use std::collections::HashSet;
@@ -78,8 +78,8 @@ pub(super) struct Op {
     seen: u16,
     /// For a poll: what it may be told besides, if it returns.
     hearsay: u16,
-    /// For a question: the answer to come.
-    reply: Option<Vec<u8>>,
+    /// For a question: whether the answer to it was queued.
+    answered: bool,
     /// For the reader: what it received.
     received: Vec<Vec<u8>>,
     answer: Option<Answer>,
@@ -131,7 +131,7 @@ impl Op {
             leaving: false,
             seen: 0,
             hearsay: 0,
-            reply: None,
+            answered: false,
             received: Vec::new(),
             answer: None,
         }
@@ -249,18 +249,15 @@ impl State {
                 Some(Ok(Vec::new()))
             }
             (Kind::Open { flags }, _) => return self.opened(index, *flags),
-            (Kind::Send { frame }, 0) => match next.device.judge_sent(frame, Trouble::None) {
-                Err(error) => Some(Err(error)),
-                Ok(None) => Some(Ok(Vec::new())),
-                Ok(reply) => {
-                    next.ops[index].reply = reply;
-                    next.ops[index].stage = 1;
-                    None
-                }
-            },
-            (Kind::Send { .. }, _) => {
-                let reply = next.ops[index].reply.take().unwrap_or_default();
-                next.device.offer(reply, Trouble::None);
+            (Kind::Send { frame }, 0) => {
+                let verdict = next.device.judge_sent(frame, Trouble::None);
+                next.ops[index].answered = next.device.answer(&verdict, Trouble::None);
+                next.ops[index].stage = 1;
+                None
+            }
+            (Kind::Send { frame }, _) => {
+                let verdict = next.device.judge_sent(frame, Trouble::None);
+                next.device.account(frame, verdict, op.answered);
                 Some(Ok(Vec::new()))
             }
             (Kind::Detach { reader: false, .. }, 0) => {
@@ -305,8 +302,7 @@ impl State {
 
     /// Whether writers that found no room are called.
     fn calls_writers(&self) -> bool {
-        let [.., gone] = self.device.readiness();
-        !self.device.open || !self.device.up || gone || self.device.has_slack()
+        !self.device.open || !self.device.up || self.device.has_slack()
     }
 
     /// Whether a call has to wait, as things are.

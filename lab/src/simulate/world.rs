@@ -8,7 +8,7 @@ use haiku_kernel::{FaultPlan, Ledgers, Schedule, fault, modules, user};
 use haiku_sys::{
     B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device, net_device_module_info, status_t,
 };
-use tuntap_net_addon::ioctl::wire::{Preamble, StatisticsRequest, TUNGETSTATISTICS, VERSION};
+use tuntap_net_addon::ioctl::wire::{Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS};
 
 use super::calls::revents;
 use super::model::{Device, UNTOUCHED};
@@ -358,7 +358,7 @@ impl World {
         same("the unit's address", &address, &device.address)?;
         // SAFETY: the structure is made of integers only, for which zeros are a value.
         let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
-        request.preamble = Preamble { version: VERSION, size: size_of::<StatisticsRequest>() as u32 };
+        request.preamble = Preamble { version: STATISTICS_VERSION, size: size_of::<StatisticsRequest>() as u32 };
         agree("TUNGETSTATISTICS", &syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request), &Ok(B_OK))?;
         same("statistics to the program", &request.to_user, &device.to_user.statistics())?;
         same("statistics to the stack", &request.to_stack, &device.to_stack.statistics())?;

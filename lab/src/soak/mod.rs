@@ -193,8 +193,6 @@ fn add(sum: &mut Direction, one: &Direction) {
     sum.delivered += one.delivered;
     sum.answered += one.answered;
     sum.purged += one.purged;
-    sum.refused_full += one.refused_full;
-    sum.refused_down += one.refused_down;
     sum.queued += one.queued;
     for &(reason, count) in &one.dropped {
         match sum.dropped.iter_mut().find(|(name, _)| *name == reason) {

@@ -8,7 +8,7 @@ use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress};
 
 use super::Stack;
 use super::address::Family;
-use super::buffer::Packet;
+use super::buffer::{Packet, Sent};
 use super::ethernet::{self, BROADCAST, Mac};
 use super::fifo::lock;
 use super::interface::Interface;
@@ -45,7 +45,7 @@ impl Stack {
         match operation {
             ArpOperation::Request => {
                 self.learn_neighbour(IpAddr::V4(source_protocol_addr), sender);
-                self.answer_arp(sender, source_protocol_addr, target_protocol_addr)
+                self.answer_arp(sender, source_protocol_addr, target_protocol_addr).map_err(|unsent| unsent.status)
             }
             ArpOperation::Reply => {
                 self.learn_neighbour(IpAddr::V4(source_protocol_addr), sender);
@@ -55,30 +55,23 @@ impl Stack {
         }
     }
 
-    fn answer_arp(self: &Arc<Self>, asker: Mac, asker_ip: Ipv4Addr, wanted: Ipv4Addr) -> Result<(), status_t> {
-        let own = self.arp.own(IpAddr::V4(wanted)).ok_or(B_ERROR)?;
-        let bytes = packet(ArpOperation::Reply, (own.mac, wanted), (asker, asker_ip));
-        self.send_frame(&own.interface, Packet::new(&bytes)?, own.mac, asker, ETHER_TYPE_ARP as u16)
+    /// Answers a request, with the cache locked. A refused reply is freed.
+    fn answer_arp(self: &Arc<Self>, asker: Mac, asker_ip: Ipv4Addr, wanted: Ipv4Addr) -> Sent {
+        let sent = self.arp.with_own(IpAddr::V4(wanted), |own| {
+            let bytes = packet(ArpOperation::Reply, (own.mac, wanted), (asker, asker_ip));
+            self.send_frame(&own.interface, Packet::new(&bytes)?, own.mac, asker, ETHER_TYPE_ARP as u16)
+        });
+        sent.unwrap_or(Err(B_ERROR.into()))
     }
 
-    /// Asks everybody who has an address.
-    pub(crate) fn ask_who_has(&self, interface: &Arc<Interface>, address: Ipv4Addr) -> Result<(), status_t> {
+    /// Broadcasts a request for an address.
+    pub(crate) fn ask_who_has(&self, interface: &Arc<Interface>, address: Ipv4Addr) -> Sent {
         let local = match lock(&interface.inner).link(Family::Inet).local {
             Some(IpAddr::V4(local)) => local,
             _ => Ipv4Addr::UNSPECIFIED,
         };
-        self.broadcast_arp(interface, local, address)
-    }
-
-    /// Asks whether anybody has an address of our own, and then says that we do.
-    pub(crate) fn probe_and_announce(&self, interface: &Arc<Interface>, address: Ipv4Addr) -> Result<(), status_t> {
-        self.broadcast_arp(interface, Ipv4Addr::UNSPECIFIED, address)?;
-        self.broadcast_arp(interface, address, address)
-    }
-
-    fn broadcast_arp(&self, interface: &Arc<Interface>, sender: Ipv4Addr, target: Ipv4Addr) -> Result<(), status_t> {
         let mac = interface.device().address();
-        let bytes = packet(ArpOperation::Request, (mac, sender), ([0; 6], target));
+        let bytes = packet(ArpOperation::Request, (mac, local), ([0; 6], address));
         self.send_frame(interface, Packet::new(&bytes)?, mac, BROADCAST, ETHER_TYPE_ARP as u16)
     }
 }

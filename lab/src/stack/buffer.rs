@@ -24,6 +24,43 @@ pub(crate) fn check(status: status_t) -> Result<(), status_t> {
     if status == B_OK { Ok(()) } else { Err(status) }
 }
 
+/// What came of sending a packet: with an error it still belongs to the caller.
+pub(crate) type Sent = Result<(), Unsent>;
+
+/// A packet that was not sent, and why. Dropping it frees the packet.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    /// What the layer below returned.
+    pub(crate) status: status_t,
+    packet: Option<Packet>,
+    /// Whether it was the driver that did not take it.
+    refused: bool,
+}
+
+impl Unsent {
+    /// A packet that the driver refused.
+    pub(crate) fn refused(packet: Packet, status: status_t) -> Self {
+        Self { status, packet: Some(packet), refused: true }
+    }
+
+    /// Loses the packet and the interface address it refers to, as Haiku does where it ignores the status. Returns
+    /// whether it did: a packet that got no further than the stack is freed here, so that the ledgers hold nothing
+    /// against a driver that has never seen it.
+    pub(crate) fn leak(self) -> bool {
+        if self.refused {
+            std::mem::forget(self.packet);
+        }
+        self.refused
+    }
+}
+
+impl From<status_t> for Unsent {
+    /// An error before there was a packet.
+    fn from(status: status_t) -> Self {
+        Self { status, packet: None, refused: false }
+    }
+}
+
 /// A packet; freed when dropped.
 #[derive(Debug)]
 pub(crate) struct Packet(NonNull<Raw>);
@@ -52,16 +89,14 @@ impl Packet {
         NonNull::new(raw).map(Self)
     }
 
+    /// Returns the packet to the caller with an error.
+    pub(crate) fn unsent(self, status: status_t) -> Sent {
+        Err(Unsent { status, packet: Some(self), refused: false })
+    }
+
     /// The packet's address, for a call that does not take it over.
     pub(crate) fn as_ptr(&self) -> *mut Raw {
         self.0.as_ptr()
-    }
-
-    /// Gives the packet away.
-    pub(crate) fn into_raw(self) -> *mut Raw {
-        let raw = self.0.as_ptr();
-        std::mem::forget(self);
-        raw
     }
 
     /// Bytes in the packet.

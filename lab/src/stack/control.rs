@@ -17,7 +17,6 @@ use super::fifo::lock;
 use super::interface::{AddressRef, Interface, InterfaceAddress};
 use super::ndp::solicited_node;
 use super::routes::Description;
-use super::timer::Key;
 
 /// What an interface's address is to be; what is missing stays as it is or gets its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +263,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Enters an address of an interface in the family's cache and has it probed for. Returns whether it went in.
+    /// Enters an address of an interface in the family's cache. Returns whether it went in. Haiku neither probes for
+    /// the address nor announces it.
     fn set_own(self: &Arc<Self>, interface: &Arc<Interface>, family: Family, address: Option<IpAddr>) -> bool {
         let mac = interface.device().address();
         if let Some(IpAddr::V6(address)) = address {
@@ -276,15 +276,10 @@ impl Stack {
             link.local = link.local.or(address);
             link.hardware = Some(mac);
         }
-        let entered = self.set_own_neighbour(interface, address.unwrap_or(family.unspecified()), mac);
-        if let Some(address) = address.filter(|_| entered) {
-            self.timers.set(Key::Probe(interface.index, address), std::time::Duration::ZERO);
-        }
-        entered
+        self.set_own_neighbour(interface, address.unwrap_or(family.unspecified()), mac)
     }
 
     fn remove_own(&self, interface: &Interface, address: IpAddr) {
-        self.timers.cancel(Key::Probe(interface.index, address));
         if let IpAddr::V6(address) = address {
             self.group(interface, IpAddr::V6(solicited_node(address)), Membership::Leave);
         }
@@ -303,16 +298,6 @@ impl Stack {
             // SAFETY: the device is alive and the address is there for as long as the call lasts.
             let _ = unsafe { hook(device.as_ptr(), (&raw const address).cast()) };
         }
-    }
-
-    /// The probe and announcement of an address of our own.
-    pub(crate) fn probe_due(self: &Arc<Self>, index: u32, address: IpAddr) {
-        let found = lock(&self.interfaces).iter().find(|interface| interface.index == index).cloned();
-        let Some(interface) = found.filter(|interface| interface.is_up()) else { return };
-        let _ = match address {
-            IpAddr::V4(address) => self.probe_and_announce(&interface, address),
-            IpAddr::V6(address) => self.detect_duplicate(&interface, address),
-        };
     }
 
     /// The flags that `ifconfig` may set; up and down are part of them.
@@ -425,8 +410,8 @@ impl Stack {
         self.remove_route(request.family, &self.describe_route(name, request)?)
     }
 
-    /// The routes that come with an address: to itself, and for IPv4 to its subnet. IPv6 gets no usable subnet route
-    /// on a booted Haiku; `route add` has to make it.
+    /// `AddDefaultRoutes`: adds an address's routes to its subnet and to itself. A route for IPv6's multicast groups is
+    /// not among them, because Haiku tries to add that one without an interface.
     fn add_default_routes(&self, address: &AddressRef, part: Part) {
         for route in default_routes(address, part) {
             let _ = self.add_route(address.family, &route);
@@ -489,7 +474,7 @@ fn default_routes(address: &AddressRef, part: Part) -> Vec<Description<AddressRe
         target: Some(Arc::clone(address)),
     };
     let mut routes = Vec::new();
-    if addresses.mask.is_some() && part != Part::Destination && address.family == Family::Inet {
+    if addresses.mask.is_some() && part != Part::Destination {
         routes.push(route(addresses.mask, 0));
     }
     if part == Part::Local {

@@ -14,7 +14,7 @@ use haiku_sys::{
     net_device, net_device_module_info, status_t, thread_id,
 };
 
-use super::buffer::{Packet, check};
+use super::buffer::{Packet, Sent, Unsent, check};
 use super::ethernet::{self, Mac};
 use super::fifo::{Fifo, Item, RECEIVE_QUEUE_BYTES, lock};
 use super::timer::Key;
@@ -168,19 +168,18 @@ impl Device {
         self.count(|device| unsafe { &raw mut (*device).stats.receive.errors });
     }
 
-    /// Hands a frame to the driver; a frame it refuses is freed here.
-    pub(crate) fn send(self, frame: Packet) -> Result<(), status_t> {
+    /// Hands a frame to the driver and counts it; a frame that the driver refuses returns to the caller.
+    pub(crate) fn send(self, frame: Packet) -> Sent {
         let bytes = frame.len();
-        let send_data = self.module().send_data.ok_or(ENETDOWN)?;
-        let raw = frame.into_raw();
-        // SAFETY: device and frame are alive, and the driver owns the frame only if it says `B_OK`.
-        let status = unsafe { send_data(self.0, raw) };
+        let Some(send_data) = self.module().send_data else { return frame.unsent(ENETDOWN) };
+        // SAFETY: device and frame are alive; the driver owns the frame from here on only if it returns `B_OK`.
+        let status = unsafe { send_data(self.0, frame.as_ptr()) };
         self.count_sent(status == B_OK, bytes);
         if status != B_OK {
-            // SAFETY: the driver refused the frame, so that it is still ours.
-            drop(unsafe { Packet::from_raw(raw) });
+            return Err(Unsent::refused(frame, status));
         }
-        check(status)
+        std::mem::forget(frame);
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A driver for the stack's own tests: each device keeps what it is sent and hands up what it is given.
 
 use std::ffi::{CStr, c_char};
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,12 @@ pub(super) struct State {
     pub(super) up: bool,
     pub(super) sent: Vec<Vec<u8>>,
     pub(super) waiting: Vec<Vec<u8>>,
-    /// What `send_data` answers.
+    /// What `send_data` returns, if not `B_OK`.
     pub(super) refusal: status_t,
+    /// How many packets it still takes before that.
+    pub(super) taken_before: usize,
+    /// Whether it frees what it takes.
+    pub(super) loses: bool,
     /// What `receive_data` answers once, instead of a packet.
     pub(super) stumble: Option<status_t>,
     pub(super) groups: Vec<u8>,
@@ -103,15 +108,20 @@ impl Fake {
         self.changed.notify_all();
     }
 
-    /// Waits until something is so.
-    pub(super) fn wait<R>(&self, mut ready: impl FnMut(&mut State) -> Option<R>) -> R {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until `ready` has a result.
+    pub(super) fn wait<R>(&self, ready: impl FnMut(&mut State) -> Option<R>) -> R {
+        self.wait_for(PATIENCE, ready).expect("it never came to be")
+    }
+
+    /// Waits until `ready` has a result, but no longer than `patience`.
+    pub(super) fn wait_for<R>(&self, patience: Duration, mut ready: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
+        let deadline = Instant::now() + patience;
         let mut state = lock(&self.state);
         loop {
             if let Some(result) = ready(&mut state) {
-                return result;
+                return Some(result);
             }
-            let left = deadline.checked_duration_since(Instant::now()).expect("it never came to be");
+            let left = deadline.checked_duration_since(Instant::now())?;
             state = self.changed.wait_timeout(state, left);
         }
     }
@@ -156,14 +166,21 @@ unsafe extern "C" fn down(device: *mut net_device) {
 
 unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer) -> status_t {
     let fake = find(device);
-    let refusal = lock(&fake.state).refusal;
-    if refusal != B_OK {
-        return refusal;
+    {
+        let mut state = lock(&fake.state);
+        if state.refusal != B_OK && state.taken_before == 0 {
+            return state.refusal;
+        }
+        state.taken_before = state.taken_before.saturating_sub(1);
     }
     // SAFETY: with `B_OK` the packet is ours.
     let packet = unsafe { Packet::from_raw(buffer) }.expect("a packet");
     let bytes = packet.to_vec().expect("its bytes");
-    fake.change(|state| state.sent.push(bytes));
+    fake.change(|state| {
+        if !state.loses {
+            state.sent.push(bytes);
+        }
+    });
     B_OK
 }
 
@@ -181,9 +198,9 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
         if !state.waiting.is_empty() {
             let frame = state.waiting.remove(0);
             fake.changed.notify_all();
-            let packet = Packet::new(&frame).expect("a packet");
+            let packet = ManuallyDrop::new(Packet::new(&frame).expect("a packet"));
             // SAFETY: the stack's variable.
-            unsafe { *buffer = packet.into_raw() };
+            unsafe { *buffer = packet.as_ptr() };
             return B_OK;
         }
         state = fake.changed.wait(state);

@@ -4,18 +4,20 @@
 //! where Haiku has its own mind: it keeps a packet while its neighbour is being asked for, it searches routes in its
 //! own order, and its questions leave from the timer thread.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haiku_kernel::schedule::instant;
 use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::Medium;
+use smoltcp::socket::Socket;
 use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::{HardwareAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint};
 
 use super::fifo::lock;
+use super::tcp::Tuple;
 use crate::phy::Queues;
 
 /// How often in a row a stack is polled at most: it asks for more only while it is sending fragments.
@@ -31,6 +33,8 @@ pub struct HostState {
     pub sockets: SocketSet<'static>,
     queues: Queues,
     epoch: Instant,
+    /// How far its clock is ahead of the kernel's.
+    ahead: Duration,
     cidrs: Vec<IpCidr>,
     seed: u64,
     /// What a lone waiter wants to be woken for, as `SO_RCVLOWAT` and its like do; for every change without one.
@@ -54,6 +58,7 @@ impl HostState {
             sockets: SocketSet::new(Vec::new()),
             queues,
             epoch: instant(),
+            ahead: Duration::ZERO,
             cidrs: Vec::new(),
             seed,
             wake_for: None,
@@ -84,11 +89,16 @@ impl HostState {
     }
 
     fn now(&self) -> StackInstant {
-        StackInstant::from_micros(instant().duration_since(self.epoch).as_micros() as i64)
+        StackInstant::from_micros((instant().duration_since(self.epoch) + self.ahead).as_micros() as i64)
+    }
+
+    /// Moves the clock of smoltcp's timers forward.
+    pub(super) fn advance(&mut self, time: Duration) {
+        self.ahead += time;
     }
 
     /// Polls until smoltcp has nothing more to say. Returns what it emitted and when it wants to be polled again.
-    fn poll(&mut self) -> (Vec<Vec<u8>>, Option<std::time::Duration>) {
+    fn poll(&mut self) -> (Vec<Vec<u8>>, Option<Duration>) {
         let mut delay = None;
         for _ in 0..POLLS {
             let now = self.now();
@@ -98,7 +108,7 @@ impl HostState {
                 break;
             }
         }
-        (self.queues.take_outgoing(), delay.map(std::time::Duration::from))
+        (self.queues.take_outgoing(), delay.map(Duration::from))
     }
 }
 
@@ -116,7 +126,21 @@ pub(crate) struct Polled {
     /// IP packets to be sent.
     pub(crate) packets: Vec<Vec<u8>>,
     /// When to poll again, if nothing happens before.
-    pub(crate) again: Option<std::time::Duration>,
+    pub(crate) again: Option<Duration>,
+    /// The connections that a program wrote to.
+    pub(crate) written: Vec<Tuple>,
+}
+
+/// The connections with how much their programs have written that is not acknowledged.
+fn unacknowledged(sockets: &SocketSet<'static>) -> Vec<(Tuple, usize)> {
+    let end = |end: IpEndpoint| SocketAddr::new(end.addr.into(), end.port);
+    let connections = sockets.iter().filter_map(|(_, socket)| match socket {
+        Socket::Tcp(socket) => {
+            Some(((end(socket.local_endpoint()?), end(socket.remote_endpoint()?)), socket.send_queue()))
+        }
+        _ => None,
+    });
+    connections.collect()
 }
 
 impl Host {
@@ -146,10 +170,14 @@ impl Host {
     /// Does something to the stack's sockets and polls it.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut HostState) -> R) -> (R, Polled) {
         let mut state = lock(&self.state);
+        let before = unacknowledged(&state.sockets);
         let result = act(&mut state);
+        let after = unacknowledged(&state.sockets).into_iter();
+        let more = |(tuple, bytes): &(Tuple, usize)| before.iter().any(|(other, had)| other == tuple && had < bytes);
+        let written = after.filter(more).map(|(tuple, _)| tuple).collect();
         let (packets, again) = state.poll();
         self.tell(state);
-        (result, Polled { packets, again })
+        (result, Polled { packets, again, written })
     }
 
     /// Hands a received IP packet to the stack and polls it.
@@ -162,7 +190,7 @@ impl Host {
         state.queues.push(packet);
         let (packets, again) = state.poll();
         self.tell(state);
-        Polled { packets, again }
+        Polled { packets, again, written: Vec::new() }
     }
 
     /// Tells those who wait that something may have changed.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use haiku_sys::{B_OK, SIOCGIFSTATS, ifreq_stats};
 
@@ -24,8 +23,6 @@ pub struct AddressInfo {
     pub mask: Option<IpAddr>,
     /// The broadcast or peer address.
     pub destination: Option<IpAddr>,
-    /// Whether somebody else on the link has it too.
-    pub duplicate: bool,
 }
 
 /// An interface, as `ifconfig` shows it.
@@ -107,13 +104,7 @@ fn describe(interface: &Arc<Interface>) -> InterfaceInfo {
         .iter()
         .map(|address| {
             let parts = address.get();
-            AddressInfo {
-                family: address.family,
-                local: parts.local,
-                mask: parts.mask,
-                destination: parts.destination,
-                duplicate: address.duplicate.load(Ordering::SeqCst),
-            }
+            AddressInfo { family: address.family, local: parts.local, mask: parts.mask, destination: parts.destination }
         })
         .collect();
     InterfaceInfo {

@@ -1,6 +1,6 @@
 //! The way up: a packet that the consumer thread took from its queue finds its protocol.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use haiku_sys::{
@@ -18,6 +18,7 @@ use super::fifo::lock;
 use super::interface::Interface;
 use super::ndp::solicited_node;
 use super::output::destination;
+use super::tcp::{Cause, Segment};
 
 /// The frame type of ARP.
 const ARP: i32 = B_NET_FRAME_TYPE(IFT_ETHER, ETHER_TYPE_ARP) as i32;
@@ -62,17 +63,24 @@ impl Stack {
         drop(packet);
         let owner = destination(&bytes).and_then(|address| self.local_addresses(address).into_iter().next());
         if let Some(owner) = owner {
-            let interface = &owner.interface;
-            let polled = interface.host.deliver(bytes);
-            let _ = self.finish(interface, polled);
+            self.deliver(&owner.interface, bytes);
         }
+    }
+
+    /// Hands an IP packet to the IP stack of the interface that has its destination.
+    fn deliver(self: &Arc<Self>, owner: &Arc<Interface>, packet: Vec<u8>) {
+        if let Some(segment) = Segment::parse(&packet) {
+            self.segment_received(&segment);
+        }
+        let polled = owner.host.deliver(packet);
+        let _ = self.finish(owner, polled, Cause::Receive);
     }
 
     /// An IP packet from the link. It may be for an address of any interface.
     fn input_ip(self: &Arc<Self>, arrived: &Arc<Interface>, packet: Vec<u8>, grouped: bool) {
         let Some(destination) = destination(&packet) else { return };
         let owner = if destination.is_multicast() {
-            self.joined(arrived, destination, &packet).then(|| Arc::clone(arrived))
+            self.joined(arrived, destination).then(|| Arc::clone(arrived))
         } else if let Some(own) = lock(&self.locals).get(&destination).and_then(|list| list.first()) {
             Some(Arc::clone(&own.interface))
         } else {
@@ -88,17 +96,12 @@ impl Stack {
             let _ = self.receive_ndp(&packet);
             return;
         }
-        let polled = owner.host.deliver(packet);
-        let _ = self.finish(&owner, polled);
+        self.deliver(&owner, packet);
     }
 
-    /// Whether an interface listens to a group: to those of its own addresses only. News of a duplicate address come
-    /// to all nodes.
-    fn joined(&self, interface: &Interface, group: IpAddr, packet: &[u8]) -> bool {
+    /// Whether an interface listens to a group: to the solicited-node groups of its own addresses only.
+    fn joined(&self, interface: &Interface, group: IpAddr) -> bool {
         let IpAddr::V6(group) = group else { return false };
-        if group == Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1) {
-            return is_discovery(packet);
-        }
         interface.addresses().iter().any(|own| match own.local() {
             Some(IpAddr::V6(own)) => solicited_node(own) == group,
             _ => false,

@@ -225,7 +225,6 @@ pub(crate) struct InterfaceAddress {
     addresses: Mutex<Addresses>,
     pub(crate) family: Family,
     pub(crate) interface: Arc<Interface>,
-    pub(crate) duplicate: AtomicBool,
 }
 
 // SAFETY: the C form and its storage are only written under the lock of `addresses`. A driver that reads them at that
@@ -261,7 +260,6 @@ impl InterfaceAddress {
             addresses: Mutex::default(),
             family,
             interface: Arc::clone(interface),
-            duplicate: AtomicBool::new(false),
         })
     }
 

@@ -21,10 +21,15 @@ mod modules;
 mod ndp;
 mod neighbour;
 mod output;
+#[cfg(test)]
+mod refusals;
 mod routes;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod timer;
+#[cfg(test)]
+mod vpn_routes;
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -51,6 +56,7 @@ pub(crate) use self::fifo::lock;
 use self::interface::{AddressRef, Census, Interface};
 use self::neighbour::Cache;
 use self::routes::{Description, Table};
+use self::tcp::Connections;
 use self::timer::{Key, Timers};
 use crate::pcap::Capture;
 
@@ -80,6 +86,7 @@ pub struct Stack {
     inet6: Mutex<Table<AddressRef>>,
     arp: Cache,
     ndp: Cache,
+    tcp: Connections,
     timers: Timers,
     timer_thread: Mutex<Option<thread_id>>,
     /// The machine is being shut down: what would go wrong a second later does not any more.
@@ -108,6 +115,7 @@ impl Stack {
             inet6: Mutex::new(Table::new(Family::Inet6)),
             arp: Cache::default(),
             ndp: Cache::default(),
+            tcp: Connections::default(),
             timers: Timers::default(),
             timer_thread: Mutex::new(None),
             stopping: AtomicBool::new(false),
@@ -221,7 +229,6 @@ impl Stack {
     fn due(self: &Arc<Self>, key: Key) {
         match key {
             Key::Neighbour(address) => self.neighbour_due(address),
-            Key::Probe(index, address) => self.probe_due(index, address),
             Key::Host(index) => self.host_due(index),
             Key::Reader(index) => self.report_lost_reader(index),
         }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use haiku_sys::{B_BAD_DATA, B_ERROR, ETHER_TYPE_IPV6, status_t};
+use haiku_sys::{B_BAD_DATA, B_ERROR, status_t};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
@@ -16,10 +16,10 @@ use smoltcp::wire::{
 
 use super::Stack;
 use super::address::Family;
-use super::buffer::Packet;
-use super::ethernet::{self, Mac};
+use super::buffer::Sent;
+use super::ethernet::Mac;
 use super::fifo::lock;
-use super::interface::Interface;
+use super::interface::{AddressRef, Interface};
 
 /// The hop limit that proves that a packet is from the link.
 const HOP_LIMIT: u8 = 255;
@@ -65,31 +65,14 @@ fn first_option(icmp: &[u8], kind: u8) -> Option<Mac> {
 
 impl Stack {
     /// Asks the link who has an address, by way of the routing table.
-    pub(crate) fn solicit(self: &Arc<Self>, interface: &Arc<Interface>, target: Ipv6Addr) -> Result<(), status_t> {
+    pub(crate) fn solicit(self: &Arc<Self>, interface: &Arc<Interface>, target: Ipv6Addr) -> Sent {
         let local = match lock(&interface.inner).link(Family::Inet6).local {
             Some(IpAddr::V6(local)) => local,
             _ => Ipv6Addr::UNSPECIFIED,
         };
         let lladdr = option(interface.device().address());
         let message = NdiscRepr::NeighborSolicit { target_addr: target, lladdr };
-        self.send_ip(&packet(local, solicited_node(target), message))
-    }
-
-    /// Asks whether anybody has an address of our own, and then says that we do. Unlike the stack's own questions
-    /// this goes straight to the interface in question.
-    pub(crate) fn detect_duplicate(&self, interface: &Arc<Interface>, target: Ipv6Addr) -> Result<(), status_t> {
-        let mac = interface.device().address();
-        let group = solicited_node(target);
-        let question = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
-        let bytes = packet(Ipv6Addr::UNSPECIFIED, group, question);
-        let to = ethernet::multicast(IpAddr::V6(group));
-        self.send_frame(interface, Packet::new(&bytes)?, mac, to, ETHER_TYPE_IPV6 as u16)?;
-        let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-        let news =
-            NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr: option(mac) };
-        let bytes = packet(target, everybody, news);
-        let to = ethernet::multicast(IpAddr::V6(everybody));
-        self.send_frame(interface, Packet::new(&bytes)?, mac, to, ETHER_TYPE_IPV6 as u16)
+        self.send_packet(&packet(local, solicited_node(target), message), None)
     }
 
     /// A neighbour discovery message came in, as a whole IPv6 packet that was checked to be one.
@@ -102,15 +85,12 @@ impl Stack {
             Ok(Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. })) => {
                 let Some(mac) = first_option(payload, 1) else { return Ok(()) };
                 self.learn_neighbour(IpAddr::V6(source), mac);
-                self.advertise(source, target_addr)
+                let asked = self.local_addresses(IpAddr::V6(destination)).into_iter().next();
+                self.advertise(source, target_addr, asked)
             }
             Ok(Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { target_addr, .. })) => {
-                let own = self.ndp.own(IpAddr::V6(target_addr)).is_some();
-                // Haiku is deaf to advertisements for everybody, except that duplicates must be noticed.
-                if destination.is_multicast() && !own {
-                    return Ok(());
-                }
-                if let Some(mac) = first_option(payload, 2) {
+                // Haiku ignores unsolicited advertisements.
+                if let Some(mac) = first_option(payload, 2).filter(|_| !destination.is_multicast()) {
                     self.learn_neighbour(IpAddr::V6(target_addr), mac);
                 }
                 Ok(())
@@ -119,14 +99,21 @@ impl Stack {
         }
     }
 
-    fn advertise(self: &Arc<Self>, asker: Ipv6Addr, wanted: Ipv6Addr) -> Result<(), status_t> {
-        let own = self.ndp.own(IpAddr::V6(wanted)).ok_or(B_ERROR)?;
-        let answer = NdiscRepr::NeighborAdvert {
-            flags: NdiscNeighborFlags::SOLICITED,
-            target_addr: wanted,
-            lladdr: option(own.mac),
-        };
-        self.send_ip(&packet(wanted, asker, answer))
+    /// Answers a solicitation. `asked` is the address that a unicast solicitation came to; the advertisement, made of
+    /// the same buffer, still refers to it. `ndp_receive_data` ignores the status, so an unsent advertisement leaks.
+    fn advertise(
+        self: &Arc<Self>,
+        asker: Ipv6Addr,
+        wanted: Ipv6Addr,
+        asked: Option<AddressRef>,
+    ) -> Result<(), status_t> {
+        let mac = self.ndp.with_own(IpAddr::V6(wanted), |own| own.mac).ok_or(B_ERROR)?;
+        let flags = NdiscNeighborFlags::SOLICITED;
+        let answer = NdiscRepr::NeighborAdvert { flags, target_addr: wanted, lladdr: option(mac) };
+        if let Err(unsent) = self.send_packet(&packet(wanted, asker, answer), asked) {
+            unsent.leak();
+        }
+        Ok(())
     }
 }
 

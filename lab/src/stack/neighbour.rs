@@ -17,7 +17,7 @@ use haiku_kernel::sync::Mutex;
 use haiku_sys::{EHOSTUNREACH, status_t};
 
 use super::address::Family;
-use super::buffer::Packet;
+use super::buffer::{Packet, Sent};
 use super::ethernet::Mac;
 use super::fifo::lock;
 use super::interface::Interface;
@@ -83,11 +83,11 @@ impl Cache {
         drop(entries);
     }
 
-    /// The entry of one of the stack's own addresses.
-    pub(crate) fn own(&self, address: IpAddr) -> Option<OwnEntry> {
+    /// Does something with the entry of one of the stack's own addresses while the cache is locked.
+    pub(crate) fn with_own<R>(&self, address: IpAddr, act: impl FnOnce(OwnEntry) -> R) -> Option<R> {
         let entries = lock(&self.0);
         let entry = entries.get(&address).filter(|entry| entry.state == State::Local)?;
-        Some(OwnEntry { mac: entry.mac?, interface: entry.interface.upgrade()? })
+        Some(act(OwnEntry { mac: entry.mac?, interface: entry.interface.upgrade()? }))
     }
 
     /// Forgets an address of the stack's own.
@@ -147,17 +147,13 @@ impl Stack {
     }
 
     /// Takes note of a neighbour's address, from a question or an answer of its own, and sends what waits for it.
-    pub(crate) fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
+    pub fn learn_neighbour(&self, address: IpAddr, mac: Mac) {
         let family = Family::of(address);
         let mut entries = lock(&self.cache(family).0);
         let entry = entries.entry(address).or_insert_with(|| Neighbour::new(State::Valid, Weak::new()));
         if !address.is_unspecified() && entry.mac.is_some_and(|known| known != mac) {
-            let local = entry.state == State::Local;
             drop(entries);
             self.complain_of_other_mac(family, address, mac);
-            if local {
-                self.mark_duplicate(address, mac);
-            }
             return;
         }
         entry.mac = Some(mac);
@@ -175,8 +171,9 @@ impl Stack {
         drop(entries);
     }
 
-    /// Sends what waits for a neighbour, through the interface that asked. As on Haiku the cache is locked meanwhile: a
-    /// driver that came back to it would hang.
+    /// Sends the packets that wait for a neighbour through the interface that asked, as `MarkValid` does: with the
+    /// cache locked, so that a driver that returned to it would hang, and without looking at the status, so that each
+    /// packet that is not sent leaks.
     fn send_waiting(&self, address: IpAddr, entry: &mut Neighbour, mac: Mac) {
         let waiting = std::mem::take(&mut entry.waiting);
         match entry.interface.upgrade() {
@@ -184,7 +181,9 @@ impl Stack {
             None => {}
             Some(interface) => {
                 for packet in waiting {
-                    let _ = self.send_to(&interface, Family::of(address), packet, mac);
+                    if let Err(unsent) = self.send_to(&interface, Family::of(address), packet, mac) {
+                        unsent.leak();
+                    }
                 }
             }
         }
@@ -200,25 +199,13 @@ impl Stack {
         ));
     }
 
-    /// Somebody else answers for one of our addresses.
-    fn mark_duplicate(&self, address: IpAddr, [a, b, c, d, e, f]: Mac) {
-        for own in self.local_addresses(address) {
-            if !own.duplicate.swap(true, Ordering::SeqCst) {
-                self.log(&format!(
-                    "{}: {address} is in use by {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} too: duplicate address",
-                    own.interface.name
-                ));
-            }
-        }
-    }
-
     /// Sends a packet to the neighbour `next_hop`, now or when its link-layer address is known.
     pub(crate) fn send_to_neighbour(
         self: &Arc<Self>,
         interface: &Arc<Interface>,
         next_hop: IpAddr,
         packet: Packet,
-    ) -> Result<(), status_t> {
+    ) -> Sent {
         let family = Family::of(next_hop);
         let mut entries = lock(&self.cache(family).0);
         if let Entry::Vacant(place) = entries.entry(next_hop) {
@@ -228,11 +215,13 @@ impl Stack {
                 neighbour.state = State::Doomed;
             }
             self.timers.set(Key::Neighbour(next_hop), Duration::ZERO);
-            asked?;
+            if let Err(status) = asked {
+                return packet.unsent(status);
+            }
         }
-        let Some(entry) = entries.get_mut(&next_hop) else { return Err(EHOSTUNREACH) };
+        let Some(entry) = entries.get_mut(&next_hop) else { return packet.unsent(EHOSTUNREACH) };
         match (entry.state, entry.mac) {
-            (State::Rejected, _) => Err(EHOSTUNREACH),
+            (State::Rejected, _) => packet.unsent(EHOSTUNREACH),
             (State::Valid | State::Local, Some(mac)) => {
                 drop(entries);
                 self.send_to(interface, family, packet, mac)
@@ -244,12 +233,18 @@ impl Stack {
         }
     }
 
-    /// Neighbour discovery asks once from whoever wants to send, and fails if that fails; ARP leaves it to the timer.
+    /// Neighbour discovery sends its first solicitation in the sender's thread and fails if that fails; ARP leaves it
+    /// to the timer. `ndp_start_resolve` then loses two packets: the solicitation, whose owner it is, and the original
+    /// that it was cloned from, because nothing but an answer frees the original of an entry that is removed.
     fn begin_to_ask(self: &Arc<Self>, interface: &Arc<Interface>, address: IpAddr) -> Result<(), status_t> {
-        match address {
-            IpAddr::V4(_) => Ok(()),
-            IpAddr::V6(address) => self.solicit(interface, address),
-        }
+        let IpAddr::V6(address) = address else { return Ok(()) };
+        self.solicit(interface, address).map_err(|unsent| {
+            let status = unsent.status;
+            if unsent.leak() {
+                std::mem::forget(Packet::new(&[0; 32]));
+            }
+            status
+        })
     }
 
     /// ARP uses its part of an interface that was deleted: `arp_timer` and `arp_entry::MarkValid` look at

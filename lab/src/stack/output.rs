@@ -2,20 +2,22 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haiku_sys::{
-    B_BAD_DATA, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_ERROR, EMSGSIZE, ENETUNREACH, ETHER_TYPE_IP, ETHER_TYPE_IPV6,
-    IFF_BROADCAST, MSG_BCAST, MSG_MCAST, RTF_GATEWAY, RTF_HOST, RTF_LOCAL, RTF_REJECT, status_t,
+    B_BAD_DATA, B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, EMSGSIZE, ENETUNREACH,
+    ETHER_TYPE_IP, ETHER_TYPE_IPV6, IFF_BROADCAST, MSG_BCAST, MSG_MCAST, RTF_GATEWAY, RTF_HOST, RTF_LOCAL, RTF_REJECT,
+    status_t,
 };
 
 use super::address::Family;
-use super::buffer::Packet;
+use super::buffer::{Packet, Sent, Unsent};
 use super::ethernet::{self, BROADCAST, Mac};
 use super::fifo::{Item, lock};
 use super::host::Polled;
 use super::interface::{AddressRef, Interface};
 use super::routes::Route;
+use super::tcp::{Cause, Segment};
 use super::timer::Key;
 use super::{HostState, Stack};
 
@@ -41,6 +43,19 @@ pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// What the fragments of an IPv4 datagram have in common, if this is one.
+fn fragmented(packet: &[u8]) -> Option<(&[u8], &[u8])> {
+    let is_fragment = packet.first()? >> 4 == 4 && packet.get(6..8)? != [0, 0] && packet[6] & 0x40 == 0;
+    is_fragment.then(|| (&packet[4..6], &packet[12..20]))
+}
+
+/// What `sendto` returns for an error. `socket_send` takes either of two for a partial write, and subtracts from the
+/// bytes that were written the headers that the packet has got meanwhile.
+fn socket_error(status: status_t, packet: &[u8]) -> status_t {
+    let headers = if packet.first().is_some_and(|first| first >> 4 == 4) { 20 } else { 40 } + ethernet::HEADER as i32;
+    if matches!(status, B_WOULD_BLOCK | B_INTERRUPTED) { -headers } else { status }
+}
+
 /// Whether a packet answers a ping: Haiku makes it of the request, with the interface address that this was found to be for.
 fn is_echo_reply(packet: &[u8]) -> bool {
     match packet.first().map(|first| (first >> 4, usize::from(first & 15) * 4)) {
@@ -60,7 +75,7 @@ fn is_broadcast(route: &Route<AddressRef>, address: IpAddr) -> bool {
 
 impl Stack {
     /// The route for an address, as the stack would choose it now.
-    fn route(&self, address: IpAddr) -> Option<Arc<Route<AddressRef>>> {
+    pub(crate) fn route(&self, address: IpAddr) -> Option<Arc<Route<AddressRef>>> {
         lock(self.table(Family::of(address))).lookup(address)
     }
 
@@ -91,32 +106,51 @@ impl Stack {
     /// # Errors
     /// What Haiku answers: `ENETUNREACH`, `EHOSTUNREACH`, `EMSGSIZE` or the driver's own error.
     pub fn send_ip(self: &Arc<Self>, packet: &[u8]) -> Result<(), status_t> {
+        self.send_packet(packet, None).map_err(|unsent| unsent.status)
+    }
+
+    /// Sends a whole IP packet that may refer to one of the stack's addresses, because it answers a packet to it.
+    pub(crate) fn send_packet(self: &Arc<Self>, packet: &[u8], refers_to: Option<AddressRef>) -> Sent {
         let destination = destination(packet).ok_or(B_BAD_DATA)?;
+        let buffer = Packet::new(packet)?;
         if destination.is_unspecified() {
-            return Err(B_BAD_VALUE);
+            return buffer.unsent(B_BAD_VALUE);
         }
-        let route = self.route(destination).ok_or(ENETUNREACH)?;
-        if route.flags & RTF_REJECT != 0 {
-            return Err(ENETUNREACH);
-        }
+        let Some(route) = self.route(destination) else { return buffer.unsent(ENETUNREACH) };
+        // Haiku makes the reply of the request, with the address that the request was found to be for.
+        let refers_to = refers_to.or_else(|| is_echo_reply(packet).then(|| Arc::clone(&route.target)));
+        self.send_routed(&route, destination, buffer, refers_to)
+    }
+
+    /// Sends a packet by a route. With a host route the packet refers to the route's interface address: as long as
+    /// such a packet exists, so does the interface, deleted or not.
+    pub(crate) fn send_routed(
+        self: &Arc<Self>,
+        route: &Route<AddressRef>,
+        destination: IpAddr,
+        mut buffer: Packet,
+        refers_to: Option<AddressRef>,
+    ) -> Sent {
         let interface = &route.target.interface;
-        if packet.len() > interface.device().mtu() {
-            return Err(EMSGSIZE);
+        if route.flags & RTF_REJECT != 0 {
+            return buffer.unsent(ENETUNREACH);
         }
-        let mut buffer = Packet::new(packet)?;
-        // Whoever queues such a packet keeps the interface that has the address, deleted or not.
-        if route.flags & RTF_HOST != 0 || is_echo_reply(packet) {
-            buffer.set_interface_address(Arc::clone(&route.target));
+        if buffer.len() > interface.device().mtu() {
+            return buffer.unsent(EMSGSIZE);
+        }
+        let of_route = (route.flags & RTF_HOST != 0).then(|| Arc::clone(&route.target));
+        if let Some(address) = of_route.or(refers_to) {
+            buffer.set_interface_address(address);
         }
         if route.flags & RTF_LOCAL != 0 {
             self.capture(&buffer);
             let bytes = buffer.len();
             let queued = interface.device_interface.queue.enqueue(Item::Local(buffer));
             interface.device().count_sent(queued.is_ok(), bytes);
-            return queued;
+            return queued.map_err(Unsent::from);
         }
         let family = Family::of(destination);
-        if is_broadcast(&route, destination) {
+        if is_broadcast(route, destination) {
             buffer.set_flags(MSG_BCAST);
             return self.send_to(interface, family, buffer, BROADCAST);
         }
@@ -129,14 +163,9 @@ impl Stack {
     }
 
     /// Sends an IP packet to a link-layer address. An interface that was never up has none of its own to send from.
-    pub(crate) fn send_to(
-        &self,
-        interface: &Arc<Interface>,
-        family: Family,
-        packet: Packet,
-        to: Mac,
-    ) -> Result<(), status_t> {
-        let from = lock(&interface.inner).link(family).hardware.ok_or(B_ERROR)?;
+    pub(crate) fn send_to(&self, interface: &Arc<Interface>, family: Family, packet: Packet, to: Mac) -> Sent {
+        let from = lock(&interface.inner).link(family).hardware;
+        let Some(from) = from else { return packet.unsent(B_ERROR) };
         let ether_type = match family {
             Family::Inet => ETHER_TYPE_IP,
             Family::Inet6 => ETHER_TYPE_IPV6,
@@ -152,20 +181,42 @@ impl Stack {
         from: Mac,
         to: Mac,
         ether_type: u16,
-    ) -> Result<(), status_t> {
+    ) -> Sent {
         let device = interface.device();
-        ethernet::frame(&mut packet, from, to, ether_type, interface.device_interface.index())?;
+        let framed = ethernet::frame(&mut packet, from, to, ether_type, interface.device_interface.index());
+        if let Err(status) = framed {
+            return packet.unsent(status);
+        }
         self.capture(&packet);
         device.send(packet)
     }
 
     /// Sends what an interface's IP stack emitted, and remembers when it wants to be polled again. Returns the first
-    /// error; the rest is sent all the same.
-    pub(crate) fn finish(self: &Arc<Self>, interface: &Arc<Interface>, polled: Polled) -> Result<(), status_t> {
-        let mut result = Ok(());
+    /// error that a socket's owner hears of. The rest is sent all the same, except what follows a fragment that was not
+    /// sent: `send_fragments` stops there.
+    pub(crate) fn finish(
+        self: &Arc<Self>,
+        interface: &Arc<Interface>,
+        polled: Polled,
+        cause: Cause,
+    ) -> Result<(), status_t> {
+        let (mut result, mut unsent_datagram, mut refused) = (Ok(()), None, Vec::new());
         for packet in &polled.packets {
-            let sent = self.send_ip(packet);
+            let datagram = fragmented(packet);
+            if datagram.is_some() && datagram == unsent_datagram {
+                continue;
+            }
+            let sent = match Segment::parse(packet) {
+                Some(segment) => self.send_segment(segment, packet, cause, &mut refused),
+                None => self.send_ip(packet).map_err(|status| socket_error(status, packet)),
+            };
+            if sent.is_err() {
+                unsent_datagram = datagram;
+            }
             result = result.and(sent);
+        }
+        for tuple in polled.written.iter().filter(|tuple| !refused.contains(tuple)) {
+            self.connection_written(tuple);
         }
         interface.host.recycle(polled.packets);
         if let Some(again) = polled.again {
@@ -174,17 +225,16 @@ impl Stack {
         result
     }
 
-    /// Does something with an interface's sockets, then sends what came of it.
-    ///
-    /// # Errors
-    /// The first packet that could not be sent, with Haiku's reason.
-    pub(crate) fn with_host<R>(
+    /// Does something with an interface's sockets, then sends what came of it. With that comes the first error that a
+    /// socket's owner hears of.
+    fn with_host<R>(
         self: &Arc<Self>,
         interface: &Arc<Interface>,
+        cause: Cause,
         act: impl FnOnce(&mut HostState) -> R,
     ) -> (R, Result<(), status_t>) {
         let (result, polled) = interface.host.with(act);
-        (result, self.finish(interface, polled))
+        (result, self.finish(interface, polled, cause))
     }
 
     /// Does something with the sockets of the interface of this name; what they emit is sent, errors or not.
@@ -193,7 +243,7 @@ impl Stack {
     /// `B_DEVICE_NOT_FOUND` without such an interface.
     pub fn with_sockets<R>(self: &Arc<Self>, name: &str, act: impl FnOnce(&mut HostState) -> R) -> Result<R, status_t> {
         let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
-        Ok(self.with_host(&interface, act).0)
+        Ok(self.with_host(&interface, Cause::Call, act).0)
     }
 
     /// Has the sockets of an interface send something. The inner result is the sending's: the first packet that could
@@ -207,7 +257,7 @@ impl Stack {
         act: impl FnOnce(&mut HostState) -> Result<(), status_t>,
     ) -> Result<Result<(), status_t>, status_t> {
         let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
-        let (queued, sent) = self.with_host(&interface, act);
+        let (queued, sent) = self.with_host(&interface, Cause::Call, act);
         Ok(queued.and(sent))
     }
 
@@ -226,11 +276,21 @@ impl Stack {
         Ok(host.wait_until(deadline, ready))
     }
 
+    /// Moves the clock of an interface's TCP timers forward, and lets those that are due by then expire.
+    ///
+    /// # Errors
+    /// `B_DEVICE_NOT_FOUND` without such an interface.
+    pub fn advance_timers(self: &Arc<Self>, name: &str, time: Duration) -> Result<(), status_t> {
+        let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
+        let ((), _) = self.with_host(&interface, Cause::Timer, |state| state.advance(time));
+        Ok(())
+    }
+
     /// An interface's IP stack asked to be polled.
     pub(crate) fn host_due(self: &Arc<Self>, index: u32) {
         let found = lock(&self.interfaces).iter().find(|interface| interface.index == index).cloned();
         if let Some(interface) = found {
-            let ((), _) = self.with_host(&interface, |_| ());
+            let ((), _) = self.with_host(&interface, Cause::Timer, |_| ());
         }
     }
 }

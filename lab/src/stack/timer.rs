@@ -17,8 +17,6 @@ use super::fifo::lock;
 pub(crate) enum Key {
     /// A neighbour's next request, or the end of its entry.
     Neighbour(IpAddr),
-    /// The probe and announcement of one of an interface's own addresses.
-    Probe(u32, IpAddr),
     /// The IP stack of an interface, which wants to send again.
     Host(u32),
     /// The reader of an interface, which has not come back.

@@ -171,11 +171,9 @@ impl Plan {
     #[must_use]
     pub fn console(&self, side: Side) -> Vec<String> {
         let name = self.mode.interface(0);
-        let subnet = Ipv6Addr::new(0xfd00, self.network().1, 0, 0, 0, 0, 0, 0);
         vec![
             format!("ifconfig {name} {} 255.255.255.0 up", self.address(side, Family::Inet)),
             format!("ifconfig {name} inet6 {} prefixlen 64", self.address(side, Family::Inet6)),
-            format!("route add {name} inet6 {subnet} prefixlen 64"),
             format!("route add {name} inet6 ff00:: prefixlen 8"),
         ]
     }

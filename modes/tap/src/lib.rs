@@ -1,8 +1,7 @@
 //! TAP: Ethernet frames, as they are.
 //!
-//! A program reads and writes whole frames and so is a station of its own on the link; nothing is added, taken away or
-//! answered. Frames for other stations, and for groups that the interface has not joined, are filtered out on their way to the
-//! stack, as an Ethernet card does.
+//! A program reads and writes whole frames and so is a station of its own on the link. Frames for other stations, and for
+//! multicast groups that the interface has not joined, are dropped on their way to the stack, as by an Ethernet card.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,7 +11,7 @@ use tuntap_driver::{
 
 /// Length of an Ethernet header.
 const ETHERNET_HEADER: usize = FrameHeader::ETHERNET;
-/// Groups that every station is in without joining: everyone, all hosts of IPv4 (RFC 1112, section 4) and all nodes of
+/// Groups that every station is in without joining: broadcast, all hosts of IPv4 (RFC 1112, section 4) and all nodes of
 /// IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
 const EVERYONE: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
 /// Length of an IEEE 802.1Q tag, which a frame may have beyond its header.
@@ -34,20 +33,15 @@ impl Mode for Tap {
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = ETHERNET_HEADER;
 
-    type State = ();
     type Reply = NoReply;
 
-    fn state(_: LinkAddress) -> Self::State {}
-
-    fn set_address((): &mut Self::State, _: LinkAddress) {}
-
     #[inline]
-    fn to_user((): &mut Self::State, _: &[u8], length: usize, _: &mut Self::Reply) -> Verdict {
+    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> Verdict {
         if length < ETHERNET_HEADER { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
     }
 
     #[inline]
-    fn to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
         let destination: &LinkAddress = head.first_chunk().ok_or(Error::Invalid)?;
         let [first, ..] = destination;
         let is_group = first & 1 != 0;
@@ -88,7 +82,7 @@ mod tests {
 
     fn judge(destination: LinkAddress, promiscuous: bool) -> ToStack {
         let link = Link { address: OWN, promiscuous, mtu: 1500 };
-        Tap::to_stack(&link, &Groups::new(), &frame_to(destination), 60).expect("a whole header")
+        Tap::classify_to_stack(&link, &Groups::new(), &frame_to(destination), 60).expect("a whole header")
     }
 
     #[test]
@@ -109,8 +103,8 @@ mod tests {
     #[test]
     fn a_frame_shorter_than_its_header_is_refused_from_either_side() {
         let link = Link { address: OWN, promiscuous: true, mtu: 1500 };
-        assert_eq!(Tap::to_stack(&link, &Groups::new(), &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
-        assert_eq!(Tap::to_user(&mut (), &[], 13, &mut NoReply), Verdict::Drop(DropReason::Malformed));
-        assert_eq!(Tap::to_user(&mut (), &[], 14, &mut NoReply), Verdict::Deliver);
+        assert_eq!(Tap::classify_to_stack(&link, &Groups::new(), &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
+        assert_eq!(Tap::classify_to_user(&link, &[], 13, &mut NoReply), Verdict::Drop(DropReason::Malformed));
+        assert_eq!(Tap::classify_to_user(&link, &[], 14, &mut NoReply), Verdict::Deliver);
     }
 }

@@ -1,13 +1,11 @@
 //! TUN: IP packets, through the point-to-point layer.
 //!
-//! A program reads and writes bare IPv4 and IPv6 packets. Haiku's stack, which knows no links without stations, sees an
-//! Ethernet link whose far side is always at home: `ptp` makes the headers and answers ARP and neighbour discovery.
+//! A program reads and writes bare IPv4 and IPv6 packets. Haiku's stack, which supports only Ethernet-like links, sees an
+//! Ethernet link with one neighbour: `ptp` makes the headers and answers ARP and neighbour discovery.
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
-};
+use tuntap_driver::{DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
 use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, Reason, Refusal, Responder};
 
 /// The mode of `tun/0`, `tun/1` and so on.
@@ -16,8 +14,8 @@ pub enum Tun {}
 
 impl Mode for Tun {
     const NAME: &'static str = "tun";
-    // Never BROADCAST: Haiku keeps an IPv4 peer's address where the broadcast address of such a link would be, and
-    // takes the peer for everyone.
+    // Never BROADCAST, because Haiku keeps an IPv4 peer's address in the field of the broadcast address and would take the
+    // peer for a broadcast address.
     const LINK: LinkSpec = LinkSpec {
         flags: LinkFlags::POINT_TO_POINT,
         header_length: ETHERNET_HEADER,
@@ -28,20 +26,11 @@ impl Mode for Tun {
     const HEAD_TO_USER: usize = HEAD_TO_USER;
     const HEAD_TO_STACK: usize = HEAD_TO_STACK;
 
-    type State = Responder;
     type Reply = Reply;
 
-    fn state(address: LinkAddress) -> Self::State {
-        Responder::new(MacAddress::from_bytes(address))
-    }
-
-    fn set_address(state: &mut Self::State, address: LinkAddress) {
-        state.set_interface(MacAddress::from_bytes(address));
-    }
-
     #[inline]
-    fn to_user(state: &mut Self::State, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict {
-        match state.to_user(head, length, &mut reply.0) {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict {
+        match responder(link).classify_to_user(head, length, &mut reply.0) {
             tuntap_ptp::Verdict::Deliver => Verdict::Deliver,
             tuntap_ptp::Verdict::Answer(_) => Verdict::Answer,
             tuntap_ptp::Verdict::Drop(reason) => Verdict::Drop(counter(reason)),
@@ -49,16 +38,20 @@ impl Mode for Tun {
     }
 
     #[inline]
-    fn to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
-        let interface = MacAddress::from_bytes(link.address);
-        match tuntap_ptp::Link::new(interface).to_stack(head, length) {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
+        match responder(link).classify_to_stack(head, length) {
             Ok(header) => Ok(ToStack::Deliver(FrameHeader::ethernet(header))),
             Err(Refusal::Version | Refusal::Short) => Err(Error::Invalid),
         }
     }
 }
 
-/// Room for an answer of the far side's.
+#[inline]
+const fn responder(link: &Link) -> Responder {
+    Responder::new(MacAddress::from_bytes(link.address))
+}
+
+/// Space for an answer of the far side.
 #[derive(Debug)]
 pub struct Reply(tuntap_ptp::Reply);
 
@@ -74,24 +67,17 @@ impl AsRef<[u8]> for Reply {
     }
 }
 
-/// The device's counter for a reason of the point-to-point layer's.
+/// Returns the device's counter for a drop reason of the point-to-point layer.
 const fn counter(reason: Reason) -> DropReason {
     match reason {
         Reason::Malformed => DropReason::Malformed,
         Reason::NotIp => DropReason::NotIp,
         Reason::ArpMalformed => DropReason::ArpMalformed,
-        Reason::ArpProbe => DropReason::ArpProbe,
         Reason::ArpAnnouncement => DropReason::ArpAnnouncement,
-        Reason::ArpOwn => DropReason::ArpOwn,
         Reason::ArpReply => DropReason::ArpReply,
         Reason::NeighbourMalformed => DropReason::NeighbourMalformed,
         Reason::DuplicateDetection => DropReason::DuplicateDetection,
-        Reason::NeighbourOwn => DropReason::NeighbourOwn,
         Reason::NeighbourAdvertisement => DropReason::NeighbourAdvertisement,
-        Reason::RouterSolicitation => DropReason::RouterSolicitation,
-        Reason::RouterAdvertisement => DropReason::RouterAdvertisement,
-        Reason::Redirect => DropReason::Redirect,
-        Reason::MulticastListener => DropReason::MulticastListener,
     }
 }
 
@@ -109,7 +95,7 @@ mod tests {
     #[test]
     fn a_packet_of_no_known_version_is_refused() {
         let link = Link { address: [2, 0, 0, 0, 0, 1], promiscuous: false, mtu: 1500 };
-        assert_eq!(Tun::to_stack(&link, &Groups::new(), &[0x50; 40], 40), Err(Error::Invalid));
-        assert_eq!(Tun::to_stack(&link, &Groups::new(), &[], 0), Err(Error::Invalid));
+        assert_eq!(Tun::classify_to_stack(&link, &Groups::new(), &[0x50; 40], 40), Err(Error::Invalid));
+        assert_eq!(Tun::classify_to_stack(&link, &Groups::new(), &[], 0), Err(Error::Invalid));
     }
 }

@@ -5,7 +5,8 @@ use haiku_sys as sys;
 use tuntap_driver::{Batch, Error, Limits};
 
 use super::wire::{
-    BatchRequest, DirectionStatistics, LimitsRequest, PeerRequest, Preamble, StatisticsRequest, VERSION,
+    BatchRequest, DirectionStatistics, LimitsRequest, PeerRequest, Preamble, STATISTICS_VERSION, StatisticsRequest,
+    VERSION,
 };
 use super::{Argument, Controlled};
 use crate::kernel::UserSlice;
@@ -15,16 +16,20 @@ use crate::status::to_status;
 use crate::units::Kind;
 
 impl Preamble {
-    /// Refuses what is of another version, or not of this size.
-    fn check(self, size: usize) -> Controlled {
-        if self.version == VERSION && self.size as usize == size { Ok(()) } else { Err(sys::EINVAL) }
+    /// Checks the version and the size of a request.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    fn check(self, version: u32, size: usize) -> Controlled {
+        if self.version == version && self.size as usize == size { Ok(()) } else { Err(sys::EINVAL) }
     }
 }
 
 /// `TUNGETSTATISTICS`: what became of every packet so far.
 pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
-    preamble.check(size_of::<StatisticsRequest>())?;
+    preamble.check(STATISTICS_VERSION, size_of::<StatisticsRequest>())?;
     let statistics = open.lease.device.statistics();
     argument.store(&StatisticsRequest {
         preamble,
@@ -36,7 +41,7 @@ pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Con
 /// `TUNGETLIMITS`: how much each queue may hold.
 pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
-    preamble.check(size_of::<LimitsRequest>())?;
+    preamble.check(VERSION, size_of::<LimitsRequest>())?;
     let (to_user, to_stack) = open.lease.device.limits();
     argument.store(&LimitsRequest {
         preamble,
@@ -50,7 +55,7 @@ pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Control
 /// `TUNSETLIMITS`: sets it.
 pub(super) fn set_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let request = argument.fetch::<LimitsRequest>()?;
-    request.preamble.check(size_of::<LimitsRequest>())?;
+    request.preamble.check(VERSION, size_of::<LimitsRequest>())?;
     open.lease.owner.check_change()?;
     let to_user = limits(request.to_user_packets, request.to_user_bytes)?;
     let to_stack = limits(request.to_stack_packets, request.to_stack_bytes)?;
@@ -67,7 +72,7 @@ fn limits(packets: u32, bytes: u32) -> Result<Limits, sys::status_t> {
 /// `TUNSETPEER`: adds the routes that the peer needs, which the stack does not.
 pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let request = argument.fetch::<PeerRequest>()?;
-    request.preamble.check(size_of::<PeerRequest>())?;
+    request.preamble.check(VERSION, size_of::<PeerRequest>())?;
     open.lease.owner.check_change()?;
     let [a, b, c, d, ..] = request.address;
     let peer = match request.ip_version {
@@ -98,7 +103,7 @@ fn batch(argument: Argument, transfer: impl FnOnce(&UserSlice, u32) -> Result<Ba
         return Err(sys::EINVAL);
     }
     let records = argument.memory(size)?.skip(header);
-    // A batch that nobody's queue bounds, of frames for somebody else, would keep even a killed thread for long.
+    // A batch of frames that are dropped is bounded by no queue, and would keep even a killed thread for long.
     let most = request.packets.min(Limits::MOST.packets);
     let done = transfer(&records, most).map_err(to_status)?;
     let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);

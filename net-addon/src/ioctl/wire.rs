@@ -110,14 +110,16 @@ pub struct TunInfo {
     pub dummy: u8,
 }
 
-/// The version of this driver's own controls.
+/// The version of this driver's own controls, except [`TUNGETSTATISTICS`].
 pub const VERSION: u32 = 1;
+/// The version of [`TUNGETSTATISTICS`].
+pub const STATISTICS_VERSION: u32 = 2;
 
 /// What every one of this driver's own requests begins with.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Preamble {
-    /// [`VERSION`].
+    /// [`VERSION`] or [`STATISTICS_VERSION`].
     pub version: u32,
     /// The size of the whole request in bytes, this word included; of a batch, with its records.
     pub size: u32,
@@ -127,22 +129,18 @@ pub struct Preamble {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DirectionStatistics {
-    /// Packets accepted from whoever sent them.
+    /// Packets accepted from the sender.
     pub accepted: u64,
     /// Their bytes, link headers included.
     pub accepted_bytes: u64,
-    /// Packets handed to whoever received them.
+    /// Packets handed to the receiver.
     pub delivered: u64,
     /// Their bytes, link headers included.
     pub delivered_bytes: u64,
     /// Packets that the device answered itself.
     pub answered: u64,
-    /// Packets thrown away with the whole queue.
+    /// Packets dropped with the whole queue.
     pub purged: u64,
-    /// Packets refused because the queue was full.
-    pub refused_full: u64,
-    /// Packets refused because the other side was not there.
-    pub refused_down: u64,
     /// Packets longer than the reader's buffer.
     pub truncated: u64,
     /// Packets in the queue now.
@@ -171,8 +169,6 @@ impl DirectionStatistics {
             delivered_bytes: counters.delivered_bytes,
             answered: counters.answered,
             purged: counters.purged,
-            refused_full: counters.refused_full,
-            refused_down: counters.refused_down,
             truncated: counters.truncated,
             queued: queued.packets.into(),
             queued_bytes: queued.bytes.into(),

@@ -34,20 +34,12 @@ impl NetBuffer {
         packet
     }
 
-    /// Parts the packet from the interface address that it refers to, if it does: answers to pings and what goes by a host
-    /// route do.
-    pub(crate) fn take_address(&mut self) -> HeldAddress {
+    /// Detaches the packet's interface address reference. Echo replies and packets that go by a host route have one.
+    pub(crate) fn detach_address(&mut self) -> HeldAddress {
         // SAFETY: the packet is ours and alive.
         let place = unsafe { &raw mut (*self.0.as_ptr()).interface_address };
         // SAFETY: as above.
         HeldAddress(unsafe { place.replace(null_mut()) })
-    }
-
-    /// Has it refer to that address again.
-    pub(crate) fn give_address(&mut self, address: HeldAddress) {
-        // SAFETY: the packet is ours and alive, and refers to no address that this one would replace.
-        unsafe { (*self.0.as_ptr()).interface_address = address.0 };
-        core::mem::forget(address);
     }
 
     fn append(&mut self, data: &[u8]) -> Result<(), Error> {
@@ -61,7 +53,7 @@ impl NetBuffer {
     }
 }
 
-/// A packet's reference to an interface address, given back when dropped: and with the last one may go a whole interface.
+/// A packet's interface address reference, released when dropped. The last one may delete a whole interface.
 #[derive(Debug)]
 pub(crate) struct HeldAddress(*mut sys::net_interface_address);
 

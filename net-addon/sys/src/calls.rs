@@ -6,7 +6,8 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use crate::{
-    bigtime_t, cpu_status, driver_settings, module_info, recursive_lock, select_sync_pool, selectsync, sem_id, status_t,
+    bigtime_t, cpu_status, driver_settings, module_info, recursive_lock, select_sync_pool, selectsync, sem_id,
+    status_t, team_id,
 };
 
 macro_rules! kernel {
@@ -96,8 +97,11 @@ kernel! {
     fn secure_random_value() -> u32;
     /// `geteuid`: the caller's effective user; 0 is root.
     fn geteuid() -> u32;
-    /// `getegid`: the caller's effective group.
-    fn getegid() -> u32;
+    /// `getpid`: the caller's team.
+    fn getpid() -> team_id;
+    /// `check_access_permissions`: whether the caller has `access` (`R_OK` is 4) to a node of this mode, group and user, its
+    /// supplementary groups included; `B_PERMISSION_DENIED` otherwise.
+    fn check_access_permissions(access: c_int, mode: u32, group: u32, user: u32) -> status_t;
 }
 
 unsafe extern "C" {

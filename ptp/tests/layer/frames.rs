@@ -29,15 +29,15 @@ pub(crate) fn responder() -> Responder {
 }
 
 /// Lets the responder judge a frame as the core does: on its head, with whatever reply was there before.
-pub(crate) fn judge(responder: &mut Responder, frame: &[u8]) -> (Verdict, Vec<u8>) {
+pub(crate) fn judge(responder: &Responder, frame: &[u8]) -> (Verdict, Vec<u8>) {
     let mut reply = Reply::new();
     let head = &frame[..frame.len().min(HEAD_TO_USER)];
-    let verdict = responder.to_user(head, frame.len(), &mut reply);
+    let verdict = responder.classify_to_user(head, frame.len(), &mut reply);
     (verdict, reply.bytes().to_vec())
 }
 
 /// The verdict alone.
-pub(crate) fn verdict(responder: &mut Responder, frame: &[u8]) -> Verdict {
+pub(crate) fn verdict(responder: &Responder, frame: &[u8]) -> Verdict {
     judge(responder, frame).0
 }
 

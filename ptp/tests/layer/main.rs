@@ -6,7 +6,6 @@ mod agreement;
 mod conversation;
 mod corpus;
 mod frames;
-mod learning;
 mod oracle;
 mod outside;
 mod rfc;

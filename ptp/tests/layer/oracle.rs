@@ -21,13 +21,9 @@ pub(crate) const FRAME: u8 = 0;
 pub(crate) const REPAIRED_FRAME: u8 = 1;
 /// A program writes these bytes as a packet.
 pub(crate) const PACKET: u8 = 2;
-/// The interface is removed.
-pub(crate) const FORGET: u8 = 3;
 /// The interface gets another link address.
-pub(crate) const INTERFACE: u8 = 4;
+pub(crate) const INTERFACE: u8 = 3;
 
-/// So many questions for one address in a row are enough to get an answer.
-const PATIENCE: usize = 4;
 /// How many addresses of an input are asked for at its end.
 const ADDRESSES: usize = 8;
 
@@ -37,22 +33,21 @@ pub(crate) fn play(input: &[u8]) {
     let mut addresses = Addresses::default();
     for (action, bytes) in records(input) {
         match action {
-            FRAME => judge(&mut responder, bytes, &mut addresses),
-            REPAIRED_FRAME => judge(&mut responder, &repaired(bytes), &mut addresses),
+            FRAME => judge(&responder, bytes, &mut addresses),
+            REPAIRED_FRAME => judge(&responder, &repaired(bytes), &mut addresses),
             PACKET => write(&responder, bytes),
-            FORGET => responder.forget(),
             _ => {
                 if let Some(address) = bytes.first_chunk() {
-                    responder.set_interface(MacAddress::from_bytes(*address));
+                    responder = Responder::new(MacAddress::from_bytes(*address));
                 }
             }
         }
     }
     for address in addresses.ipv4.into_iter().take(ADDRESSES) {
-        assert!(is_answered(&mut responder, &arp_request(address)), "{address} stays unknown");
+        assert!(is_answered(&responder, &arp_request(address)), "{address} stays unknown");
     }
     for address in addresses.ipv6.into_iter().take(ADDRESSES) {
-        assert!(is_answered(&mut responder, &solicitation(address)), "{address} stays unknown");
+        assert!(is_answered(&responder, &solicitation(address)), "{address} stays unknown");
     }
 }
 
@@ -62,7 +57,7 @@ fn records(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
         let (&[action, length], rest) = input.split_first_chunk()?;
         let (bytes, rest) = rest.split_at(usize::from(length).min(rest.len()));
         input = rest;
-        Some((action % 5, bytes))
+        Some((action % 4, bytes))
     })
 }
 
@@ -88,18 +83,15 @@ impl Addresses {
 }
 
 /// Lets the responder judge a frame, and the verdict be judged.
-fn judge(responder: &mut Responder, bytes: &[u8], addresses: &mut Addresses) {
+fn judge(responder: &Responder, bytes: &[u8], addresses: &mut Addresses) {
     let mut reply = Reply::new();
-    let before = responder.clone();
     let head = &bytes[..bytes.len().min(HEAD_TO_USER)];
-    let verdict = responder.to_user(head, bytes.len(), &mut reply);
+    let verdict = responder.classify_to_user(head, bytes.len(), &mut reply);
 
-    let mut again = before.clone();
     let mut second = Reply::new();
-    assert_eq!(again.to_user(bytes, bytes.len(), &mut second), verdict, "more than the head was looked at");
+    let whole = responder.classify_to_user(bytes, bytes.len(), &mut second);
+    assert_eq!(whole, verdict, "more than the head was read");
     assert_eq!(second.bytes(), reply.bytes());
-    assert_eq!(again, *responder);
-    assert_eq!(responder.interface(), before.interface());
 
     let ether_type = EthernetFrame::new_checked(bytes).map(|frame| frame.ethertype());
     match verdict {
@@ -107,8 +99,8 @@ fn judge(responder: &mut Responder, bytes: &[u8], addresses: &mut Addresses) {
             let version = bytes[14] >> 4;
             assert!(matches!((ether_type, version), (Ok(EthernetProtocol::Ipv4), 4) | (Ok(EthernetProtocol::Ipv6), 6)));
         }
-        Verdict::Answer(Answered::Arp) => arp_is_right(&before, bytes, reply.bytes(), addresses),
-        Verdict::Answer(Answered::Neighbour) => neighbour_is_right(&before, bytes, reply.bytes(), addresses),
+        Verdict::Answer(Answered::Arp) => arp_is_right(responder, bytes, reply.bytes(), addresses),
+        Verdict::Answer(Answered::Neighbour) => neighbour_is_right(responder, bytes, reply.bytes(), addresses),
         Verdict::Drop(reason) => {
             assert_eq!(reason == Reason::NotIp, is_foreign(ether_type), "{reason}");
             if ether_type == Ok(EthernetProtocol::Arp) {
@@ -147,7 +139,7 @@ fn arp_is_right(responder: &Responder, bytes: &[u8], reply: &[u8], addresses: &m
         unreachable!("smoltcp knows no other ARP");
     };
     assert_eq!(operation, ArpOperation::Request);
-    assert!(!source_protocol_addr.is_unspecified() && source_protocol_addr != target_protocol_addr);
+    assert_ne!(source_protocol_addr, target_protocol_addr);
     assert!(!target_protocol_addr.is_unspecified());
     let peer = EthernetAddress(*responder.peer().as_bytes());
     let expected = ArpRepr::EthernetIpv4 {
@@ -263,11 +255,18 @@ fn repaired(bytes: &[u8]) -> Vec<u8> {
 
 /// Gets a link header for a packet, and looks at it.
 fn write(responder: &Responder, bytes: &[u8]) {
-    let before = responder.clone();
     let head = &bytes[..bytes.len().min(HEAD_TO_STACK)];
-    let header = responder.to_stack(head, bytes.len());
-    assert_eq!(responder.to_stack(bytes, bytes.len()), header, "more than the head was looked at");
-    assert_eq!(*responder, before);
+    let header = responder.classify_to_stack(head, bytes.len());
+    assert_eq!(responder.classify_to_stack(bytes, bytes.len()), header, "more than the head was read");
+    let stated = |at: usize| bytes.get(at..at + 2).map(|field| usize::from(u16::from_be_bytes([field[0], field[1]])));
+    let is_cut = match bytes.first().map(|first| first >> 4) {
+        Some(4) => stated(2).is_some_and(|length| length > bytes.len()),
+        Some(6) => stated(4).is_some_and(|length| length + 40 > bytes.len()),
+        _ => false,
+    };
+    if is_cut {
+        return assert_eq!(header, Err(Refusal::Short));
+    }
     let (destination_is_group, ether_type) = match bytes {
         [] => return assert_eq!(header, Err(Refusal::Short)),
         [first, ..] if first >> 4 == 4 => match bytes.get(16..20) {
@@ -290,10 +289,10 @@ fn write(responder: &Responder, bytes: &[u8]) {
     }
 }
 
-/// Whether a question gets its answer in time, asked again and again.
-fn is_answered(responder: &mut Responder, question: &[u8]) -> bool {
+/// Whether a question is answered.
+fn is_answered(responder: &Responder, question: &[u8]) -> bool {
     let mut reply = Reply::new();
-    (0..PATIENCE).any(|_| matches!(responder.to_user(question, question.len(), &mut reply), Verdict::Answer(_)))
+    matches!(responder.classify_to_user(question, question.len(), &mut reply), Verdict::Answer(_))
 }
 
 /// A request from an address that no input is likely to ask for.

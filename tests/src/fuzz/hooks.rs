@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
 use haiku_kernel::{FaultPlan, fault};
 use haiku_lab::Mode;
-use haiku_sys::{B_NO_MEMORY, B_WOULD_BLOCK, EBUSY, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK, O_RDWR};
+use haiku_sys::{B_NO_MEMORY, B_WOULD_BLOCK, EBUSY, ENETDOWN, ENXIO, O_NONBLOCK, O_RDWR};
 
 use super::{Bench, Input, UNITS};
 use crate::card::Card;
@@ -22,6 +22,8 @@ const CARDS: usize = 6;
 const STEPS: usize = 256;
 /// Packets that a queue holds here.
 const LIMIT: u32 = 4;
+/// Answers that the queue to the stack takes beyond.
+const ANSWERS: usize = 64;
 /// The shortest packet that is sent, and as long as its number fits in.
 const SHORTEST: usize = 64;
 
@@ -34,8 +36,10 @@ struct Unit {
     up: bool,
     /// The interface that is attached was up at some time.
     was_up: bool,
-    /// Such an interface was removed under the descriptor that is open, and none has come up since.
-    gone: bool,
+    /// Such an interface was removed under the open descriptor, none has come up since, and no read has said so.
+    lost_unread: bool,
+    /// The same, and no write has said so.
+    lost_unwritten: bool,
     /// Numbers of the packets to the program.
     to_user: VecDeque<u32>,
     /// Numbers of those to the stack; an answer of the device's own has none.
@@ -108,6 +112,12 @@ pub fn play(bench: &Bench, input: &[u8]) {
     bench.check_rest();
 }
 
+impl Unit {
+    fn set_lost(&mut self, lost: bool) {
+        (self.lost_unread, self.lost_unwritten) = (lost, lost);
+    }
+}
+
 impl World<'_> {
     fn step(&mut self, what: u8, how: u8) {
         let (unit, slot) = (usize::from(how) % self.units.len(), usize::from(how) % CARDS);
@@ -135,7 +145,8 @@ impl World<'_> {
         match opened {
             Ok(program) => {
                 assert!(it.program.is_none(), "a unit has one opener");
-                (it.program, it.gone) = (Some(program), false);
+                it.program = Some(program);
+                it.set_lost(false);
             }
             Err(EBUSY) => assert!(it.program.is_some(), "nobody has the unit"),
             Err(error) => {
@@ -170,8 +181,8 @@ impl World<'_> {
         let it = &mut self.units[unit];
         match read {
             Ok(packet) => assert_eq!(Some(number(&packet)), it.to_user.pop_front()),
-            Err(ENXIO) => assert!(it.gone && it.to_user.is_empty()),
-            Err(B_WOULD_BLOCK) => assert!(!it.gone && it.to_user.is_empty()),
+            Err(ENXIO) => assert!(std::mem::take(&mut it.lost_unread) && it.to_user.is_empty()),
+            Err(B_WOULD_BLOCK) => assert!(!it.lost_unread && it.to_user.is_empty()),
             // The packet that could not be copied is lost, and counted.
             Err(error) => {
                 it.to_user.pop_front();
@@ -188,11 +199,11 @@ impl World<'_> {
         let it = &mut self.units[unit];
         match written {
             Ok(taken) => {
-                assert!(taken == length && it.up && !it.gone && it.to_stack.len() < LIMIT as usize);
+                assert!(taken == length && it.up && !it.lost_unwritten && it.to_stack.len() < LIMIT as usize);
                 it.to_stack.push_back(Some(self.numbers));
             }
-            Err(ENXIO) => assert!(it.gone),
-            Err(ENETDOWN) => assert!(!it.up && !it.gone),
+            Err(ENXIO) => assert!(std::mem::take(&mut it.lost_unwritten)),
+            Err(ENETDOWN) => assert!(!it.up && !it.lost_unwritten),
             Err(B_WOULD_BLOCK) => assert!(it.up && it.to_stack.len() >= LIMIT as usize),
             Err(error) => assert!(forgiven(), "{error:x}"),
         }
@@ -228,7 +239,7 @@ impl World<'_> {
             it.attached = None;
             it.up = false;
             if std::mem::take(&mut it.was_up) {
-                it.gone = it.program.is_some();
+                it.set_lost(it.program.is_some());
             }
             it.to_user.clear();
             it.to_stack.clear();
@@ -240,7 +251,8 @@ impl World<'_> {
         card.up();
         let it = &mut self.units[*unit];
         if it.attached.is_some() {
-            (it.up, it.was_up, it.gone) = (true, true, false);
+            (it.up, it.was_up) = (true, true);
+            it.set_lost(false);
         }
     }
 
@@ -259,18 +271,14 @@ impl World<'_> {
         let sent = card.send(&frame);
         let it = &mut self.units[*unit];
         let listening = it.up && it.program.is_some();
+        let takes = listening && it.to_user.len() < LIMIT as usize;
         match sent {
-            Ok(()) => {
-                assert!(listening);
-                if self.bench.packets() > before {
-                    assert!(it.to_user.len() < LIMIT as usize);
-                    it.to_user.push_back(self.numbers);
-                } else {
-                    assert!(forgiven(), "only a frame whose head cannot be read is dropped, room or not");
-                }
+            Ok(()) if self.bench.packets() > before => {
+                assert!(takes);
+                it.to_user.push_back(self.numbers);
             }
-            Err(ENETDOWN) => assert!(!listening),
-            Err(ENOBUFS) => assert!(listening && it.to_user.len() >= LIMIT as usize),
+            Ok(()) => assert!(!takes || forgiven(), "else only a frame whose head cannot be read is dropped"),
+            // Making the frame is the test's own call, and may be the one that fails.
             Err(error) => assert!(forgiven(), "{error:x}"),
         }
     }
@@ -308,16 +316,15 @@ impl World<'_> {
         let it = &mut self.units[*unit];
         let answered = self.bench.packets() - before;
         match asked {
-            Ok(()) => assert!(it.up, "nothing is answered while the interface is down"),
-            Err(ENETDOWN) => assert!((!it.up || forgiven()) && answered == 0, "{it:?}, {answered} answers"),
+            Ok(()) => assert!(it.up || answered == 0, "nothing is answered while the interface is down"),
             Err(error) => assert!(forgiven(), "{error:x}"),
         }
         for _ in 0..answered {
             it.to_stack.push_back(None);
         }
-        // Whoever opens a unit sets the limit; before him there is a greater one.
-        let beyond = answered > 0 && it.program.is_some() && it.to_stack.len() > LIMIT as usize;
-        assert!(!beyond, "an answer goes beyond the limit");
+        // The opener sets the limit; before, there is a greater one.
+        let beyond = answered > 0 && it.program.is_some() && it.to_stack.len() > LIMIT as usize + ANSWERS;
+        assert!(!beyond, "an answer goes beyond its places");
     }
 
     /// What holds after every step.
@@ -340,8 +347,8 @@ impl World<'_> {
             if forgiven() {
                 continue;
             }
-            let readable = unit.gone || !unit.to_user.is_empty();
-            let writable = unit.up && !unit.gone && unit.to_stack.len() < LIMIT as usize;
+            let readable = unit.lost_unread || !unit.to_user.is_empty();
+            let writable = unit.up && !unit.lost_unwritten && unit.to_stack.len() < LIMIT as usize;
             assert_eq!((ready & POLLIN != 0, ready & POLLOUT != 0), (readable, writable), "{unit:?}");
         }
     }

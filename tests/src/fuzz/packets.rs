@@ -67,8 +67,8 @@ impl Settings {
     fn fate(&self, written: &[u8]) -> Fate {
         let Some(packet) = written.get(self.framing..) else { return Fate::Refused(EINVAL) };
         let (shortest, longest) = match self.mode {
-            Mode::Tun => (1, self.mtu),
-            Mode::Tap => (14, self.mtu + 18),
+            Mode::Tun => (1, 65_535),
+            Mode::Tap => (14, 65_535 + 18),
         };
         if packet.len() < shortest {
             return Fate::Refused(EINVAL);
@@ -86,7 +86,14 @@ impl Settings {
     }
 
     fn tun(&self, packet: &[u8]) -> Fate {
+        let stated =
+            |at: usize| packet.get(at..at + 2).map_or(0, |word| usize::from(word[0]) << 8 | usize::from(word[1]));
+        let is_cut = match packet[0] >> 4 {
+            4 => stated(2) > packet.len(),
+            _ => stated(4) + 40 > packet.len(),
+        };
         let (ether_type, destination) = match (packet[0] >> 4, packet.len()) {
+            _ if is_cut => return Fate::Refused(EINVAL),
             (4, 20..) => match packet[16..20] {
                 [255, 255, 255, 255] => (ETHER_TYPE_IP, [0xff; 6]),
                 [224..240, b, c, d] => (ETHER_TYPE_IP, [1, 0, 0x5e, b & 0x7f, c, d]),

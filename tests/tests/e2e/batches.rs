@@ -147,7 +147,7 @@ fn what_comes_before_a_bad_record_is_written_and_said_to_be() {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
         let program = Program::new(mode);
-        let bad = [(Vec::new(), EINVAL), (vec![0x50; 3], EINVAL), (vec![0x45; 2000], EMSGSIZE)];
+        let bad = [(Vec::new(), EINVAL), (vec![0x50; 3], EINVAL), (vec![0x45; 65_554], EMSGSIZE)];
         for (bad, error) in bad {
             let mut sent = packets(mode, [100, 61]);
             sent.push(bad.clone());

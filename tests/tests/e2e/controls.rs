@@ -3,8 +3,8 @@
 use haiku_kernel::{creds, syscalls};
 use haiku_lab::Mode;
 use haiku_sys::{
-    B_BAD_ADDRESS, B_SET_BLOCKING_IO, B_SET_NONBLOCKING_IO, B_WOULD_BLOCK, EBUSY, EINVAL, ENETDOWN, ENOTTY, EPERM,
-    FIONBIO, FIONREAD, status_t,
+    B_BAD_ADDRESS, B_SET_BLOCKING_IO, B_SET_NONBLOCKING_IO, B_WOULD_BLOCK, EBUSY, EINVAL, ENOTTY, EPERM, FIONBIO,
+    FIONREAD, status_t,
 };
 use tuntap_net_addon::ioctl::wire::*;
 use tuntap_tests::card::Card;
@@ -337,9 +337,9 @@ fn requests_of_the_drivers_own_say_version_and_size() {
         (TUNSETPEER, size_of::<PeerRequest>()),
     ];
     for (op, size) in requests {
-        for (version, said) in
-            [(0, size), (2, size), (u32::MAX, size), (1, 0), (1, size - 1), (1, size + 1), (1, u32::MAX as usize)]
-        {
+        let (good, other) = if op == TUNGETSTATISTICS { (2, 1) } else { (1, 2) };
+        let sizes = [0, size - 1, size + 1, u32::MAX as usize].map(|said| (good, said));
+        for (version, said) in [0, other, u32::MAX].map(|version| (version, size)).into_iter().chain(sizes) {
             let mut memory = vec![0; 1024];
             let preamble = Preamble { version, size: said as u32 };
             memory[..size_of::<Preamble>()].copy_from_slice(preamble.as_bytes());
@@ -360,7 +360,5 @@ fn statistics_say_nothing_of_the_kernels_memory() {
     };
     let statistics = program.exchange(TUNGETSTATISTICS, request).unwrap();
     assert_eq!(statistics.as_bytes()[size_of::<Preamble>()..], [0; size_of::<StatisticsRequest>() - 8]);
-    assert_eq!(program.write(&[0x45; 20]), Err(ENETDOWN));
-    assert_eq!(program.statistics().to_stack.refused_down, 1);
     rig.end();
 }

@@ -33,15 +33,16 @@ fn it_tells_of_each_unit_its_state_and_what_became_of_its_packets() {
     program.write(&program_packet(Mode::Tun, Way::ToStack, 100)).unwrap();
     let tap = Card::new(&rig, "tap/7");
     let [a, b, c, d, e, f] = tun.address();
+    let team = std::process::id();
     let expected = format!(
-        "tun/0: up, open, mtu 1500, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n  \
-         to user: accepted 2, delivered 1, answered 1, purged 0, queued 0, refused 0 full 0 down\n    \
+        "tun/0: up, open by team {team}, mtu 1500, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n  \
+         to user: accepted 2, delivered 1, answered 1, purged 0, queued 0\n    \
          truncated: 1\n  \
-         to stack: accepted 2, delivered 0, answered 0, purged 0, queued 2, refused 0 full 0 down\n"
+         to stack: accepted 2, delivered 0, answered 0, purged 0, queued 2\n"
     );
     let said = kdl();
     assert!(said.starts_with(&expected), "{said}\ninstead of\n{expected}");
-    assert!(said[expected.len()..].starts_with("tap/7: down, mtu 1500, "), "{said}");
+    assert!(said[expected.len()..].starts_with("tap/7: down, not open, mtu 1500, "), "{said}");
     drop((tun, tap));
     rig.end();
 }
@@ -56,7 +57,11 @@ fn it_names_the_reasons_for_which_packets_were_dropped() {
     let said = kdl();
     assert!(said.contains("    dropped, not-for-us: 1\n") && said.contains("    dropped, malformed: 1\n"), "{said}");
     program.close();
-    assert!(kdl().starts_with("tap/0: up, mtu"), "{}", kdl());
+    assert!(kdl().starts_with("tap/0: up, not open, mtu"), "{}", kdl());
+    let program = Program::new(Mode::Tap);
+    card.down();
+    assert!(kdl().starts_with("tap/0: down, open by team "), "{}", kdl());
+    program.close();
     drop(card);
     rig.end();
 }

@@ -8,6 +8,7 @@ use haiku_sys::{
     device_hooks, status_t,
 };
 use tuntap_tests::image::Image;
+use tuntap_tests::packet::{Way, ipv4};
 use tuntap_tests::program::{nowhere, user_address};
 
 /// Opens a node by its hook.
@@ -122,7 +123,7 @@ fn a_name_that_is_no_unit_is_not_opened() {
 fn a_unit_that_was_closed_and_not_freed_serves_nobody_and_stays_taken() {
     let image = Image::load();
     image.begin();
-    for (name, packet) in [("tun/3", vec![0x45u8; 100]), ("tap/3", vec![0xffu8; 100])] {
+    for (name, packet) in [("tun/3", ipv4(Way::ToStack, 100)), ("tap/3", vec![0xffu8; 100])] {
         let mut memory = packet;
         let at = user_address(&mut memory);
         let hooks = image.find(name).unwrap();

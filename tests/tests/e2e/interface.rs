@@ -41,7 +41,7 @@ fn an_interface_is_ethernet_of_the_kind_that_haiku_can_carry() {
 }
 
 #[test]
-fn an_mtu_is_from_68_to_65535_and_holds_for_writes_at_once() {
+fn an_mtu_is_from_68_to_65535_and_does_not_bound_writes() {
     for (mode, overhead) in [(Mode::Tun, 0), (Mode::Tap, 18)] {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -50,15 +50,15 @@ fn an_mtu_is_from_68_to_65535_and_holds_for_writes_at_once() {
             assert_eq!(card.set_mtu(bad), Err(EINVAL), "{bad}");
             assert_eq!(card.mtu(), 1500);
         }
-        for mtu in [68, 576, 1280, 1500, 9000, 65535 - overhead] {
+        for mtu in [68, 576, 1280, 1500, 9000, 65535] {
             card.set_mtu(mtu).unwrap();
             assert_eq!(card.mtu(), mtu);
-            let longest = mtu + overhead;
-            assert_eq!(program.write(&program_packet(mode, Way::ToStack, longest)), Ok(longest));
+            let mut packet = program_packet(mode, Way::ToStack, 60);
+            packet.resize(65_535 + overhead, 0);
+            assert_eq!(program.write(&packet), Ok(packet.len()));
             card.receive().unwrap();
-            let mut longer = program_packet(mode, Way::ToStack, longest);
-            longer.push(0);
-            assert_eq!(program.write(&longer), Err(EMSGSIZE));
+            packet.push(0);
+            assert_eq!(program.write(&packet), Err(EMSGSIZE));
         }
         drop(card);
         rig.end();

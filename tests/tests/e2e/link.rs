@@ -1,12 +1,13 @@
-//! The link: up while somebody listens, and the stack is told when that changes.
+//! The link: up while a program has the unit open, and the stack is notified of each change.
 
 use haiku_lab::Mode;
 use haiku_lab::stack::Family;
-use haiku_sys::{ENETDOWN, IFF_LINK, IFM_ACTIVE};
+use haiku_sys::{IFF_LINK, IFM_ACTIVE};
+use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::TUNSETCARRIER;
 use tuntap_tests::card::Card;
 use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::Program;
+use tuntap_tests::program::{Program, dropped_for};
 use tuntap_tests::rig::Rig;
 
 /// How often the stack was told of a change of an interface's link.
@@ -68,18 +69,18 @@ fn a_failed_open_changes_no_link() {
 }
 
 #[test]
-fn sending_to_a_unit_that_nobody_has_open_is_refused_and_counted() {
+fn sending_to_a_unit_without_a_program_drops_and_counts() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
         let frame = stack_frame(mode, card.address(), 100);
         let before = rig.ledgers();
         for _ in 0..3 {
-            assert_eq!(card.send(&frame), Err(ENETDOWN));
+            assert!(card.drops(&frame));
         }
         assert_eq!(rig.ledgers(), before);
         let program = Program::new(mode);
-        assert_eq!(program.statistics().to_user.refused_down, 3);
+        assert_eq!(dropped_for(&program.statistics().to_user, DropReason::NoProgram), 3);
         assert_eq!(card.send(&frame), Ok(()));
         program.close();
         drop(card);

@@ -20,6 +20,7 @@ mod past;
 mod queues;
 mod readiness;
 mod reading;
+mod refusals;
 mod routes;
 mod secrets;
 mod settings;

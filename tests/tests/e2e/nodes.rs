@@ -3,10 +3,10 @@
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
 use haiku_kernel::{creds, devfs};
 use haiku_lab::{Mode, stack::Family};
-use haiku_sys::{B_WOULD_BLOCK, EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR};
-use tuntap_net_addon::ioctl::wire::{TUNSETGROUP, TUNSETOWNER};
+use haiku_sys::{B_WOULD_BLOCK, EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR, status_t};
+use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCSIFHWADDR, TUNSETGROUP, TUNSETOWNER};
 use tuntap_tests::card::Card;
-use tuntap_tests::program::Program;
+use tuntap_tests::program::{Program, zeroed};
 use tuntap_tests::rig::Rig;
 
 /// How many units of each mode there can be.
@@ -189,16 +189,19 @@ fn an_interface_outlives_whoever_had_its_unit_open() {
 }
 
 #[test]
-fn a_unit_that_nobody_has_is_forgotten_with_its_address() {
+fn a_unit_keeps_its_address_while_the_system_runs() {
     let rig = Rig::boot();
     let address = |rig: &Rig| Card::new(rig, "tap/0").address();
-    let (first, second) = (address(&rig), address(&rig));
-    assert_ne!(first, second);
-    assert_eq!([first[0] & 3, second[0] & 3], [2, 2]);
+    let first = address(&rig);
+    assert_eq!(first[0] & 3, 2, "a unicast address, locally administered");
+    assert_eq!(address(&rig), first);
     let program = Program::new(Mode::Tap);
-    let kept = address(&rig);
-    assert_eq!(address(&rig), kept, "the unit was open all the time");
+    assert_eq!(address(&rig), first);
+    let other = LinuxRequest { flags: 1, address: [2, 0, 0, 0, 7, 7], ..zeroed() };
+    program.exchange(SIOCSIFHWADDR, other).unwrap();
     program.close();
+    assert_eq!(address(&rig), [2, 0, 0, 0, 7, 7], "one that was set is kept too");
+    assert_ne!(Card::new(&rig, "tap/1").address(), first);
     rig.end();
 }
 
@@ -253,8 +256,16 @@ fn a_clone_passes_over_what_belongs_to_somebody_else() {
         creds::set_euid(0);
         opened
     };
-    assert_eq!(open_as(1001), Ok("tun/1".to_owned()));
     assert_eq!(open_as(1000), Ok("tun/0".to_owned()));
+    assert_eq!(open_as(1001), Err(EPERM), "without an owner a unit is root's");
+    rig.end();
+    let rig = Rig::with_settings("nodes clone\nopen everyone\n");
+    let program = Program::open("/dev/tun").expect("a free unit");
+    program.control(TUNSETOWNER, 1000).unwrap();
+    let keeper = Card::new(&rig, "tun/0");
+    program.close();
+    assert_eq!(open_as(1001), Ok("tun/1".to_owned()));
+    drop(keeper);
     rig.end();
 }
 
@@ -271,28 +282,66 @@ fn the_257th_clone_is_refused() {
     rig.end();
 }
 
+/// Opens `tun/0` as a user of a group, with one supplementary group or none.
+fn open_as(user: u32, group: u32, supplementary: u32) -> Result<(), status_t> {
+    creds::set_euid(user);
+    creds::set_egid(group);
+    creds::set_supplementary_group(supplementary);
+    let opened = Program::open("/dev/tun/0").map(Program::close);
+    creds::set_euid(0);
+    creds::set_egid(0);
+    creds::set_supplementary_group(creds::NO_GROUP);
+    opened
+}
+
 #[test]
-fn a_unit_with_an_owner_is_his_and_roots() {
+fn a_unit_without_an_owner_is_opened_by_root_alone_unless_a_setting_says_otherwise() {
+    let rig = Rig::boot();
+    assert_eq!(open_as(0, 0, creds::NO_GROUP), Ok(()));
+    let before = rig.ledgers();
+    assert_eq!(open_as(1000, 100, creds::NO_GROUP), Err(EPERM));
+    assert_eq!(rig.ledgers(), before);
+    rig.end();
+    let rig = Rig::with_settings("open everyone\n");
+    assert_eq!(open_as(1000, 100, creds::NO_GROUP), Ok(()));
+    let _card = Card::new(&rig, "tun/0");
+    let program = Program::waiting(Mode::Tun);
+    program.control(TUNSETOWNER, 1000).unwrap();
+    program.close();
+    assert_eq!(open_as(1001, 100, creds::NO_GROUP), Err(EPERM), "the setting is about units without an owner");
+    drop(_card);
+    rig.end();
+}
+
+#[test]
+fn a_unit_with_an_owner_and_a_group_is_opened_by_a_user_who_is_both_and_by_root() {
     let rig = Rig::boot();
     let _card = Card::new(&rig, "tun/0");
     let program = Program::waiting(Mode::Tun);
     program.control(TUNSETOWNER, 1000).unwrap();
     program.control(TUNSETGROUP, 50).unwrap();
     program.close();
-    let open_as = |user, group| {
-        creds::set_euid(user);
-        creds::set_egid(group);
-        let opened = Program::open("/dev/tun/0").map(Program::close);
-        creds::set_euid(0);
-        creds::set_egid(0);
-        opened
-    };
     let before = rig.ledgers();
-    assert_eq!(open_as(1001, 50), Err(EPERM));
-    assert_eq!(open_as(1000, 51), Err(EPERM), "both must be his if both are set");
+    assert_eq!(open_as(1001, 50, creds::NO_GROUP), Err(EPERM));
+    assert_eq!(open_as(1000, 51, creds::NO_GROUP), Err(EPERM), "both must match if both are set");
     assert_eq!(rig.ledgers(), before);
-    assert_eq!(open_as(1000, 50), Ok(()));
-    assert_eq!(open_as(0, 0), Ok(()));
+    assert_eq!(open_as(1000, 50, creds::NO_GROUP), Ok(()));
+    assert_eq!(open_as(1000, 51, 50), Ok(()), "a supplementary group counts");
+    assert_eq!(open_as(0, 0, creds::NO_GROUP), Ok(()));
+    drop(_card);
+    rig.end();
+}
+
+#[test]
+fn a_unit_with_a_group_is_opened_by_its_members() {
+    let rig = Rig::boot();
+    let _card = Card::new(&rig, "tun/0");
+    let program = Program::waiting(Mode::Tun);
+    program.control(TUNSETGROUP, 50).unwrap();
+    program.close();
+    assert_eq!(open_as(1001, 50, creds::NO_GROUP), Ok(()));
+    assert_eq!(open_as(1001, 51, 50), Ok(()));
+    assert_eq!(open_as(1001, 51, 52), Err(EPERM));
     drop(_card);
     rig.end();
 }

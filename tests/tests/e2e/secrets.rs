@@ -144,7 +144,8 @@ fn answers_to_controls_have_nothing_in_them_but_the_answer() {
         for (op, size) in ANSWERS {
             let answer = |own: u8| {
                 let mut memory = vec![own; size + 64];
-                let request = Preamble { version: VERSION, size: size as u32 };
+                let version = if op == TUNGETSTATISTICS { STATISTICS_VERSION } else { VERSION };
+                let request = Preamble { version, size: size as u32 };
                 if [TUNGETSTATISTICS, TUNGETLIMITS].contains(&op) {
                     memory[..8].copy_from_slice(request.as_bytes());
                 }

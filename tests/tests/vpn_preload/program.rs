@@ -149,4 +149,13 @@ pub(crate) fn ping_across(fd: i32, count: usize) {
     assert!(ping.join().unwrap().contains(" 0.0% packet loss"));
 }
 
+/// Sends a packet to the program and expects no reply.
+pub(crate) fn one_packet() {
+    let ping = std::thread::spawn(|| {
+        let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
+        Remote::connect(&socket).unwrap().execute("ping -q -c 1 -W 50 10.9.0.2").is_err()
+    });
+    assert!(ping.join().unwrap());
+}
+
 pub(crate) const CONFIGURE: &str = "ifconfig tun/0 inet 10.9.0.1 255.255.255.0 mtu 1400 up";

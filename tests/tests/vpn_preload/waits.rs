@@ -1,10 +1,7 @@
 //! Every way to wait for a packet, seen by the library or not: none is missed, and none is imagined.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-use haiku_lab::vpn::control::{self, Remote};
 
 use crate::program::*;
 
@@ -20,15 +17,6 @@ fn ping_with(fd: i32, wait: impl Fn() -> bool) {
         true
     });
     assert!(ping.join().unwrap().contains(" 0.0% packet loss"));
-}
-
-/// Sends a packet to the program, which nobody answers.
-fn one_packet() {
-    let ping = std::thread::spawn(|| {
-        let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
-        Remote::connect(&socket).unwrap().execute("ping -q -c 1 -W 50 10.9.0.2").is_err()
-    });
-    assert!(ping.join().unwrap());
 }
 
 /// Reads until there is nothing left.
@@ -279,4 +267,64 @@ fn through_a_socket() {
     ping_with(fd, || polled_in(other, MISSED));
     drain(fd);
     assert!(!polled_in(other, 0));
+}
+
+#[test]
+fn poll_and_epoll_report_a_removed_interface_as_hang_up_and_error_until_it_is_back() {
+    inside("waits::hang_up", |_| ());
+}
+
+#[test]
+#[ignore = "runs inside another test"]
+fn hang_up() {
+    const TROUBLE: i32 = libc::EPOLLERR | libc::EPOLLHUP;
+    if !is_inside() {
+        return;
+    }
+    let fd = opened(libc::O_NONBLOCK);
+    let poll = |events: i16, timeout| {
+        let mut entry = libc::pollfd { fd, events, revents: 0 };
+        // SAFETY: one live entry.
+        unsafe { libc::poll(&raw mut entry, 1, timeout) };
+        i32::from(entry.revents) & (i32::from(events) | TROUBLE)
+    };
+    let epolls = [libc::EPOLLIN, libc::EPOLLIN | libc::EPOLLET, 0].map(|events| {
+        // SAFETY: a call without pointers.
+        let epoll = unsafe { libc::epoll_create1(0) };
+        let mut event = libc::epoll_event { events: events as u32, u64: 7 };
+        // SAFETY: a live event.
+        assert_eq!(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) }, 0);
+        epoll
+    });
+    let wait = |epoll, timeout| {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: room for one event.
+        let found = unsafe { libc::epoll_wait(epoll, &raw mut event, 1, timeout) };
+        if found == 1 { event.events as i32 & (TROUBLE | libc::EPOLLIN) } else { 0 }
+    };
+    let (mut buffer, packet) = ([0; 64], [0x45; 20]);
+    for _ in 0..3 {
+        drain(fd);
+        assert_eq!((poll(libc::POLLIN, 0), poll(0, 0)), (0, 0));
+        assert_eq!(epolls.map(|epoll| wait(epoll, 0)), [0; 3]);
+        // Waiters are woken, whatever they wait for. The device reports that a read would not block first.
+        fn until_hang_up(wait: impl Fn() -> i32) -> i32 {
+            std::iter::repeat_with(wait).find(|found| *found != libc::EPOLLIN).unwrap_or(0) & TROUBLE
+        }
+        std::thread::scope(|scope| {
+            let polls = [libc::POLLIN, libc::POLLPRI, 0]
+                .map(|events| scope.spawn(move || until_hang_up(|| poll(events, MISSED))));
+            let epolls = epolls.map(|epoll| scope.spawn(move || until_hang_up(|| wait(epoll, MISSED))));
+            haiku("ifconfig --delete tun/0");
+            assert_eq!(polls.map(|wait| wait.join().unwrap()), [TROUBLE; 3]);
+            assert_eq!(epolls.map(|wait| wait.join().unwrap()), [TROUBLE; 3]);
+        });
+        assert_eq!(wait(epolls[0], 0), TROUBLE | libc::EPOLLIN, "level triggered");
+        assert!(selected(fd));
+        assert_eq!((read(fd, &mut buffer), errno()), (-1, libc::ENXIO));
+        assert_eq!((write(fd, &packet), errno()), (-1, libc::ENXIO));
+        assert_eq!(poll(libc::POLLIN, 0), TROUBLE | libc::EPOLLIN, "the calls that failed change nothing");
+        haiku(CONFIGURE);
+    }
+    ping_with(fd, || edge(epolls[0], MISSED));
 }

@@ -1,10 +1,13 @@
-//! `read`, `write` and their vectors: one call of the device for each vector, as on Haiku.
+//! `read`, `write`, their relatives with positions, and their vectors: one call of the device for each vector, as on
+//! Haiku.
 
 use std::ffi::{c_int, c_void};
 
-use haiku_kernel::{syscalls, user};
+use haiku_kernel::syscalls::{self, Whence};
+use haiku_kernel::user;
 
-use crate::errno::fail;
+use crate::errno::{fail, from_status};
+use crate::open::Open;
 use crate::{process, real, table};
 
 /// Addresses without it are not Haiku's idea of a program's: those of programs that are linked at a fixed address.
@@ -17,31 +20,68 @@ fn finish(result: Result<usize, c_int>) -> isize {
     }
 }
 
+/// Reads from a device into the program's buffer: the next packet, whatever the position.
+///
+/// # Safety
+/// `buffer` has room for `length` bytes, or faults.
+unsafe fn read_device(open: &Open, buffer: *mut c_void, length: usize, position: Option<i64>) -> isize {
+    if process::is_orphan() {
+        return fail(libc::EBADFD);
+    }
+    let read = |address| {
+        open.read(|device| match position {
+            None => syscalls::read_raw(device, address, length),
+            Some(position) => syscalls::pread_raw(device, address, length, position),
+        })
+    };
+    let address = buffer as usize;
+    if address & HIGH != 0 || buffer.is_null() {
+        return finish(read(user::to_user(address)));
+    }
+    let mut copy = vec![0_u8; length];
+    let result = read(user::to_user(copy.as_mut_ptr() as usize));
+    if let Ok(length) = result {
+        // SAFETY: the caller's buffer has room for so much, and the copy holds at least as much.
+        unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), buffer.cast(), length.min(copy.len())) };
+    }
+    finish(result)
+}
+
+/// Writes a packet from the program's buffer to a device, whatever the position.
+///
+/// # Safety
+/// `buffer` holds `length` bytes, or faults.
+unsafe fn write_device(open: &Open, buffer: *const c_void, length: usize, position: Option<i64>) -> isize {
+    if process::is_orphan() {
+        return fail(libc::EBADFD);
+    }
+    let write = |address| {
+        finish(open.write(length, |device| match position {
+            None => syscalls::write_raw(device, address, length),
+            Some(position) => syscalls::pwrite_raw(device, address, length, position),
+        }))
+    };
+    let address = buffer as usize;
+    if address & HIGH != 0 || buffer.is_null() {
+        return write(user::to_user(address));
+    }
+    // SAFETY: the caller's buffer is so long.
+    let copy = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length) }.to_vec();
+    write(user::to_user(copy.as_ptr() as usize))
+}
+
 /// `read`.
 ///
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
-    let Some(open) = table::find(fd) else {
+    match table::find(fd) {
+        // SAFETY: the caller's promise to libc.
+        Some(open) => unsafe { read_device(&open, buffer, length, None) },
         // SAFETY: passed on as it came.
-        return unsafe { real::read()(fd, buffer, length) };
-    };
-    if process::is_orphan() {
-        return fail(libc::EBADFD);
+        None => unsafe { real::read()(fd, buffer, length) },
     }
-    let address = buffer as usize;
-    if address & HIGH != 0 || buffer.is_null() {
-        return finish(open.read(|device| syscalls::read_raw(device, user::to_user(address), length)));
-    }
-    let mut copy = vec![0_u8; length];
-    let start = user::to_user(copy.as_mut_ptr() as usize);
-    let result = open.read(|device| syscalls::read_raw(device, start, length));
-    if let Ok(length) = result {
-        // SAFETY: the caller's buffer has room for so much, and the copy holds at least as much.
-        unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), buffer.cast(), length.min(copy.len())) };
-    }
-    finish(result)
 }
 
 /// `write`.
@@ -50,20 +90,73 @@ unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isiz
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, length: usize) -> isize {
-    let Some(open) = table::find(fd) else {
+    match table::find(fd) {
+        // SAFETY: the caller's promise to libc.
+        Some(open) => unsafe { write_device(&open, buffer, length, None) },
         // SAFETY: passed on as it came.
-        return unsafe { real::write()(fd, buffer, length) };
+        None => unsafe { real::write()(fd, buffer, length) },
+    }
+}
+
+macro_rules! position_hooks {
+    ($($pread:ident $pwrite:ident $lseek:ident)*) => {
+        $(
+            /// `pread`.
+            ///
+            /// # Safety
+            /// As libc's.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $pread(fd: c_int, buffer: *mut c_void, length: usize, position: i64) -> isize {
+                match table::find(fd) {
+                    // SAFETY: the caller's promise to libc.
+                    Some(open) => unsafe { read_device(&open, buffer, length, Some(position)) },
+                    // SAFETY: passed on as it came.
+                    None => unsafe { real::pread()(fd, buffer, length, position) },
+                }
+            }
+
+            /// `pwrite`.
+            ///
+            /// # Safety
+            /// As libc's.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $pwrite(fd: c_int, buffer: *const c_void, length: usize, position: i64) -> isize {
+                match table::find(fd) {
+                    // SAFETY: the caller's promise to libc.
+                    Some(open) => unsafe { write_device(&open, buffer, length, Some(position)) },
+                    // SAFETY: passed on as it came.
+                    None => unsafe { real::pwrite()(fd, buffer, length, position) },
+                }
+            }
+
+            /// `lseek`: a device of Haiku's has a position, which moves and means nothing.
+            ///
+            /// # Safety
+            /// As libc's.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $lseek(fd: c_int, offset: i64, whence: c_int) -> i64 {
+                match table::find(fd) {
+                    Some(_) if process::is_orphan() => fail(libc::EBADFD) as i64,
+                    Some(open) => seek(&open, offset, whence).unwrap_or_else(|errno| fail(errno) as i64),
+                    // SAFETY: passed on as it came.
+                    None => unsafe { real::lseek()(fd, offset, whence) },
+                }
+            }
+        )*
     };
-    if process::is_orphan() {
-        return fail(libc::EBADFD);
-    }
-    let address = buffer as usize;
-    if address & HIGH != 0 || buffer.is_null() {
-        return finish(open.write(length, |device| syscalls::write_raw(device, user::to_user(address), length)));
-    }
-    // SAFETY: the caller's buffer is so long.
-    let copy = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), length) }.to_vec();
-    finish(open.write(length, |device| syscalls::write(device, &copy)))
+}
+
+// On this platform both sizes of offset are one.
+position_hooks! { pread pwrite lseek  pread64 pwrite64 lseek64 }
+
+fn seek(open: &Open, offset: i64, whence: c_int) -> Result<i64, c_int> {
+    let whence = match whence {
+        libc::SEEK_SET => Whence::Start,
+        libc::SEEK_CUR => Whence::Current,
+        libc::SEEK_END => Whence::End,
+        _ => return Err(libc::EINVAL),
+    };
+    syscalls::lseek(open.fd()?, offset, whence).map_err(from_status)
 }
 
 /// The program's vectors as addresses of Haiku's.

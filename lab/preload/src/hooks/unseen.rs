@@ -26,7 +26,24 @@ unsafe extern "C" fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut l
         shown_to_linux(fd);
     }
     // SAFETY: passed on as it came.
-    unsafe { real::epoll_ctl()(epoll, op, fd, event) }
+    let result = unsafe { real::epoll_ctl()(epoll, op, fd, event) };
+    if result == 0 {
+        // SAFETY: the caller's promise to libc.
+        unsafe { note_interest(epoll, op, fd, event) };
+    }
+    result
+}
+
+/// Records the effect of an `epoll_ctl` that succeeded.
+///
+/// # Safety
+/// As libc's `epoll_ctl`.
+unsafe fn note_interest(epoll: c_int, op: c_int, fd: c_int, event: *const libc::epoll_event) {
+    if table::find(fd).is_some() && !process::is_orphan() {
+        // SAFETY: the caller's promise; only `EPOLL_CTL_DEL` takes no event.
+        let event = (op != libc::EPOLL_CTL_DEL).then(|| unsafe { event.read_unaligned() });
+        table::note_interest(epoll, fd, event);
+    }
 }
 
 /// Descriptors that go to another process.
@@ -135,6 +152,10 @@ unsafe extern "C" fn syscall(
             lateout("r11") _,
             options(nostack),
         );
+    }
+    if number == libc::SYS_epoll_ctl && result == 0 {
+        // SAFETY: the caller's promise to Linux.
+        unsafe { note_interest(first as c_int, second as c_int, third as c_int, fourth as *const _) };
     }
     if (-4095..0).contains(&result) {
         errno::set(-result as c_int);

@@ -8,7 +8,7 @@ const UNKNOWN: u32 = 0x4004_54ff;
 const TUNGIFINFO: u32 = 0x4008_745c;
 const TUNSIFHEAD: u32 = 0x8004_7460;
 /// Ours.
-const TUNGETSTATISTICS: u32 = 0xc2b8_54f0;
+const TUNGETSTATISTICS: u32 = 0xc298_54f0;
 
 const ARPHRD_ETHER: i32 = 1;
 const ARPHRD_NONE: i32 = 0xfffe;
@@ -89,9 +89,9 @@ pub(super) const CASES: &[Case] = &[
     })
     .differs("works", NOT_LINUX),
     Case::new("our `TUNGETSTATISTICS`", BOTH, |system| {
-        let mut request = [0; 0x2b8];
-        request[..4].copy_from_slice(&1u32.to_ne_bytes());
-        request[4..8].copy_from_slice(&0x2b8u32.to_ne_bytes());
+        let mut request = [0; 0x298];
+        request[..4].copy_from_slice(&2u32.to_ne_bytes());
+        request[4..8].copy_from_slice(&0x298u32.to_ne_bytes());
         system.ioctl(made(system, Framing::Bare), TUNGETSTATISTICS, Argument::Memory(&mut request)).into()
     })
     .differs("works", NOT_LINUX),

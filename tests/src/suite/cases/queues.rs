@@ -1,4 +1,4 @@
-//! How much is kept, and who is told when no more is.
+//! How much the queues hold, and what becomes of packets beyond that.
 
 use super::*;
 
@@ -10,8 +10,7 @@ pub(super) const CASES: &[Case] = &[
         let _fd = ready(system);
         let full = packet(system, Way::ToUser, 100);
         (0..MANY).find_map(|_| system.send(&full).err()).map_or("nothing".into(), Seen::from)
-    })
-    .differs("ENOBUFS", "no packet is lost in silence: TCP sends again at once, and a counter says how often"),
+    }),
     Case::new("packets of 100 bytes that the queue to the program holds", BOTH, |system| {
         let fd = ready(system);
         let some = packet(system, Way::ToUser, 100);
@@ -41,10 +40,10 @@ pub(super) const CASES: &[Case] = &[
         persist(system, fd);
         system.close(fd).expect("it was open");
         system.send(&packet(system, Way::ToUser, 100)).into()
-    })
-    .differs("ENETDOWN", "says so to the sender"),
+    }),
     Case::new("sending while the interface is down", BOTH, |system| {
         let _fd = made(system, Framing::Bare);
         system.send(&packet(system, Way::ToUser, 100)).into()
-    }),
+    })
+    .differs("works", "Haiku's callers lose a connection to a driver that refuses a packet: it is dropped and counted"),
 ];
