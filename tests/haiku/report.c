@@ -1,0 +1,91 @@
+/*
+ * report.c: result lines, the clock and small statistics.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __HAIKU__
+#include <OS.h>
+#endif
+
+static int s_failures;
+
+void report(const char* format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+void verdict(bool passed, const char* format, ...)
+{
+    if (!passed)
+        __atomic_fetch_add(&s_failures, 1, __ATOMIC_RELAXED);
+    printf(passed ? "PASS " : "FAIL ");
+    va_list arguments;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+void fail(const char* format, ...)
+{
+    int error = errno;
+    printf("ERROR ");
+    va_list arguments;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf(": %s\n", strerror(error));
+    fflush(stdout);
+    _exit(2);
+}
+
+int exit_status(void)
+{
+    return __atomic_load_n(&s_failures, __ATOMIC_RELAXED) == 0 ? 0 : 1;
+}
+
+int64_t now_ns(void)
+{
+#ifdef __HAIKU__
+    return system_time_nsecs();
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+#endif
+}
+
+void sleep_ms(int milliseconds)
+{
+    struct timespec duration = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+    while (nanosleep(&duration, &duration) != 0 && errno == EINTR)
+        ;
+}
+
+static int compare_samples(const void* left, const void* right)
+{
+    int64_t a = *(const int64_t*)left, b = *(const int64_t*)right;
+    return (a > b) - (a < b);
+}
+
+int64_t quantile(int64_t* samples, size_t count, int per_mille)
+{
+    if (count == 0)
+        return 0;
+    qsort(samples, count, sizeof(samples[0]), compare_samples);
+    return samples[(count - 1) * (size_t)per_mille / 1000];
+}
