@@ -2,8 +2,8 @@
 
 use haiku_kernel::Ledgers;
 
+use super::Figure;
 use super::unit::{Driver, Shape};
-use super::{Figure, Goal};
 use crate::error::Error;
 use crate::mode::Mode;
 
@@ -29,7 +29,7 @@ pub(super) fn run(driver: &Driver) -> Result<Vec<Figure>, Error> {
             unit: "bytes",
             floor: IDLE,
             ratio: idle / IDLE,
-            goal: Goal::AtMost(1.0),
+            goal: 1.0,
         });
         let shape = Shape::new(mode, &unit, 1400);
         let mut packets = 0;
@@ -44,7 +44,7 @@ pub(super) fn run(driver: &Driver) -> Result<Vec<Figure>, Error> {
             unit: "bytes",
             floor: bytes,
             ratio: beyond / bytes,
-            goal: Goal::AtMost(0.02),
+            goal: 0.02,
         });
     }
     Ok(figures)
