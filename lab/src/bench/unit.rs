@@ -132,17 +132,15 @@ impl Unit {
         }
     }
 
-    /// The stack sends a frame; false if the queue is full.
+    /// The stack sends a frame.
     #[inline]
-    pub(super) fn send(&self, frame: &[u8]) -> Result<bool, Error> {
+    pub(super) fn send(&self, frame: &[u8]) -> Result<(), Error> {
         let packet = Packet::new(frame)?;
-        let Some(send) = self.module().send_data else { return Ok(false) };
-        // SAFETY: the device is alive, and takes the packet only if it says so.
-        if unsafe { send(self.device, packet.0) } != B_OK {
-            return Ok(false);
-        }
+        let Some(send) = self.module().send_data else { return Ok(()) };
+        // SAFETY: the device is alive, and owns the packet unless it reports an error.
+        check("sending to a unit", unsafe { send(self.device, packet.0) })?;
         std::mem::forget(packet);
-        Ok(true)
+        Ok(())
     }
 
     /// The stack receives a frame, and frees it.
