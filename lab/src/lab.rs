@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haiku_kernel::{Exports, FaultPlan, Kernel, Processors, Schedule};
+use haiku_kernel::{Exports, FaultPlan, Kernel, Schedule};
 use haiku_sys::status_t;
 
 use crate::addon;
@@ -48,8 +48,6 @@ pub struct LabOptions {
     /// How long `ifconfig down` waits for a reader that the driver did not wake, before the process says so and
     /// aborts; zero waits as long as Haiku does. Ten seconds without a word.
     pub reader_patience: Option<Duration>,
-    /// How many CPUs it has.
-    pub processors: Processors,
 }
 
 /// How long `down` waits for a lost reader if nobody says otherwise.
@@ -112,7 +110,6 @@ impl Lab {
             seed: options.seed,
             net_buffer_node_size: options.net_buffer_node_size,
             schedule: options.schedule,
-            processors: options.processors,
             unchecked_memory: options.unchecked_memory,
         })
         .map_err(|error| Error::Failed(error.to_string()))?;

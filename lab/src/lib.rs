@@ -28,6 +28,5 @@ mod tests;
 pub mod vpn;
 
 pub use error::{Error, strerror};
-pub use haiku_kernel::Processors;
 pub use lab::{Lab, LabOptions, Ledgers, LogSink};
 pub use mode::Mode;

@@ -39,7 +39,7 @@ fn a_seed_is_the_whole_of_a_run_and_another_one_is_another_run() {
 #[test]
 fn lost_wakes_are_found_and_what_shows_them_is_short_and_shows_them_again() {
     for semaphore in ["tun_tap room", "tun_tap to user", "tun_tap to stack"] {
-        let mut options = options(1, 20_000);
+        let mut options = options(2, 20_000);
         options.first.lost_wakes = Some(semaphore.to_owned());
         let failure = simulate::run(&options, |_| ()).expect("workers run").expect_err("a wake is lost");
         assert!(failure.needed.len() <= 20, "{failure}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use haiku_lab::Mode;
 use haiku_lab::stack::Family;
 use haiku_lab::vpn::control::Measured;
-use haiku_lab::vpn::plan::{Keys, Side, System};
+use haiku_lab::vpn::plan::{Keys, Side};
 use haiku_lab::vpn::session::{Session, Setup};
 use haiku_lab::vpn::{missing, tools};
 
@@ -38,7 +38,7 @@ impl Tunnel {
             return None;
         }
         let folder = std::env::temp_dir().join(format!("vpn-test-{}-{name}-{mode}", std::process::id()));
-        let setup = Setup { tool, mode, keys, system: System::Haiku, namespaces: None, folder: &folder };
+        let setup = Setup { tool, mode, keys, folder: &folder };
         let session = Session::start(&setup).unwrap_or_else(|error| panic!("{error}"));
         Some(Self { session: Some(session), folder, _turn: turn })
     }

@@ -8,8 +8,8 @@ use haiku_sys::status_t;
 
 use crate::locks::Guarded;
 use crate::{
-    AddOn, FaultPlan, Ledgers, Processors, Schedule, creds, debugger, devfs, fault, fiber, heap, image, ledger, legacy,
-    log, modules, net_buffer, random, schedule, sem, settings, syscalls, user,
+    AddOn, FaultPlan, Ledgers, Schedule, creds, debugger, devfs, fault, heap, image, ledger, legacy, log, modules,
+    net_buffer, random, schedule, sem, settings, syscalls, user,
 };
 
 /// What a kernel is started with.
@@ -27,8 +27,6 @@ pub struct Options {
     pub net_buffer_node_size: Option<usize>,
     /// The deterministic mode; without it threads and time are Linux's.
     pub schedule: Option<Schedule>,
-    /// How many CPUs it has; the deterministic mode has its own.
-    pub processors: Processors,
     /// Memory is not filled with patterns, nor kept and checked when it was freed: for benchmarks, which would measure
     /// little else. Whoever looks for mistakes leaves this alone.
     pub unchecked_memory: bool,
@@ -42,7 +40,6 @@ impl fmt::Debug for Options {
             .field("seed", &self.seed)
             .field("net_buffer_node_size", &self.net_buffer_node_size)
             .field("schedule", &self.schedule)
-            .field("processors", &self.processors)
             .field("unchecked_memory", &self.unchecked_memory)
             .finish_non_exhaustive()
     }
@@ -136,7 +133,6 @@ impl Kernel {
         syscalls::reset();
         ledger::reset();
         fault::lose_wakes("");
-        fiber::boot(if options.schedule.is_some() { Processors::Many } else { options.processors });
         fault::arm(options.faults);
         if let Some(schedule) = options.schedule {
             schedule::start(schedule);
@@ -189,7 +185,6 @@ impl Kernel {
         syscalls::close_all();
         legacy::unload_all();
         modules::unload_kept();
-        fiber::shut_down();
         heap::flush();
         net_buffer::flush();
         heap::set_checked(true);

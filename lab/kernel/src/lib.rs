@@ -13,7 +13,6 @@ pub mod debugger;
 pub mod devfs;
 pub mod fault;
 mod fd;
-pub mod fiber;
 mod futex;
 pub mod heap;
 mod hooks;
@@ -45,7 +44,6 @@ mod wait;
 
 pub use addon::{AddOn, Exports};
 pub use fault::{Fault, FaultPlan};
-pub use fiber::Processors;
 pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;

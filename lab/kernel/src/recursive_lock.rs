@@ -71,12 +71,6 @@ pub fn recursions() -> u32 {
     RECURSIONS.load(Ordering::Relaxed)
 }
 
-/// Another thread runs here from now on, which holds so many; returns how many this one held.
-#[inline(never)]
-pub(crate) fn exchange_held(held: u32) -> u32 {
-    HELD.replace(held)
-}
-
 /// Stops the kernel if the calling thread holds a lock where it must not.
 pub(crate) fn check_none_held(what: &str) {
     if HELD.get() != 0 {

@@ -10,7 +10,7 @@
 
 use core::cell::Cell;
 use core::fmt::Write as _;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -101,19 +101,9 @@ thread_local! {
     static TASK: Cell<Option<TaskRef>> = const { Cell::new(None) };
 }
 
-/// Whether the mode was ever started in this process. Where it was not, which is nearly always, no thread has to look
-/// whether it takes part: that is asked at every call, and in a shared library each look is a call of the linker's.
-static EVER_STARTED: AtomicBool = AtomicBool::new(false);
-
 /// The calling thread's task, if it takes part.
 #[inline]
 pub(crate) fn current() -> Option<TaskRef> {
-    if EVER_STARTED.load(Ordering::Relaxed) { look() } else { None }
-}
-
-/// Not inlined, for the compiler would have the linker's call made before it is known to be needed.
-#[inline(never)]
-fn look() -> Option<TaskRef> {
     TASK.get()
 }
 
@@ -215,7 +205,6 @@ pub(crate) fn start(schedule: Schedule) {
     state.seed(schedule.seed);
     let task = state.task("main");
     *STATE.guarded() = Some(state);
-    EVER_STARTED.store(true, Ordering::SeqCst);
     TASK.set(Some(task));
     crate::thread::this().parker().belong_to(Some(task));
 }

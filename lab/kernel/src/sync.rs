@@ -1,8 +1,7 @@
 //! A mutex and a condition variable for code of the emulated kernel that is written like a program: the stack's.
 //!
-//! Who waits for a condition waits where every thread of the kernel does, so that the [deterministic mode](crate::schedule)
-//! knows of it, and a thread that has none of Linux's own ([`crate::fiber`]) can. The mutex is the standard library's,
-//! except in the deterministic mode.
+//! Waiting for a condition goes through the kernel's one place where threads wait, so that the
+//! [deterministic mode](crate::schedule) knows of it. The mutex is the standard library's, except in the deterministic mode.
 
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};

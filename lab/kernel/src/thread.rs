@@ -13,7 +13,7 @@ use haiku_sys::{B_ERROR, B_INTERRUPTED, B_OK, B_WOULD_BLOCK, bigtime_t, status_t
 use crate::locks::Guarded;
 use crate::schedule::Place;
 use crate::wait::{Claim, Interruption, Parker};
-use crate::{fiber, interrupts, ledger, recursive_lock, schedule, wait};
+use crate::{interrupts, ledger, recursive_lock, schedule, wait};
 
 /// `B_BAD_THREAD_ID`.
 pub const B_BAD_THREAD_ID: status_t = i32::MIN + 0x1100;
@@ -102,7 +102,6 @@ impl Threads {
         thread.pending.store(0, Ordering::SeqCst);
         thread.id.store(id as usize, Ordering::SeqCst);
         thread.parker.belong_to(None);
-        thread.parker.set_fiber(fiber::current());
         self.live().insert(id, thread);
         thread
     }
@@ -133,14 +132,7 @@ thread_local! {
     static REGISTRATION: Registration = const { Registration };
 }
 
-/// Another thread runs here from now on; returns which one did.
-#[inline(never)]
-pub(crate) fn exchange(thread: Option<ThreadRef>) -> Option<ThreadRef> {
-    CURRENT.replace(thread)
-}
-
-/// The calling thread. Not inlined, as [`fiber::current`] is not.
-#[inline(never)]
+/// The calling thread.
 pub(crate) fn this() -> ThreadRef {
     CURRENT.get().unwrap_or_else(|| {
         let mut threads = THREADS.guarded();
@@ -195,31 +187,6 @@ impl Drop for Scheduled {
     fn drop(&mut self) {
         forget_this();
     }
-}
-
-/// [`spawn`], for a thread that waits for nothing but the kernel: with one CPU it takes no thread of Linux's, but runs
-/// on whoever wakes it.
-pub fn spawn_light(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send + 'static) -> thread_id {
-    if !fiber::is_enabled() {
-        return spawn(name, priority, entry);
-    }
-    let id = {
-        let mut threads = THREADS.guarded();
-        let id = threads.new_id();
-        threads.exits().insert(id, Exit::default());
-        id
-    };
-    ledger::THREADS.add(1);
-    fiber::start(move || {
-        let _ = exchange(Some(THREADS.guarded().enter(id)));
-        wait::tell_watchers();
-        let mut ending = Ending(id, B_ERROR);
-        ending.1 = entry();
-        recursive_lock::check_none_held("a kernel thread ended");
-        forget_this();
-        drop(ending);
-    });
-    id
 }
 
 /// Tells of a thread's end, even if it panics.

@@ -10,7 +10,6 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use haiku_sys::{B_OK, B_TIMED_OUT, bigtime_t, status_t};
 
-use crate::fiber::{self, Fiber};
 use crate::futex;
 use crate::locks::Guarded;
 use crate::schedule::{self, Place, Task, TaskRef};
@@ -42,17 +41,11 @@ pub(crate) struct Parker {
     word: AtomicU32,
     /// The thread's part in the deterministic mode; null without one.
     task: AtomicPtr<Task>,
-    /// The fiber that the thread is; null if it is a thread of Linux's.
-    fiber: AtomicPtr<Fiber>,
 }
 
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Self {
-            word: AtomicU32::new(RUNNING),
-            task: AtomicPtr::new(core::ptr::null_mut()),
-            fiber: AtomicPtr::new(core::ptr::null_mut()),
-        }
+        Self { word: AtomicU32::new(RUNNING), task: AtomicPtr::new(core::ptr::null_mut()) }
     }
 
     /// Says which part the thread has in the deterministic mode.
@@ -64,12 +57,6 @@ impl Parker {
     fn task(&self) -> Option<TaskRef> {
         // SAFETY: null or what `belong_to` stored: a task, and those are never given back.
         unsafe { self.task.load(Ordering::SeqCst).as_ref() }
-    }
-
-    /// Says which fiber the thread is.
-    pub(crate) fn set_fiber(&self, fiber: Option<&'static Fiber>) {
-        let fiber = fiber.map_or(core::ptr::null_mut(), |fiber| core::ptr::from_ref(fiber).cast_mut());
-        self.fiber.store(fiber, Ordering::SeqCst);
     }
 
     /// Announces a wait: from now on the thread can be claimed.
@@ -127,10 +114,6 @@ impl Parker {
 
     /// Wakes a thread that was claimed while it slept. Waking one that does not sleep does no harm.
     pub(crate) fn wake(&self) {
-        // SAFETY: null or what `set_fiber` stored: a fiber, and those are never given back.
-        if let Some(fiber) = unsafe { self.fiber.load(Ordering::SeqCst).as_ref() } {
-            return fiber.notify();
-        }
         match self.task() {
             Some(task) => schedule::wake(task),
             None => futex::wake(&self.word),
@@ -152,20 +135,14 @@ impl Parker {
                 word = now;
                 continue;
             }
-            let in_time = match (schedule::current(), fiber::current()) {
-                (Some(_), _) if deadline.is_some_and(|time| time <= now()) => false,
-                (Some(task), _) => {
+            let in_time = match schedule::current() {
+                Some(_) if deadline.is_some_and(|time| time <= now()) => false,
+                Some(task) => {
                     schedule::block(task, deadline, place);
                     true
                 }
-                (None, Some(fiber)) => {
+                None => {
                     tell_watchers();
-                    fiber.suspend(deadline);
-                    deadline.is_none_or(|time| now() < time)
-                }
-                (None, None) => {
-                    tell_watchers();
-                    fiber::hand_over();
                     futex::wait(&self.word, parked, deadline)
                 }
             };

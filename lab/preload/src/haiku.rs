@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use haiku_lab::vpn::control;
-use haiku_lab::{Lab, LabOptions, Processors};
+use haiku_lab::{Lab, LabOptions};
 
 use crate::signals::Blocked;
 use crate::{process, table};
@@ -55,11 +55,6 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
         pcap: std::env::var_os(control::PCAP).map(PathBuf::from),
         log: log(),
         seed: std::env::var(control::SEED).ok().and_then(|seed| seed.parse().ok()),
-        processors: match std::env::var(control::CPUS) {
-            Ok(number) if number.trim() == "1" => Processors::One,
-            _ => Processors::Many,
-        },
-        unchecked_memory: std::env::var(control::MEMORY).is_ok_and(|memory| memory.trim() == "unchecked"),
         ..LabOptions::default()
     };
     let booted = Lab::boot(options).map_err(|error| {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use haiku_kernel::devfs::{Observer, observe};
-use haiku_kernel::fiber::carry;
 use haiku_kernel::syscalls::{self, Fd, POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd};
 use haiku_lab::Mode;
 use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, FIONREAD, O_NONBLOCK, status_t};
@@ -196,7 +195,7 @@ impl Open {
     ) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
-            match carry(|| call(device.fd)) {
+            match call(device.fd) {
                 Ok(result) => {
                     let (packets, bytes) = written();
                     self.settle_writable(&device, packets, bytes);

@@ -1,9 +1,9 @@
-//! `core`: one packet written and received, one sent and read, by one thread.
+//! What `units`, `depth` and `instructions` measure: one thread writes and receives a packet, sends and reads another.
 
 use std::time::Duration;
 
+use super::Options;
 use super::unit::{Driver, Packet, Shape, Unit};
-use super::{Figure, Goal, Options, compare};
 use crate::error::Error;
 use crate::mode::Mode;
 
@@ -12,54 +12,10 @@ pub(super) const PACKETS: u32 = 20_000;
 /// Bytes of IP.
 pub(super) const LENGTHS: [usize; 2] = [64, 1400];
 
-/// The device against allocating, copying and freeing the same bytes.
-pub(super) fn run(driver: &Driver) -> Result<Vec<Figure>, Error> {
-    let _lab = driver.boot()?;
-    let mut figures = Vec::new();
-    for mode in Mode::ALL {
-        let unit = driver.unit(mode, 0, true)?;
-        for length in LENGTHS {
-            let shape = Shape::new(mode, &unit, length);
-            figures.push(compare(
-                format!("core/{mode}/{length}"),
-                "ns",
-                Goal::AtMost(1.5),
-                || device(&unit, &shape, PACKETS),
-                || floor(&shape, PACKETS),
-            )?);
-        }
-    }
-    Ok(figures)
-}
-
-/// One driver against another, each in a system of its own.
-pub(super) fn against(linked: &Driver, real: &Driver) -> Result<Vec<Figure>, Error> {
-    let mut figures = Vec::new();
-    for mode in Mode::ALL {
-        for length in LENGTHS {
-            let measure = |driver: &Driver| {
-                let _lab = driver.boot()?;
-                let unit = driver.unit(mode, 0, true)?;
-                let shape = Shape::new(mode, &unit, length);
-                device(&unit, &shape, PACKETS)?;
-                device(&unit, &shape, PACKETS)
-            };
-            figures.push(compare(
-                format!("real/{mode}/{length}"),
-                "ns",
-                Goal::AtMost(1.1),
-                || measure(real),
-                || measure(linked),
-            )?);
-        }
-    }
-    Ok(figures)
-}
-
-/// `core` once and without its counterpart, for a tool that counts: `core/tun/64`, through the device or as the floor.
+/// Runs the device or the floor once, for a tool that counts; `name` is a mode and a length, such as `tun/64`.
 pub(super) fn once(options: &Options, name: &str, packets: u32, as_floor: bool) -> Result<(), Error> {
-    let unknown = || Error::Failed(format!("\"{name}\" is no measurement of core's"));
-    let (mode, length) = name.strip_prefix("core/").and_then(|rest| rest.split_once('/')).ok_or_else(unknown)?;
+    let unknown = || Error::Failed(format!("\"{name}\" is no mode and length"));
+    let (mode, length) = name.split_once('/').ok_or_else(unknown)?;
     let mode = Mode::ALL.into_iter().find(|one| one.to_string() == mode).ok_or_else(unknown)?;
     let length = length.parse().map_err(|_| unknown())?;
     let driver = Driver::linked(options);

@@ -3,17 +3,11 @@
 //! Machines are noisy, so no figure stands alone: the device and its floor take turns, round by round, and the ratio is
 //! the median of the rounds' ratios.
 
-pub mod client;
 mod core;
 mod instructions;
-mod linux;
 mod memory;
-mod plot;
 mod scale;
-mod threads;
 mod unit;
-
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -26,7 +20,7 @@ const ROUNDS: usize = 7;
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// Which: `core/tun/64`, say.
+    /// The benchmark and its parameters, such as `units/16`.
     pub name: String,
     /// The device's figure: the median of the rounds.
     pub value: f64,
@@ -36,38 +30,24 @@ pub struct Figure {
     pub floor: f64,
     /// The median of the rounds' ratios: above 1 the device costs more than the floor.
     pub ratio: f64,
-    /// What the ratio should be, for the table.
+    /// The largest ratio that meets the goal, for the table.
     #[serde(skip)]
-    pub goal: Goal,
+    pub goal: f64,
 }
 
-/// What a ratio should be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Goal {
-    /// At most this.
-    AtMost(f64),
-    /// At least this.
-    AtLeast(f64),
-}
-
-impl Goal {
-    /// Whether a ratio reaches it.
+impl Figure {
+    /// Returns whether the ratio meets the goal.
     #[must_use]
-    pub fn is_met(self, ratio: f64) -> bool {
-        match self {
-            Self::AtMost(most) => ratio <= most,
-            Self::AtLeast(least) => ratio >= least,
-        }
+    pub fn is_met(&self) -> bool {
+        self.ratio <= self.goal
     }
 }
 
-/// What to measure, and on what.
+/// What to measure, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Only the benchmark of this name.
     pub name: Option<String>,
-    /// A real add-on file, for `real`; all others run on the linked-in driver.
-    pub addon: Option<PathBuf>,
     /// The emulated kernel neither fills nor checks memory: less of the measurement is the emulation's.
     pub unchecked_memory: bool,
 }
@@ -77,18 +57,10 @@ type Benchmark = (&'static str, fn(&Options) -> Result<Vec<Figure>, Error>);
 
 /// All benchmarks.
 const BENCHMARKS: &[Benchmark] = &[
-    ("core", |options| core::run(&Driver::linked(options))),
-    ("wake", |options| threads::wake(&Driver::linked(options))),
-    ("select", |options| threads::select(&Driver::linked(options))),
-    ("flood", |options| threads::flood(&Driver::linked(options))),
-    ("batch", |options| threads::batch(&Driver::linked(options))),
     ("units", |options| scale::units(&Driver::linked(options))),
     ("depth", |options| scale::depth(&Driver::linked(options))),
     ("memory", |options| memory::run(&Driver::linked(options))),
-    ("real", real),
     ("instructions", instructions::run),
-    ("preload", linux::preload),
-    ("linux", linux::run),
 ];
 
 /// The names of all benchmarks.
@@ -118,35 +90,12 @@ pub fn run(options: &Options, mut show: impl FnMut(&Figure) -> Result<(), Error>
     Ok(())
 }
 
-/// `core` and `wake` on the real add-on file against the linked-in driver.
-fn real(options: &Options) -> Result<Vec<Figure>, Error> {
-    let Some(file) = options.addon.as_deref() else {
-        if options.name.is_some() {
-            return Err(Error::Failed("the benchmark real needs the add-on's file: give --addon FILE".to_owned()));
-        }
-        return Ok(Vec::new());
-    };
-    let real = Driver::file(Path::new(file), options)?;
-    let linked = Driver::linked(options);
-    let mut figures = core::against(&linked, &real)?;
-    figures.push(threads::wake_against(&linked, &real)?);
-    Ok(figures)
-}
-
-/// Runs a measurement of `core` once, for a tool that counts what it executes.
+/// Runs the device or the floor once, for a tool that counts what it executes.
 ///
 /// # Errors
 /// An unknown name, or a lab that does not boot.
 pub fn once(options: &Options, packets: u32, as_floor: bool) -> Result<(), Error> {
     core::once(options, options.name.as_deref().unwrap_or_default(), packets, as_floor)
-}
-
-/// Draws what a table does not show well, as SVG pictures in a folder; says which.
-///
-/// # Errors
-/// A lab that does not boot, or a folder that cannot be written.
-pub fn plot(options: &Options, folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    plot::draw(&Driver::linked(options), folder)
 }
 
 /// A unit in a system of its own, for the micro-benchmarks of `cargo bench`: the hooks, one packet at a time.
@@ -194,23 +143,11 @@ impl Hooks {
     }
 }
 
-/// What a benchmark cannot be run without. Asked for by name its absence is an error; else it is passed over.
-fn unless_missing(options: &Options, missing: Option<String>) -> Result<bool, Error> {
-    match missing {
-        None => Ok(true),
-        Some(why) if options.name.is_some() => Err(Error::Failed(why)),
-        Some(why) => {
-            eprintln!("passed over: {why}");
-            Ok(false)
-        }
-    }
-}
-
 /// Takes turns between the device and its floor, and says how they compare.
 fn compare(
     name: impl Into<String>,
     unit: &'static str,
-    goal: Goal,
+    goal: f64,
     mut device: impl FnMut() -> Result<f64, Error>,
     mut floor: impl FnMut() -> Result<f64, Error>,
 ) -> Result<Figure, Error> {
@@ -248,16 +185,16 @@ mod tests {
     #[test]
     fn the_ratio_is_the_middle_one_of_the_rounds() {
         let mut times = [9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].into_iter();
-        let figure = compare("x", "ns", Goal::AtMost(4.0), || Ok(times.next().unwrap_or_default()), || Ok(1.0));
+        let figure = compare("x", "ns", 4.0, || Ok(times.next().unwrap_or_default()), || Ok(1.0));
         let figure = figure.expect("nothing fails");
         assert_eq!((figure.value, figure.floor, figure.ratio), (4.0, 1.0, 4.0));
-        assert!(figure.goal.is_met(figure.ratio));
+        assert!(figure.is_met());
     }
 
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_list_of_those_there_are() {
         let options = Options { name: Some("speed".to_owned()), ..Options::default() };
         let error = run(&options, |_| Ok(())).expect_err("there is none of that name");
-        assert!(error.to_string().contains("core, wake"), "{error}");
+        assert!(error.to_string().contains("units, depth"), "{error}");
     }
 }

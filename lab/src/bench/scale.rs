@@ -1,12 +1,12 @@
 //! `units` and `depth`: whether a packet costs the same, however many units are open and however much is queued.
 
 use super::unit::{Driver, Shape, Unit};
-use super::{Figure, Goal, compare, core};
+use super::{Figure, compare, core};
 use crate::error::Error;
 use crate::mode::Mode;
 
 /// A cost that hardly grows.
-const FLAT: Goal = Goal::AtMost(1.1);
+const FLAT: f64 = 1.1;
 
 /// The cost of a packet with many units open, against that with one.
 pub(super) fn units(driver: &Driver) -> Result<Vec<Figure>, Error> {

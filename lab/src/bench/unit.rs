@@ -1,19 +1,16 @@
 //! One unit of the driver, called as the kernel calls it: the hooks of its node, and those of its interface.
 
 use std::ffi::{CString, c_void};
-use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 
-use haiku_kernel::{AddOn, Exports, user};
+use haiku_kernel::{Exports, user};
 use haiku_sys::{
     B_OK, B_WOULD_BLOCK, O_NONBLOCK, O_RDWR, device_hooks, net_buffer, net_buffer_module_info, net_device,
     net_device_module_info, status_t,
 };
 
-use tuntap_net_addon::ioctl::wire::VERSION;
-
 use super::Options;
-use crate::addon::{self, File};
+use crate::addon;
 use crate::error::Error;
 use crate::lab::{Lab, LabOptions};
 use crate::mode::Mode;
@@ -22,21 +19,12 @@ use crate::mode::Mode;
 pub(super) struct Driver {
     exports: Exports,
     unchecked_memory: bool,
-    /// Keeps the image of a real file mapped.
-    _file: Option<File>,
 }
 
 impl Driver {
     /// The one that is linked in.
     pub(super) fn linked(options: &Options) -> Self {
-        Self { exports: addon::linked(), unchecked_memory: options.unchecked_memory, _file: None }
-    }
-
-    /// A real file.
-    pub(super) fn file(path: &Path, options: &Options) -> Result<Self, Error> {
-        let mut file = File::open(path)?;
-        let exports = file.load().map_err(|status| Error::status("loading the add-on", status))?;
-        Ok(Self { exports, unchecked_memory: options.unchecked_memory, _file: Some(file) })
+        Self { exports: addon::linked(), unchecked_memory: options.unchecked_memory }
     }
 
     /// A system with this driver in it.
@@ -55,11 +43,6 @@ impl Driver {
         check("opening a unit", unsafe { open(name.as_ptr(), flags, &raw mut unit.cookie) })?;
         Ok(unit)
     }
-
-    /// A unit's interface only, up: somebody else opens the node.
-    pub(super) fn interface(&self, mode: Mode, number: usize) -> Result<Unit, Error> {
-        Unit::new(&self.exports, mode, number)
-    }
 }
 
 /// A unit that is up, and open if there is a cookie.
@@ -71,11 +54,6 @@ pub(super) struct Unit {
     /// The address of the interface, for frames to it.
     pub(super) address: [u8; 6],
 }
-
-// SAFETY: the hooks may be called from any thread, as the kernel does.
-unsafe impl Send for Unit {}
-// SAFETY: as above.
-unsafe impl Sync for Unit {}
 
 /// The module that owns packets.
 fn buffers() -> &'static net_buffer_module_info {
@@ -154,29 +132,15 @@ impl Unit {
         }
     }
 
-    /// The program's control.
-    pub(super) fn control(&self, op: u32, argument: &mut [u8]) -> Result<bool, Error> {
-        let Some(control) = self.hooks().control else { return Ok(false) };
-        let address = user::to_user(argument.as_mut_ptr() as usize) as *mut c_void;
-        // SAFETY: the cookie of `open`, and a user address.
-        match unsafe { control(self.cookie, op, address, 0) } {
-            B_OK => Ok(true),
-            B_WOULD_BLOCK => Ok(false),
-            status => Err(Error::status("an ioctl of a unit", status)),
-        }
-    }
-
-    /// The stack sends a frame; false if the queue is full.
+    /// The stack sends a frame.
     #[inline]
-    pub(super) fn send(&self, frame: &[u8]) -> Result<bool, Error> {
+    pub(super) fn send(&self, frame: &[u8]) -> Result<(), Error> {
         let packet = Packet::new(frame)?;
-        let Some(send) = self.module().send_data else { return Ok(false) };
-        // SAFETY: the device is alive, and takes the packet only if it says so.
-        if unsafe { send(self.device, packet.0) } != B_OK {
-            return Ok(false);
-        }
+        let Some(send) = self.module().send_data else { return Ok(()) };
+        // SAFETY: the device is alive, and owns the packet unless it reports an error.
+        check("sending to a unit", unsafe { send(self.device, packet.0) })?;
         std::mem::forget(packet);
-        Ok(true)
+        Ok(())
     }
 
     /// The stack receives a frame, and frees it.
@@ -278,20 +242,4 @@ impl Shape {
         };
         Self { packet, frame: framed([2, 0, 0, 0, 0, 9]) }
     }
-}
-
-/// The request for a batch of so many copies of a packet.
-pub(super) fn records(packet: &[u8], count: u32) -> Vec<u8> {
-    let record = (4 + packet.len()).next_multiple_of(4);
-    let size = 16 + record * count as usize;
-    let mut request = Vec::with_capacity(size);
-    for word in [VERSION, size as u32, count, 0] {
-        request.extend_from_slice(&word.to_ne_bytes());
-    }
-    for _ in 0..count {
-        request.extend_from_slice(&(packet.len() as u32).to_ne_bytes());
-        request.extend_from_slice(packet);
-        request.resize(request.len().next_multiple_of(4), 0);
-    }
-    request
 }

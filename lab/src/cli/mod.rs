@@ -23,8 +23,8 @@ use crate::lab::{Lab, LabOptions, Ledgers};
 const ABOUT: &str = "A Haiku on Linux, with the TUN/TAP driver in it.
 
 Without a command it does the main job: it boots the emulated Haiku, configures tun/0 and tap/0, pings across each \
-over IPv4 and IPv6, and says what went where. No root is needed but for `bridge`, `bench linux`, \
-`vpn --against linux` and `vpn --tool iodine`.";
+over IPv4 and IPv6, and says what went where. No root is needed but for `bridge` and \
+`vpn --tool iodine`.";
 
 const EXAMPLES: &str = "Examples:
   haiku-lab                                        the main job
@@ -86,9 +86,6 @@ pub enum Command {
     Shell(shell::ShellArgs),
     /// Measure what the device costs, as ratios to a floor measured in the same run
     Bench(bench::BenchArgs),
-    /// What `bench linux` and `bench preload` start
-    #[command(hide = true)]
-    BenchClient(bench::ClientArgs),
     /// Hold the device against a model of it through random programs, stacks and faults, reproducibly
     Simulate(simulate::SimulateArgs),
     /// Traffic over many units while programs are killed and interfaces come and go; nothing may be lost or leak
@@ -111,8 +108,7 @@ pub fn main() -> ExitCode {
         None => main_job::run(&cli.global, &mut io::stdout().lock()),
         Some(Command::Ping(arguments)) => ping::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
-        Some(Command::Bench(arguments)) => bench::run(&cli.global, arguments, &mut io::stdout().lock()),
-        Some(Command::BenchClient(arguments)) => bench::client(arguments, &mut io::stdout().lock()),
+        Some(Command::Bench(arguments)) => bench::run(arguments, &mut io::stdout().lock()),
         Some(Command::Simulate(arguments)) => simulate::run(arguments, &mut io::stdout().lock()),
         Some(Command::Soak(arguments)) => soak::run(arguments, &mut io::stdout().lock()),
         Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::say;
 use super::signals::Signals;
@@ -18,15 +18,7 @@ const EXAMPLES: &str = "Examples:
   haiku-lab vpn --tool openvpn --mode tap --count 10000 --json
   haiku-lab vpn --tool openvpn --transfer 268435456 --idle 10
                                                      256 MiB over TCP each way, and what an idle tunnel costs
-  sudo haiku-lab vpn --tool openvpn --against linux  the same over Linux's own tun, in turns
   haiku-lab vpn --list                               the tools, and how to install them";
-
-/// What to compare with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Against {
-    /// Linux's own tun and tap.
-    Linux,
-}
 
 /// The name of a tool.
 fn tool(name: &str) -> Result<String, String> {
@@ -58,9 +50,6 @@ pub struct VpnArgs {
     /// Then leave the tunnel alone for so long, and say what CPU time that took
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub idle: Option<u64>,
-    /// Do the same over another system's devices, in turns (needs root)
-    #[arg(long, value_enum, value_name = "SYSTEM")]
-    pub against: Option<Against>,
     /// Print one JSON object a line, and nothing else
     #[arg(long)]
     pub json: bool,
@@ -86,21 +75,12 @@ pub fn run(arguments: &VpnArgs, out: &mut dyn Write) -> Result<(), Error> {
         size: arguments.size,
         transfer: arguments.transfer,
         idle: arguments.idle.map(Duration::from_secs),
-        against_linux: arguments.against == Some(Against::Linux),
         stop: Some(signals.flag()),
     };
-    let mut records = Vec::new();
     if !arguments.json {
         say(out, &report::head())?;
     }
-    vpn::run(&options, &mut |record| {
-        records.push(record.clone());
-        say(out, &if arguments.json { record.json()? } else { record.row() })
-    })?;
-    if options.against_linux && !arguments.json {
-        say(out, &report::ratios(&records))?;
-    }
-    Ok(())
+    vpn::run(&options, &mut |record| say(out, &if arguments.json { record.json()? } else { record.row() }))
 }
 
 /// Says which tools there are, and which cannot be served.

@@ -293,7 +293,7 @@ impl Stack {
             monitors: Monitors::default(),
         });
         let (stack, consumed) = (Arc::clone(self), Arc::clone(&interface));
-        let id = thread::spawn_light(&format!("{name} consumer"), B_DISPLAY_PRIORITY as i32, move || {
+        let id = thread::spawn(&format!("{name} consumer"), B_DISPLAY_PRIORITY as i32, move || {
             stack.consume(&consumed);
             B_OK
         });
@@ -337,7 +337,7 @@ impl Stack {
         if device.module().receive_data.is_some() {
             let (stack, read) = (Arc::clone(self), Arc::clone(interface));
             let priority = B_REAL_TIME_DISPLAY_PRIORITY as i32 - 10;
-            let id = thread::spawn_light(&format!("{} reader", interface.name), priority, move || stack.read(&read));
+            let id = thread::spawn(&format!("{} reader", interface.name), priority, move || stack.read(&read));
             up.reader = Some(id);
         }
         up.count = 1;

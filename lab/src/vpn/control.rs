@@ -7,11 +7,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use haiku_kernel::thread;
-use haiku_sys::{B_NORMAL_PRIORITY, B_OK};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -34,13 +31,7 @@ pub const LEDGERS: &str = "HAIKU_LAB_LEDGERS";
 /// program that is started again finds the same Haiku.
 pub const SEED: &str = "HAIKU_LAB_SEED";
 
-/// The environment variable that says how many CPUs Haiku has: 1, or many.
-pub const CPUS: &str = "HAIKU_LAB_CPUS";
-
-/// The environment variable that, if it is `unchecked`, leaves out the patterns in memory that find mistakes.
-pub const MEMORY: &str = "HAIKU_LAB_MEMORY";
-
-/// What a measurement found, on Haiku or on Linux.
+/// What a measurement found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// Requests.
@@ -63,13 +54,11 @@ pub fn execute(lab: &Lab, line: &str) -> Result<String, Error> {
         ["measure", target, count, size, interval] => measure(lab, [target, count, size, interval]),
         ["receive", peer, port, bytes] => {
             let (peer, port, bytes) = (address("receive", peer)?, number("receive", port)?, number("receive", bytes)?);
-            let stack = Arc::clone(lab.stack());
-            json(&as_program("receive", move || transfer::receive(&stack, peer, port, bytes))??)
+            json(&transfer::receive(lab.stack(), peer, port, bytes)?)
         }
         ["send", peer, port, bytes] => {
             let (peer, port, bytes) = (address("send", peer)?, number("send", port)?, number("send", bytes)?);
-            let stack = Arc::clone(lab.stack());
-            json(&as_program("send", move || transfer::send(&stack, peer, port, bytes))??)
+            json(&transfer::send(lab.stack(), peer, port, bytes)?)
         }
         _ => lab.console().execute(line),
     }
@@ -87,18 +76,6 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Failed(format!("writing JSON: {error}")))
 }
 
-/// Runs something on a thread of Haiku's, as a program of its own would: with one CPU it shares that with the others.
-fn as_program<R: Send + 'static>(name: &str, run: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
-    let (sender, receiver) = mpsc::channel();
-    let id = thread::spawn_light(name, B_NORMAL_PRIORITY.cast_signed(), move || {
-        // Nobody who asked is gone before the thread has ended.
-        let _ = sender.send(run());
-        B_OK
-    });
-    let ended = thread::wait_for(id).map_err(|status| Error::status(format!("waiting for {name}"), status));
-    ended.and_then(|_| receiver.try_recv().map_err(|_| Error::Failed(format!("{name} came to no end"))))
-}
-
 /// `measure ADDRESS COUNT BYTES MICROSECONDS`.
 fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<String, Error> {
     let target = address("measure", target)?;
@@ -108,8 +85,7 @@ fn measure(lab: &Lab, [target, count, size, interval]: [&str; 4]) -> Result<Stri
         patience: Duration::from_secs(5),
         ..ping::Options::new(target, number("measure", count)?)
     };
-    let stack = Arc::clone(lab.stack());
-    let report = as_program("ping", move || ping::run(&stack, &options, None, &mut |_| ()))??;
+    let report = lab.ping(&options)?;
     let measured = Measured {
         sent: report.sent,
         received: report.received,

@@ -1,12 +1,9 @@
 //! `haiku-lab vpn`: VPN programs that nobody here wrote, over the driver's devices.
 //!
 //! A [`tools::Tool`] knows one program. A [`session::Session`] is its two sides with a tunnel between them, each with a
-//! Haiku of its own inside, which [`control`] reaches; [`linux`] and [`namespaces`] are the same over Linux's own
-//! devices, to compare with.
+//! Haiku of its own inside, which [`control`] reaches.
 
 pub mod control;
-pub mod linux;
-pub mod namespaces;
 pub mod plan;
 pub mod process;
 pub mod report;
@@ -17,16 +14,12 @@ pub mod transfer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use self::namespaces::Namespaces;
-use self::plan::{Keys, Side, System};
+use self::plan::{Keys, Side};
 use self::report::{Idle, Line, Record, Transfer};
 use self::session::{Session, Setup};
 use self::tools::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
-
-/// In how many turns two systems are measured.
-const TURNS: u64 = 10;
 
 /// What a run is.
 #[derive(Clone, Copy)]
@@ -45,8 +38,6 @@ pub struct Options<'a> {
     pub transfer: Option<u64>,
     /// How long the tunnel is left alone, to see what CPU time that takes.
     pub idle: Option<Duration>,
-    /// The same over Linux's own devices, in turns.
-    pub against_linux: bool,
     /// Ends the run early.
     pub stop: Option<&'a AtomicBool>,
 }
@@ -77,24 +68,15 @@ pub fn run(options: &Options<'_>, on_record: &mut dyn FnMut(&Record) -> Result<(
         .prefix("haiku-vpn-")
         .tempdir()
         .map_err(|error| Error::io("making a folder for the tools' files", error))?;
-    let namespaces = if options.against_linux { Some(Namespaces::new()?) } else { None };
-    let systems: &[System] = if options.against_linux { &[System::Haiku, System::Linux] } else { &[System::Haiku] };
-    let mut sessions = Vec::new();
-    for &system in systems {
-        let folder = folder.path().join(system.name());
-        let (mode, keys, namespaces) = (options.mode, options.keys, namespaces.as_ref());
-        sessions.push(Session::start(&Setup { tool, mode, keys, system, namespaces, folder: &folder })?);
-    }
+    let setup = Setup { tool, mode: options.mode, keys: options.keys, folder: folder.path() };
+    let mut session = Session::start(&setup)?;
     std::thread::sleep(tool.settling());
-    let measured = measure(options, &mut sessions, on_record).and_then(|lost| {
-        transfer(options, &mut sessions, on_record)?;
-        idle(options, &mut sessions, on_record)?;
+    let measured = measure(options, &mut session, on_record).and_then(|lost| {
+        transfer(options, &mut session, on_record)?;
+        idle(options, &mut session, on_record)?;
         Ok(lost)
     });
-    let mut ended = Ok(());
-    for session in sessions {
-        ended = ended.and(session.end());
-    }
+    let ended = session.end();
     let lost = measured?;
     ended?;
     if lost > 0 {
@@ -103,35 +85,22 @@ pub fn run(options: &Options<'_>, on_record: &mut dyn FnMut(&Record) -> Result<(
     Ok(())
 }
 
-/// Measures every direction and family; returns how many replies of Haiku's did not come.
+/// Measures every direction and family; returns how many replies did not come.
 fn measure(
     options: &Options<'_>,
-    sessions: &mut [Session],
+    session: &mut Session,
     on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
 ) -> Result<u64, Error> {
     let mut lost = 0;
-    let turns = if sessions.len() > 1 { TURNS.min(options.count) } else { 1 };
     for side in [Side::Client, Side::Server] {
         for &family in options.tool.families(options.mode) {
-            let mut lines: Vec<Line> =
-                sessions.iter().map(|session| Line::new(options, session.plan().system, side, family)).collect();
-            for turn in 0..turns {
-                let count = options.count / turns + u64::from(turn < options.count % turns);
-                for (session, line) in sessions.iter_mut().zip(&mut lines) {
-                    if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                        return Err(Error::Failed("interrupted".to_owned()));
-                    }
-                    let measured = session.measure(side, family, count, options.size);
-                    line.add(&measured.map_err(|error| session.explain(&error))?);
-                }
+            if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Err(Error::Failed("interrupted".to_owned()));
             }
-            for line in &mut lines {
-                line.finish();
-                if line.system == System::Haiku.name() {
-                    lost += line.lost;
-                }
-                on_record(&Record::Pings(line.clone()))?;
-            }
+            let measured = session.measure(side, family, options.count, options.size);
+            let line = Line::new(options, side, family, &measured.map_err(|error| session.explain(&error))?);
+            lost += line.lost;
+            on_record(&Record::Pings(line))?;
         }
     }
     Ok(lost)
@@ -140,31 +109,24 @@ fn measure(
 /// Has each side send so many bytes to the other.
 fn transfer(
     options: &Options<'_>,
-    sessions: &mut [Session],
+    session: &mut Session,
     on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let Some(bytes) = options.transfer else { return Ok(()) };
     for side in [Side::Client, Side::Server] {
-        for session in &mut *sessions {
-            let (receiver, sender) = session.transfer(side, bytes).map_err(|error| session.explain(&error))?;
-            let system = session.plan().system;
-            on_record(&Record::Transfer(Transfer::new(options, system, side, &receiver, &sender)))?;
-        }
+        let (receiver, sender) = session.transfer(side, bytes).map_err(|error| session.explain(&error))?;
+        on_record(&Record::Transfer(Transfer::new(options, side, &receiver, &sender)))?;
     }
     Ok(())
 }
 
-/// Leaves the tunnels alone and says what CPU time that took.
+/// Leaves the tunnel alone and says what CPU time that took.
 fn idle(
     options: &Options<'_>,
-    sessions: &mut [Session],
+    session: &mut Session,
     on_record: &mut dyn FnMut(&Record) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let Some(time) = options.idle else { return Ok(()) };
-    for session in &mut *sessions {
-        let system = session.plan().system;
-        let used = session.idle(time).map_err(|error| session.explain(&error))?;
-        on_record(&Record::Idle(Idle::new(options, system, time, used)))?;
-    }
-    Ok(())
+    let used = session.idle(time).map_err(|error| session.explain(&error))?;
+    on_record(&Record::Idle(Idle::new(options, time, used)))
 }

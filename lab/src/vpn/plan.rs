@@ -11,6 +11,9 @@ use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
 
+/// The address at which the sides reach each other.
+pub const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
 /// One end of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -67,26 +70,6 @@ impl fmt::Display for Side {
     }
 }
 
-/// Whose device a tool opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum System {
-    /// The driver's, on a Haiku in the tool's process.
-    Haiku,
-    /// Linux's own.
-    Linux,
-}
-
-impl System {
-    /// `haiku` or `linux`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Haiku => "haiku",
-            Self::Linux => "linux",
-        }
-    }
-}
-
 /// How the two sides know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Keys {
@@ -96,22 +79,18 @@ pub enum Keys {
     Static,
 }
 
-/// One tool's run on one system.
+/// One tool's run.
 #[derive(Debug)]
 pub struct Plan {
     /// What the device carries.
     pub mode: Mode,
-    /// Whose device it is.
-    pub system: System,
     /// How the sides know each other.
     pub keys: Keys,
     /// Where everything is written.
     pub folder: PathBuf,
     /// This program, for scripts.
     pub program: PathBuf,
-    /// The hosts that the tools reach each other at, by side.
-    pub hosts: [Ipv4Addr; 2],
-    /// Their ports, and one for a third.
+    /// The ports of the sides, and one for a third process.
     pub ports: [u16; 3],
 }
 
@@ -121,7 +100,7 @@ impl Plan {
     /// # Errors
     /// Linux's.
     pub fn move_port(&mut self, side: Side) -> Result<(), Error> {
-        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let socket = std::net::UdpSocket::bind((HOST, 0));
         let address = socket.and_then(|socket| socket.local_addr());
         let port = address.map_err(|error| Error::io("looking for a free port", error))?.port();
         let [server, client, _] = &mut self.ports;
@@ -129,11 +108,10 @@ impl Plan {
         Ok(())
     }
 
-    /// The host of a side.
+    /// The name that a tool gives its interface.
     #[must_use]
-    pub fn host(&self, side: Side) -> Ipv4Addr {
-        let [server, client] = self.hosts;
-        if side == Side::Server { server } else { client }
+    pub fn interface(&self) -> String {
+        format!("{}0", self.mode)
     }
 
     /// The port of a side.
@@ -178,16 +156,6 @@ impl Plan {
         ]
     }
 
-    /// The same in Linux's words.
-    #[must_use]
-    pub fn ip(&self, side: Side, interface: &str) -> Vec<String> {
-        vec![
-            format!("ip addr replace {}/24 dev {interface}", self.address(side, Family::Inet)),
-            format!("ip -6 addr replace {}/64 dev {interface} nodad", self.address(side, Family::Inet6)),
-            format!("ip link set {interface} up"),
-        ]
-    }
-
     /// The control socket of a side's Haiku.
     #[must_use]
     pub fn socket(&self, side: Side) -> PathBuf {
@@ -198,16 +166,12 @@ impl Plan {
     ///
     /// # Errors
     /// Linux's.
-    pub fn up_script(&self, side: Side, interface: &str) -> Result<PathBuf, Error> {
-        let body = match self.system {
-            System::Haiku => {
-                let (program, socket) = (quoted(&self.program), quoted(&self.socket(side)));
-                let lines: String = self.console(side).iter().map(|line| scripted(line)).collect();
-                // The tool's own environment is none of the script's business.
-                format!("set -e\nunset LD_PRELOAD\nhaiku() {{ {program} attach --socket {socket} \"$@\"; }}\n{lines}")
-            }
-            System::Linux => format!("set -e\n{}\n", self.ip(side, interface).join("\n")),
-        };
+    pub fn up_script(&self, side: Side) -> Result<PathBuf, Error> {
+        let (program, socket) = (quoted(&self.program), quoted(&self.socket(side)));
+        let lines: String = self.console(side).iter().map(|line| scripted(line)).collect();
+        // Neither the shell nor `attach` may run with the library in front.
+        let body =
+            format!("set -e\nunset LD_PRELOAD\nhaiku() {{ {program} attach --socket {socket} \"$@\"; }}\n{lines}");
         let path = self.file(side, "up");
         write(&path, &format!("#!/bin/sh\n# Configures the interface of the {side}.\n{body}"))?;
         set_mode(&path, 0o755)?;

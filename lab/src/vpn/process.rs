@@ -2,15 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control;
-use super::plan::{Plan, Side, System};
+use super::plan::{Plan, Side};
 use crate::error::Error;
 use crate::exec;
 
@@ -45,9 +43,6 @@ impl Launch {
     }
 }
 
-/// The network namespace that a process is to run in.
-pub type Namespace = Arc<OwnedFd>;
-
 /// Finds a program where Debian puts them, root's places included.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -57,21 +52,14 @@ pub fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// Prepares a command to end with this process, and to run in a namespace.
-pub(super) fn confine(command: &mut Command, namespace: Option<&Namespace>) {
-    let namespace = namespace.cloned();
-    let enter = move || {
-        // SAFETY: the call concerns the calling process only.
+/// Prepares a command to end with this process.
+fn confine(command: &mut Command) {
+    let enter = || {
+        // SAFETY: the call affects only the calling process.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        if let Some(namespace) = &namespace {
-            // SAFETY: an open descriptor of a namespace.
-            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-        }
         Ok(())
     };
-    // SAFETY: between fork and exec it makes two system calls and nothing else.
+    // SAFETY: between fork and exec `enter` makes one system call and nothing else.
     unsafe { command.pre_exec(enter) };
 }
 
@@ -91,36 +79,29 @@ pub(super) fn unix_second() -> u64 {
 }
 
 impl Process {
-    /// Starts a tool's side; on Haiku with the library in front.
+    /// Starts a tool's side, with the library in front.
     ///
     /// # Errors
     /// It could not be started.
-    pub fn start(plan: &Plan, side: Side, launch: &Launch, namespace: Option<&Namespace>) -> Result<Self, Error> {
+    pub fn start(plan: &Plan, side: Side, launch: &Launch) -> Result<Self, Error> {
         let log = plan.file(side, "log");
         let mut command = Self::command(launch, &log)?;
-        let mut ledgers = None;
-        if plan.system == System::Haiku {
-            let path = plan.file(side, "ledgers");
-            let _ = std::fs::remove_file(&path);
-            exec::preload(&mut command, &exec::library()?);
-            command.env(control::SOCKET, plan.socket(side)).env(control::SEED, side.number().to_string());
-            command
-                .env(control::CPUS, "1")
-                .env(control::LOG, plan.file(side, "haiku-log"))
-                .env(control::LEDGERS, &path);
-            ledgers = Some(path);
-        }
-        Self::spawn(format!("{side} on {}", plan.system.name()), command, log, ledgers, namespace)
+        let ledgers = plan.file(side, "ledgers");
+        let _ = std::fs::remove_file(&ledgers);
+        exec::preload(&mut command, &exec::library()?);
+        command.env(control::SOCKET, plan.socket(side)).env(control::SEED, side.number().to_string());
+        command.env(control::LOG, plan.file(side, "haiku-log")).env(control::LEDGERS, &ledgers);
+        Self::spawn(side.to_string(), command, log, Some(ledgers))
     }
 
     /// Starts a process that has no device.
     ///
     /// # Errors
     /// It could not be started.
-    pub fn helper(plan: &Plan, launch: &Launch, namespace: Option<&Namespace>) -> Result<Self, Error> {
+    pub fn helper(plan: &Plan, launch: &Launch) -> Result<Self, Error> {
         let log = plan.folder.join("helper-log");
         let command = Self::command(launch, &log)?;
-        Self::spawn(format!("helper on {}", plan.system.name()), command, log, None, namespace)
+        Self::spawn("helper".to_owned(), command, log, None)
     }
 
     fn command(launch: &Launch, log: &Path) -> Result<Command, Error> {
@@ -135,14 +116,8 @@ impl Process {
         Ok(command)
     }
 
-    fn spawn(
-        name: String,
-        mut command: Command,
-        log: PathBuf,
-        ledgers: Option<PathBuf>,
-        namespace: Option<&Namespace>,
-    ) -> Result<Self, Error> {
-        confine(&mut command, namespace);
+    fn spawn(name: String, mut command: Command, log: PathBuf, ledgers: Option<PathBuf>) -> Result<Self, Error> {
+        confine(&mut command);
         let child = command
             .spawn()
             .map_err(|error| Error::io(format!("starting {}", command.get_program().display()), error))?;
@@ -205,7 +180,7 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Asks it to end, and says how it did, and on Haiku what was not given back.
+    /// Asks it to end, and says how it did and what was not given back.
     ///
     /// # Errors
     /// It did not end when asked, or something was not given back.
@@ -256,10 +231,10 @@ impl Drop for Process {
 ///
 /// # Errors
 /// It failed; with what it said.
-pub fn run(launch: &Launch, namespace: Option<&Namespace>) -> Result<(), Error> {
+pub fn run(launch: &Launch) -> Result<(), Error> {
     let mut command = Command::new(&launch.program);
     command.args(&launch.arguments).stdin(Stdio::null());
-    confine(&mut command, namespace);
+    confine(&mut command);
     let output =
         command.output().map_err(|error| Error::io(format!("starting {}", launch.program.display()), error))?;
     if output.status.success() {

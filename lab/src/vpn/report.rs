@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::control::Measured;
-use super::plan::{Side, System};
+use super::plan::Side;
 use super::transfer::Seen;
 use crate::error::Error;
 use crate::latency::{Figures, Latencies};
@@ -17,8 +17,6 @@ use crate::stack::Family;
 pub struct Line {
     /// The program.
     pub tool: &'static str,
-    /// Whose device: `haiku` or `linux`.
-    pub system: &'static str,
     /// `client_to_server` or `server_to_client`.
     pub direction: &'static str,
     /// `tun` or `tap`.
@@ -35,46 +33,32 @@ pub struct Line {
     pub lost: u64,
     /// Round trips in microseconds.
     pub rtt_us: Figures,
-    #[serde(skip)]
-    times: Latencies,
 }
 
 impl Line {
-    pub(super) fn new(options: &Options<'_>, system: System, side: Side, family: Family) -> Self {
+    pub(super) fn new(options: &Options<'_>, side: Side, family: Family, measured: &Measured) -> Self {
+        let mut times = Latencies::default();
+        for &time in &measured.nanoseconds {
+            times.push(Duration::from_nanos(time));
+        }
         Self {
             tool: options.tool.name(),
-            system: system.name(),
             direction: side.direction(),
             mode: options.mode.name(),
             family: family.version(),
             size: options.size,
-            sent: 0,
-            received: 0,
-            lost: 0,
-            rtt_us: Figures::default(),
-            times: Latencies::default(),
+            sent: measured.sent,
+            received: measured.received,
+            lost: measured.sent - measured.received,
+            rtt_us: times.figures(),
         }
-    }
-
-    pub(super) fn add(&mut self, measured: &Measured) {
-        self.sent += measured.sent;
-        self.received += measured.received;
-        for &time in &measured.nanoseconds {
-            self.times.push(Duration::from_nanos(time));
-        }
-    }
-
-    pub(super) fn finish(&mut self) {
-        self.lost = self.sent - self.received;
-        self.rtt_us = self.times.figures();
     }
 
     fn row(&self) -> String {
         let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         format!(
-            "{:<9} {:<6} {:<4} {:<5} {:<17} {:>7} {:>9} {:>5}  {:>9} {:>9} {:>9} {:>9}\n",
+            "{:<9} {:<4} {:<5} {:<17} {:>7} {:>9} {:>5}  {:>9} {:>9} {:>9} {:>9}\n",
             self.tool,
-            self.system,
             self.mode,
             if self.family == 4 { "IPv4" } else { "IPv6" },
             self.direction,
@@ -94,8 +78,6 @@ impl Line {
 pub struct Transfer {
     /// The program.
     pub tool: &'static str,
-    /// Whose device: `haiku` or `linux`.
-    pub system: &'static str,
     /// `client_to_server` or `server_to_client`.
     pub direction: &'static str,
     /// `tun` or `tap`.
@@ -113,11 +95,10 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(options: &Options<'_>, system: System, from: Side, receiver: &Seen, sender: &Seen) -> Self {
+    pub(super) fn new(options: &Options<'_>, from: Side, receiver: &Seen, sender: &Seen) -> Self {
         let seconds = sender.nanoseconds as f64 / 1e9;
         Self {
             tool: options.tool.name(),
-            system: system.name(),
             direction: from.direction(),
             mode: options.mode.name(),
             transfer_bytes: receiver.bytes,
@@ -134,8 +115,6 @@ impl Transfer {
 pub struct Idle {
     /// The program.
     pub tool: &'static str,
-    /// Whose device: `haiku` or `linux`.
-    pub system: &'static str,
     /// `tun` or `tap`.
     pub mode: &'static str,
     /// How long it was left alone.
@@ -147,11 +126,10 @@ pub struct Idle {
 }
 
 impl Idle {
-    pub(super) fn new(options: &Options<'_>, system: System, time: Duration, [server, client]: [Duration; 2]) -> Self {
+    pub(super) fn new(options: &Options<'_>, time: Duration, [server, client]: [Duration; 2]) -> Self {
         let percent = |used: Duration| used.as_secs_f64() * 100.0 / time.as_secs_f64().max(1e-9);
         Self {
             tool: options.tool.name(),
-            system: system.name(),
             mode: options.mode.name(),
             idle_seconds: time.as_secs_f64(),
             server_cpu_percent: percent(server),
@@ -188,9 +166,8 @@ impl Record {
         match self {
             Self::Pings(line) => line.row(),
             Self::Transfer(transfer) => format!(
-                "{:<9} {:<6} {:<4} {:<5} {:<17} {} bytes in {:.2} s: {:.0} Mbit/s, longest stall {:.1} ms, checksum {}\n",
+                "{:<9} {:<4} {:<5} {:<17} {} bytes in {:.2} s: {:.0} Mbit/s, longest stall {:.1} ms, checksum {}\n",
                 transfer.tool,
-                transfer.system,
                 transfer.mode,
                 "TCP",
                 transfer.direction,
@@ -201,8 +178,8 @@ impl Record {
                 transfer.checksum
             ),
             Self::Idle(idle) => format!(
-                "{:<9} {:<6} {:<4} idle for {:.0} s: the server used {:.3} % of a CPU, the client {:.3} %\n",
-                idle.tool, idle.system, idle.mode, idle.idle_seconds, idle.server_cpu_percent, idle.client_cpu_percent
+                "{:<9} {:<4} idle for {:.0} s: the server used {:.3} % of a CPU, the client {:.3} %\n",
+                idle.tool, idle.mode, idle.idle_seconds, idle.server_cpu_percent, idle.client_cpu_percent
             ),
         }
     }
@@ -212,49 +189,7 @@ impl Record {
 #[must_use]
 pub fn head() -> String {
     format!(
-        "{:<9} {:<6} {:<4} {:<5} {:<17} {:>7} {:>9} {:>5}  {:>9} {:>9} {:>9} {:>9}\n",
-        "tool", "system", "mode", "", "direction", "sent", "answered", "lost", "min µs", "median", "p99", "max"
+        "{:<9} {:<4} {:<5} {:<17} {:>7} {:>9} {:>5}  {:>9} {:>9} {:>9} {:>9}\n",
+        "tool", "mode", "", "direction", "sent", "answered", "lost", "min µs", "median", "p99", "max"
     )
-}
-
-/// How Haiku's figures compare with Linux's, direction by direction.
-#[must_use]
-pub fn ratios(records: &[Record]) -> String {
-    let mut text = String::from("Haiku's round trips as a multiple of Linux's:\n");
-    let lines = || {
-        records.iter().filter_map(|record| match record {
-            Record::Pings(line) => Some(line),
-            _ => None,
-        })
-    };
-    for haiku in lines().filter(|line| line.system == System::Haiku.name()) {
-        let same = |line: &&Line| {
-            line.system == System::Linux.name() && line.direction == haiku.direction && line.family == haiku.family
-        };
-        let Some(linux) = lines().find(same) else { continue };
-        let ratio = |ours: Option<f64>, theirs: Option<f64>| match (ours, theirs) {
-            (Some(ours), Some(theirs)) if theirs > 0.0 => format!("{:.2}", ours / theirs),
-            _ => "-".to_owned(),
-        };
-        text += &format!(
-            "  IPv{} {:<17} median {:>5}  p99 {:>5}\n",
-            haiku.family,
-            haiku.direction,
-            ratio(haiku.rtt_us.p50, linux.rtt_us.p50),
-            ratio(haiku.rtt_us.p99, linux.rtt_us.p99)
-        );
-    }
-    let transfers = || {
-        records.iter().filter_map(|record| match record {
-            Record::Transfer(transfer) => Some(transfer),
-            _ => None,
-        })
-    };
-    for haiku in transfers().filter(|transfer| transfer.system == System::Haiku.name()) {
-        let same = |other: &&Transfer| other.system == System::Linux.name() && other.direction == haiku.direction;
-        let Some(linux) = transfers().find(same) else { continue };
-        let ratio = haiku.megabits_per_second / linux.megabits_per_second.max(1e-9);
-        text += &format!("  TCP  {:<17} throughput {ratio:.2}\n", haiku.direction);
-    }
-    text
 }

@@ -5,12 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::control::{Measured, Remote};
-use super::namespaces::Namespaces;
-use super::plan::{Keys, Plan, Side, System};
-use super::process::{Namespace, Process, unix_second};
-use super::tools::{Configuration, Tool};
-use super::transfer::{self, Seen};
-use super::{linux, process};
+use super::plan::{Keys, Plan, Side};
+use super::process::{Process, unix_second};
+use super::tools::Tool;
+use super::transfer::Seen;
 use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
@@ -19,8 +17,6 @@ use crate::stack::Family;
 const TRY: Duration = Duration::from_millis(300);
 /// Where a TCP transfer between two Haikus is received.
 const TCP_PORT: u16 = 5001;
-/// How long a reply may take.
-const REPLY: Duration = Duration::from_secs(5);
 
 /// What a session is started with.
 pub struct Setup<'a> {
@@ -30,10 +26,6 @@ pub struct Setup<'a> {
     pub mode: Mode,
     /// How the sides know each other.
     pub keys: Keys,
-    /// Whose devices.
-    pub system: System,
-    /// The hosts; without them both sides are on this machine's own loopback interface.
-    pub namespaces: Option<&'a Namespaces>,
     /// An empty folder.
     pub folder: &'a Path,
 }
@@ -42,7 +34,6 @@ pub struct Setup<'a> {
 pub struct Session {
     tool: &'static dyn Tool,
     plan: Plan,
-    namespaces: Option<[Namespace; 2]>,
     helper: Option<Process>,
     sides: [Option<Process>; 2],
 }
@@ -67,21 +58,12 @@ impl Session {
     /// A side that could not be started or has ended, or no packet in time.
     pub fn start(setup: &Setup<'_>) -> Result<Self, Error> {
         let program = crate::exec::program()?;
-        let hosts = if setup.namespaces.is_some() { super::namespaces::HOSTS } else { [Ipv4Addr::LOCALHOST; 2] };
-        let plan = Plan {
-            mode: setup.mode,
-            system: setup.system,
-            keys: setup.keys,
-            folder: setup.folder.to_owned(),
-            program,
-            hosts,
-            ports: free_ports()?,
-        };
+        let plan =
+            Plan { mode: setup.mode, keys: setup.keys, folder: setup.folder.to_owned(), program, ports: free_ports()? };
         std::fs::create_dir_all(&plan.folder)
             .map_err(|error| Error::io(format!("making {}", plan.folder.display()), error))?;
         setup.tool.prepare(&plan)?;
-        let namespaces = setup.namespaces.map(|both| Side::ALL.map(|side| both.of(side).clone()));
-        let mut session = Self { tool: setup.tool, plan, namespaces, helper: None, sides: [None, None] };
+        let mut session = Self { tool: setup.tool, plan, helper: None, sides: [None, None] };
         match session.bring_up() {
             Ok(()) => Ok(session),
             Err(error) => Err(session.explain(&error)),
@@ -91,7 +73,7 @@ impl Session {
     /// An error, with the tools' logs behind it.
     pub fn explain(&self, error: &Error) -> Error {
         let logs: String = self.sides.iter().flatten().chain(&self.helper).map(Process::log).collect();
-        Error::Failed(format!("{} on {}: {error}\n{logs}", self.tool.name(), self.plan.system.name()))
+        Error::Failed(format!("{}: {error}\n{logs}", self.tool.name()))
     }
 
     /// What it was started with.
@@ -106,11 +88,6 @@ impl Session {
     /// Linux's.
     pub fn roam(&mut self, side: Side) -> Result<(), Error> {
         self.plan.move_port(side)
-    }
-
-    fn namespace(&self, side: Side) -> Option<&Namespace> {
-        let [server, client] = self.namespaces.as_ref()?;
-        Some(if side == Side::Server { server } else { client })
     }
 
     fn slot(&mut self, side: Side) -> &mut Option<Process> {
@@ -128,7 +105,7 @@ impl Session {
 
     fn bring_up(&mut self) -> Result<(), Error> {
         if let Some(launch) = self.tool.helper(&self.plan) {
-            self.helper = Some(Process::helper(&self.plan, &launch, self.namespace(Side::Server))?);
+            self.helper = Some(Process::helper(&self.plan, &launch)?);
         }
         for side in Side::ALL {
             self.start_side(side)?;
@@ -150,29 +127,8 @@ impl Session {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        let process = Process::start(&self.plan, side, &launch, self.namespace(side))?;
+        let process = Process::start(&self.plan, side, &launch)?;
         *self.slot(side) = Some(process);
-        if self.plan.system == System::Linux && self.tool.configuration() == Configuration::Outside {
-            self.configure_linux(side)?;
-        }
-        Ok(())
-    }
-
-    /// Does what the tool leaves undone, as soon as it has its interface.
-    fn configure_linux(&mut self, side: Side) -> Result<(), Error> {
-        let interface = self.tool.interface(&self.plan, side);
-        let ip = process::find("ip").unwrap_or_else(|| "ip".into());
-        let deadline = Instant::now() + self.tool.patience();
-        for line in self.plan.ip(side, &interface) {
-            let launch = process::Launch::new(&ip, line.split_whitespace().skip(1));
-            while let Err(error) = process::run(&launch, self.namespace(side)) {
-                self.process(side)?.check()?;
-                if Instant::now() > deadline {
-                    return Err(error);
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
         Ok(())
     }
 
@@ -209,16 +165,8 @@ impl Session {
     pub fn await_reply(&mut self, side: Side, family: Family, deadline: Instant) -> Result<(), Error> {
         let target = self.plan.address(side.other(), family);
         loop {
-            let reached = match self.plan.system {
-                System::Haiku => {
-                    let line = format!("ping -q -c 1 -W {} {target}", TRY.as_millis());
-                    self.remote(side)?.execute(&line).map(drop)
-                }
-                System::Linux => self.linux(side, family, 1, 56, TRY).and_then(|measured| {
-                    if measured.received == 1 { Ok(()) } else { Err(Error::Failed(format!("no reply from {target}"))) }
-                }),
-            };
-            let Err(error) = reached else { return Ok(()) };
+            let line = format!("ping -q -c 1 -W {} {target}", TRY.as_millis());
+            let Err(error) = self.remote(side)?.execute(&line) else { return Ok(()) };
             for side in Side::ALL {
                 self.process(side)?.check()?;
             }
@@ -229,27 +177,11 @@ impl Session {
         }
     }
 
-    fn linux(
-        &self,
-        side: Side,
-        family: Family,
-        count: u64,
-        size: usize,
-        patience: Duration,
-    ) -> Result<Measured, Error> {
-        let namespace =
-            self.namespace(side).ok_or_else(|| Error::Failed("Linux's side needs a namespace".to_owned()))?;
-        linux::measure(namespace, self.plan.address(side.other(), family), count, size, patience)
-    }
-
     /// Pings from one side to the other, each request after the last reply.
     ///
     /// # Errors
     /// The tool has ended, or there is no way to the other side.
     pub fn measure(&mut self, side: Side, family: Family, count: u64, size: usize) -> Result<Measured, Error> {
-        if self.plan.system == System::Linux {
-            return self.linux(side, family, count, size, REPLY);
-        }
         let target = self.plan.address(side.other(), family);
         let text = self.remote(side)?.execute(&format!("measure {target} {count} {size} 0"))?;
         serde_json::from_str(&text).map_err(|error| Error::Failed(format!("an answer that is none: {error}")))
@@ -262,12 +194,6 @@ impl Session {
     pub fn transfer(&mut self, from: Side, bytes: u64) -> Result<(Seen, Seen), Error> {
         let to = from.other();
         let [source, target] = [from, to].map(|side| self.plan.address(side, Family::Inet));
-        if self.plan.system == System::Linux {
-            let (Some(from), Some(to)) = (self.namespace(from), self.namespace(to)) else {
-                return Err(Error::Failed("Linux's side needs a namespace".to_owned()));
-            };
-            return transfer::linux(from, to, target, bytes);
-        }
         let (mut sender, mut receiver) = (self.remote(from)?, self.remote(to)?);
         let parse = |text: String| -> Result<Seen, Error> {
             serde_json::from_str(&text).map_err(|error| Error::Failed(format!("an answer that is none: {error}")))

@@ -1,11 +1,9 @@
-//! A TCP transfer across the tunnel, on Haiku and on Linux: the same bytes, counted, timed and checksummed at both ends.
+//! A TCP transfer across the tunnel: counted, timed and checksummed at both ends.
 //!
 //! One side receives so many bytes and sends their checksum back; the other sends them and compares. The time is the
 //! sender's, from its first byte to the checksum; the longest stall is the receiver's, between two pieces of data.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{self, State};
 
-use super::process::Namespace;
 use crate::error::Error;
 use crate::stack::{HostState, Stack, WakeFor};
 
@@ -304,71 +301,6 @@ pub fn send(stack: &Arc<Stack>, peer: IpAddr, port: u16, bytes: u64) -> Result<S
     socket.act(tcp::Socket::close)?;
     socket.wait("the end", |socket| (!matches!(socket.state(), State::FinWait1)).then_some(()))?;
     Ok(seen)
-}
-
-/// Runs something in a network namespace, on a thread of its own.
-fn inside<R: Send>(namespace: &Namespace, run: impl FnOnce() -> Result<R, Error> + Send) -> Result<R, Error> {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(move || {
-            // SAFETY: an open descriptor of a namespace; the call concerns this thread only.
-            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
-                return Err(Error::io("entering a network namespace", std::io::Error::last_os_error()));
-            }
-            run()
-        });
-        thread.join().unwrap_or_else(|_| Err(Error::Failed("the transfer on Linux panicked".to_owned())))
-    })
-}
-
-fn patient(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))
-}
-
-/// The same between two hosts of Linux's. Returns what the receiver saw, and the sender.
-///
-/// # Errors
-/// No root, no way, or the bytes did not arrive unharmed.
-pub fn linux(from: &Namespace, to: &Namespace, address: IpAddr, bytes: u64) -> Result<(Seen, Seen), Error> {
-    let failed = |error| Error::io("a TCP transfer on Linux", error);
-    let listener = inside(to, || TcpListener::bind(SocketAddr::new(address, 0)).map_err(failed))?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    std::thread::scope(|scope| {
-        let receiver = scope.spawn(move || -> Result<Seen, Error> {
-            let (mut stream, _) = listener.accept().map_err(failed)?;
-            patient(&stream).map_err(failed)?;
-            let (mut sink, mut buffer) = (Sink::default(), vec![0; CHUNK]);
-            while sink.seen.bytes < bytes {
-                let count = stream.read(&mut buffer).map_err(failed)?;
-                if count == 0 {
-                    return Err(Error::Failed(format!("the connection ended after {} bytes", sink.seen.bytes)));
-                }
-                sink.take(buffer.get(..count).unwrap_or_default());
-            }
-            let seen = sink.finish();
-            stream.write_all(&seen.checksum.to_le_bytes()).map_err(failed)?;
-            Ok(seen)
-        });
-        let sender = inside(from, || {
-            let to = SocketAddr::new(address, port);
-            let mut stream = TcpStream::connect_timeout(&to, PATIENCE).map_err(failed)?;
-            patient(&stream).map_err(failed)?;
-            let (mut source, begin) = (Source::new(bytes), Instant::now());
-            loop {
-                let piece = source.next();
-                if piece.is_empty() {
-                    break;
-                }
-                stream.write_all(piece).map_err(failed)?;
-            }
-            let mut answer = [0; SUM];
-            stream.read_exact(&mut answer).map_err(failed)?;
-            sent(&source, bytes, begin, answer)
-        })?;
-        let receiver =
-            receiver.join().unwrap_or_else(|_| Err(Error::Failed("the receiver on Linux panicked".to_owned())))?;
-        Ok((receiver, sender))
-    })
 }
 
 #[cfg(test)]

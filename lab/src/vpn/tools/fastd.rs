@@ -3,7 +3,7 @@
 use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
-use crate::vpn::plan::{self, Plan, Side};
+use crate::vpn::plan::{self, HOST, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct Fastd;
@@ -44,19 +44,17 @@ impl Tool for Fastd {
 
     fn prepare(&self, plan: &Plan) -> Result<(), Error> {
         for side in Side::ALL {
-            let script = plan.up_script(side, &self.interface(plan, side))?;
+            let script = plan.up_script(side)?;
             let other = side.other();
             let text = format!(
                 "log level info;\nmode {};\ninterface \"{}\";\nmethod \"salsa2012+umac\";\nmtu 1400;\n\
-                 bind {}:{};\nsecret \"{}\";\non up \"{}\";\npeer \"{other}\" {{\n  key \"{}\";\n  remote {}:{};\n}}\n",
+                 bind {HOST}:{};\nsecret \"{}\";\non up \"{}\";\npeer \"{other}\" {{\n  key \"{}\";\n  remote {HOST}:{};\n}}\n",
                 plan.mode,
-                self.interface(plan, side),
-                plan.host(side),
+                plan.interface(),
                 plan.port(side),
                 keys(side).0,
                 script.display(),
                 keys(other).1,
-                plan.host(other),
                 plan.port(other)
             );
             let path = plan.file(side, "fastd.conf");

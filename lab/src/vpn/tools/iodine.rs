@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Configuration, Tool};
+use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
@@ -40,14 +40,6 @@ impl Tool for Iodine {
         &[Family::Inet]
     }
 
-    fn configuration(&self) -> Configuration {
-        Configuration::Outside
-    }
-
-    fn interface(&self, _: &Plan, _: Side) -> String {
-        "dns0".to_owned()
-    }
-
     fn patience(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -57,9 +49,8 @@ impl Tool for Iodine {
     }
 
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
-        // The client asks at port 53, whatever one says; on the loopback interface nobody else has this address.
-        let host = plan.host(Side::Server);
-        let host = if host.is_loopback() { Ipv4Addr::new(127, 53, 53, 53) } else { host };
+        // The client always uses port 53; no other server has this loopback address.
+        let host = Ipv4Addr::new(127, 53, 53, 53);
         let line = match side {
             Side::Server => {
                 format!("-f -c -P secret -l {host} {}/24 {DOMAIN}", plan.address(Side::Server, Family::Inet))

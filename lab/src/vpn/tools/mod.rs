@@ -16,15 +16,6 @@ use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
 
-/// Who configures the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Configuration {
-    /// The tool, by running the plan's script.
-    Script,
-    /// The tool has no script, or does only a part itself; whoever started it does the rest.
-    Outside,
-}
-
 /// A VPN program.
 pub trait Tool: Sync {
     /// Its name, as it is typed.
@@ -47,16 +38,6 @@ pub trait Tool: Sync {
         &Family::ALL
     }
 
-    /// Who configures its interface.
-    fn configuration(&self) -> Configuration {
-        Configuration::Script
-    }
-
-    /// What it calls a side's interface.
-    fn interface(&self, plan: &Plan, _side: Side) -> String {
-        format!("{}0", plan.mode)
-    }
-
     /// How long it may take until packets flow.
     fn patience(&self) -> Duration {
         Duration::from_secs(30)
@@ -73,7 +54,7 @@ pub trait Tool: Sync {
     /// Linux's, or those of the programs that make keys.
     fn prepare(&self, plan: &Plan) -> Result<(), Error>;
 
-    /// A third process, on the server's host, that both sides need.
+    /// A third process that both sides need.
     fn helper(&self, _plan: &Plan) -> Option<Launch> {
         None
     }

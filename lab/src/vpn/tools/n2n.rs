@@ -1,10 +1,10 @@
 //! n2n: a TAP, `select`, descriptors that block, and `ifconfig` through `system`.
 
-use super::{Configuration, Tool};
+use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
-use crate::vpn::plan::{Plan, Side};
+use crate::vpn::plan::{HOST, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct N2n;
@@ -29,10 +29,6 @@ impl Tool for N2n {
         }
     }
 
-    fn configuration(&self) -> Configuration {
-        Configuration::Outside
-    }
-
     fn families(&self, _: Mode) -> &'static [Family] {
         // Version 1 lets ARP and IPv4 pass.
         &[Family::Inet]
@@ -51,12 +47,11 @@ impl Tool for N2n {
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
         let [_, _, port] = plan.ports;
         let line = format!(
-            "-d {} -a {} -s 255.255.255.0 -c lab -k secret -m 02:00:00:00:00:0{} -p {} -l {}:{port} -M 1400 -v",
-            self.interface(plan, side),
+            "-d {} -a {} -s 255.255.255.0 -c lab -k secret -m 02:00:00:00:00:0{} -p {} -l {HOST}:{port} -M 1400 -v",
+            plan.interface(),
             plan.address(side, Family::Inet),
             side.number(),
-            plan.port(side),
-            plan.host(Side::Server)
+            plan.port(side)
         );
         let program = process::find("edge").unwrap_or_else(|| "edge".into());
         Ok(Launch::new(program, line.split_whitespace()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
-use crate::vpn::plan::{Keys, Plan, Side};
+use crate::vpn::plan::{HOST, Keys, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct OpenVpn;
@@ -32,13 +32,10 @@ impl Tool for OpenVpn {
         match plan.keys {
             Keys::Static => {
                 let key = plan.folder.join("static.key");
-                process::run(
-                    &Launch::new(
-                        program(),
-                        ["--genkey", "secret"].map(Into::into).into_iter().chain([key.into_os_string()]),
-                    ),
-                    None,
-                )
+                process::run(&Launch::new(
+                    program(),
+                    ["--genkey", "secret"].map(Into::into).into_iter().chain([key.into_os_string()]),
+                ))
             }
             Keys::Tls => {
                 authority(&plan.folder)?;
@@ -58,11 +55,10 @@ impl Tool for OpenVpn {
     }
 
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
-        let (host, peer) = (plan.host(side), plan.host(side.other()));
         let (port, peer_port) = (plan.port(side), plan.port(side.other()));
-        let script = plan.up_script(side, &self.interface(plan, side))?;
+        let script = plan.up_script(side)?;
         let mut words: Vec<String> = format!(
-            "--dev {}0 --dev-type {} --proto udp --local {host} --lport {port} --remote {peer} {peer_port} \
+            "--dev {}0 --dev-type {} --proto udp --local {HOST} --lport {port} --remote {HOST} {peer_port} \
              --ifconfig-noexec --route-noexec --disable-dco --script-security 2 --persist-tun --persist-key \
              --keepalive 3 10 --verb 3 --float --sndbuf 212992 --rcvbuf 212992 --up",
             plan.mode, plan.mode
@@ -98,7 +94,7 @@ fn openssl(folder: &Path, line: &str) -> Result<(), Error> {
         Some(file) => folder.join(file).display().to_string(),
         None => word.to_owned(),
     });
-    process::run(&Launch::new(process::find("openssl").unwrap_or_else(|| "openssl".into()), words), None)
+    process::run(&Launch::new(process::find("openssl").unwrap_or_else(|| "openssl".into()), words))
 }
 
 /// A new elliptic-curve key without a password.

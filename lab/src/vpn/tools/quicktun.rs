@@ -5,7 +5,7 @@
 use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
-use crate::vpn::plan::{Plan, Side};
+use crate::vpn::plan::{HOST, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct QuickTun;
@@ -32,15 +32,15 @@ impl Tool for QuickTun {
     }
 
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
-        let script = plan.up_script(side, &self.interface(plan, side))?;
+        let script = plan.up_script(side)?;
         let program = process::find("quicktun").unwrap_or_else(|| "quicktun".into());
         Ok(Launch::new(program, [""; 0])
             .with("IF_QT_PROTOCOL", "raw")
-            .with("IF_QT_INTERFACE", self.interface(plan, side))
+            .with("IF_QT_INTERFACE", plan.interface())
             .with("IF_QT_TUN_MODE", u8::from(plan.mode == Mode::Tun))
-            .with("IF_QT_LOCAL_ADDRESS", plan.host(side))
+            .with("IF_QT_LOCAL_ADDRESS", HOST)
             .with("IF_QT_LOCAL_PORT", plan.port(side))
-            .with("IF_QT_REMOTE_ADDRESS", plan.host(side.other()))
+            .with("IF_QT_REMOTE_ADDRESS", HOST)
             .with("IF_QT_REMOTE_PORT", plan.port(side.other()))
             .with("IF_QT_TUN_UP_SCRIPT", script.display()))
     }

@@ -4,7 +4,7 @@ use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
 use crate::stack::Family;
-use crate::vpn::plan::{self, Plan, Side};
+use crate::vpn::plan::{self, HOST, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct Tinc;
@@ -33,10 +33,10 @@ impl Tool for Tinc {
         let key = plan.folder.join("rsa.key");
         let openssl = process::find("openssl").unwrap_or_else(|| "openssl".into());
         let (path, bits) = (key.display().to_string(), KEY_BITS.to_string());
-        process::run(&Launch::new(&openssl, ["genrsa", "-traditional", "-out", &path, &bits]), None)?;
+        process::run(&Launch::new(&openssl, ["genrsa", "-traditional", "-out", &path, &bits]))?;
         let public = plan.folder.join("rsa.pub");
         let public_path = public.display().to_string();
-        process::run(&Launch::new(&openssl, ["rsa", "-in", &path, "-RSAPublicKey_out", "-out", &public_path]), None)?;
+        process::run(&Launch::new(&openssl, ["rsa", "-in", &path, "-RSAPublicKey_out", "-out", &public_path]))?;
         let read = |path: &std::path::Path| {
             std::fs::read_to_string(path).map_err(|error| Error::io(format!("reading {}", path.display()), error))
         };
@@ -52,11 +52,10 @@ impl Tool for Tinc {
                 Side::Client => "ConnectTo = server\n".to_owned(),
             };
             let text = format!(
-                "Name = {side}\nAddressFamily = ipv4\nBindToAddress = {} {}\nDevice = /dev/net/tun\nDeviceType = {kind}\n\
+                "Name = {side}\nAddressFamily = ipv4\nBindToAddress = {HOST} {}\nDevice = /dev/net/tun\nDeviceType = {kind}\n\
                  Interface = {}\nMode = {mode}\nPingTimeout = 5\nMaxTimeout = 1\nProcessPriority = normal\n{connect}",
-                plan.host(side),
                 plan.port(side),
-                self.interface(plan, side)
+                plan.interface()
             );
             plan::write(&folder.join("tinc.conf"), &text)?;
             plan::write(&folder.join("rsa_key.priv"), &private)?;
@@ -64,10 +63,10 @@ impl Tool for Tinc {
             for host in Side::ALL {
                 let subnets = Family::ALL.map(|family| format!("Subnet = {}\n", plan.address(host, family))).concat();
                 let subnets = if plan.mode == Mode::Tun { subnets } else { String::new() };
-                let text = format!("Address = {} {}\n{subnets}{public}", plan.host(host), plan.port(host));
+                let text = format!("Address = {HOST} {}\n{subnets}{public}", plan.port(host));
                 plan::write(&folder.join(format!("hosts/{host}")), &text)?;
             }
-            let script = plan.up_script(side, &self.interface(plan, side))?;
+            let script = plan.up_script(side)?;
             let up = folder.join("tinc-up");
             plan::write(&up, &format!("#!/bin/sh\nexec '{}'\n", script.display()))?;
             plan::set_mode(&up, 0o755)?;

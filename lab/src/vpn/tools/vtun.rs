@@ -3,7 +3,7 @@
 use super::Tool;
 use crate::error::Error;
 use crate::mode::Mode;
-use crate::vpn::plan::{self, Plan, Side};
+use crate::vpn::plan::{self, HOST, Plan, Side};
 use crate::vpn::process::{self, Launch};
 
 pub(super) struct Vtun;
@@ -27,7 +27,7 @@ impl Tool for Vtun {
 
     fn prepare(&self, plan: &Plan) -> Result<(), Error> {
         for side in Side::ALL {
-            let script = plan.up_script(side, &self.interface(plan, side))?;
+            let script = plan.up_script(side)?;
             let kind = match plan.mode {
                 Mode::Tun => "tun",
                 Mode::Tap => "ether",
@@ -37,7 +37,7 @@ impl Tool for Vtun {
                  proto udp;\n  compress no;\n  encrypt no;\n  keepalive yes;\n  persist yes;\n  stat no;\n  up {{\n    \
                  program \"{}\" wait;\n  }};\n}}\n",
                 plan.port(Side::Server),
-                self.interface(plan, side),
+                plan.interface(),
                 script.display()
             );
             plan::write(&plan.file(side, "vtund.conf"), &text)?;
@@ -47,7 +47,7 @@ impl Tool for Vtun {
 
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error> {
         let config = plan.file(side, "vtund.conf").display().to_string();
-        let host = plan.host(Side::Server).to_string();
+        let host = HOST.to_string();
         let program = process::find("vtund").unwrap_or_else(|| "vtund".into());
         let port = plan.port(Side::Server).to_string();
         Ok(match side {
