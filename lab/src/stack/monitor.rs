@@ -46,8 +46,10 @@ impl Monitors {
         let at = |index: usize| list.get(index).map_or(ptr::null_mut(), |monitor| monitor.0.cast());
         for (index, monitor) in list.iter().enumerate() {
             let link = list_link { next: at(index + 1), prev: index.checked_sub(1).map_or(ptr::null_mut(), at) };
-            // SAFETY: the monitor is registered, and so alive; its owner only reads the link.
-            unsafe { (&raw mut (*monitor.0).link).write_volatile(link) };
+            // SAFETY: the monitor is registered, and so alive.
+            let place = unsafe { &raw mut (*monitor.0).link };
+            // SAFETY: as above; its owner only reads the link.
+            unsafe { place.write_volatile(link) };
         }
         status
     }
@@ -134,8 +136,10 @@ impl Drop for PacketCapture {
 }
 
 unsafe extern "C" fn keep(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
-    // SAFETY: the monitor is registered, and its cookie stays until it is not.
-    let frames = unsafe { &*(*monitor).cookie.cast::<Frames>() };
+    // SAFETY: the monitor is registered, and so alive.
+    let frames = unsafe { (*monitor).cookie }.cast::<Frames>();
+    // SAFETY: the monitor's cookie stays as long as the monitor is registered.
+    let frames = unsafe { &*frames };
     // SAFETY: the frame is lent: it is read, and not freed.
     if let Some(packet) = unsafe { Packet::from_raw(buffer) } {
         let packet = std::mem::ManuallyDrop::new(packet);
