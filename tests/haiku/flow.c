@@ -13,7 +13,7 @@
 #include "far_side.h"
 #include "report.h"
 
-enum { PERIOD = 251, CHUNK = 16384 };
+enum { PERIOD = 251, CHUNK = 16384, FIRST_PORT = 10000, PROCESSES = 1000 };
 
 /* Byte n of the stream is n modulo a prime: a byte lost, doubled or out of place shows. */
 static uint8_t s_pattern[PERIOD + CHUNK];
@@ -42,6 +42,11 @@ static void set_buffers(int stream, int buffer)
     if (setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) < 0
         || setsockopt(stream, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) < 0)
         report("note flow could not set socket buffers of %d bytes: %s", buffer, strerror(errno));
+}
+
+uint16_t flow_port(int n)
+{
+    return (uint16_t)(FIRST_PORT + getpid() % PROCESSES * PORTS_PER_PROCESS + n);
 }
 
 void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port, int buffer)

@@ -23,6 +23,11 @@ struct flow {
     atomic_bool ended;             /* the receiver saw the end of the stream */
 };
 
+/* Returns a port that no process of the last minutes has used: Haiku keeps a connection's port for 120 s after its end.
+ * A process has PORTS_PER_PROCESS of them. */
+enum { PORTS_PER_PROCESS = 32 };
+uint16_t flow_port(int n);
+
 /* Connects the client to the far address at `port` and accepts it at the local one, with socket buffers of `buffer`
  * bytes (0: Haiku's own). Exits if it cannot. */
 void flow_open(struct flow* flow, const struct unit* unit, int family, uint16_t port, int buffer);

@@ -124,11 +124,11 @@ static void warm_up(struct far_side* far)
 
 /* Sends everything to the closed unit, deletes the interface and makes it again. Returns the KiB in use while there is
  * no interface, -1 if none could be made again. */
-static int64_t run_round(struct unit* unit, struct far_side* far, int packets, int neighbours)
+static int64_t run_round(struct unit* unit, struct far_side* far, int packets, int neighbours, int round)
 {
     /* A connection that is open when the program goes: its data and retransmissions. */
     struct flow flow;
-    flow_open(&flow, unit, AF_INET, CLOSED_PORT + 1, 0);
+    flow_open(&flow, unit, AF_INET, flow_port(round), 0);
     verdict(far_side_close(far), "closed-unit-close-wakes-read");
     sleep_ms(500);
     int64_t start_kib = used_memory_kib();
@@ -170,8 +170,8 @@ void survive_closed_unit(struct unit* unit, const struct arguments* arguments)
     far_side_start(&far);
     warm_up(&far);
     /* The first round fills the kernel's object caches, which keep their slabs. What the second adds is leaked. */
-    int64_t first = run_round(unit, &far, packets, neighbours);
-    int64_t second = first < 0 ? -1 : run_round(unit, &far, packets, neighbours);
+    int64_t first = run_round(unit, &far, packets, neighbours, 0);
+    int64_t second = first < 0 ? -1 : run_round(unit, &far, packets, neighbours, 1);
     if (second < 0)
         return;
     verdict(second - first < LEAK_LIMIT_KIB, "closed-unit-memory leaked_kib=%lld limit_kib=%d",

@@ -9,7 +9,7 @@
 
 #include "flow.h"
 
-enum { SENDERS_PORT = 7300, MAX_FLOWS = 32, LONGEST_STALL_MS = 100 };
+enum { MAX_FLOWS = PORTS_PER_PROCESS, LONGEST_STALL_MS = 100 };
 
 /* Limits the queue to the program. Eight flows with Haiku's 64 KiB have about 360 packets on the way, which need not
  * fill tun_tap's 512. */
@@ -41,7 +41,7 @@ void survive_eight_senders(struct unit* unit, const struct arguments* arguments)
     far_side_start(&far);
     far_side_warm_up(&far, AF_INET);
     for (int i = 0; i < count; i++)
-        flow_open(&flows[i], unit, AF_INET, (uint16_t)(SENDERS_PORT + i), buffer);
+        flow_open(&flows[i], unit, AF_INET, flow_port(i), buffer);
     struct tun_statistics before;
     struct interface_statistics interface_before;
     unit_statistics(unit, &before);

@@ -5,13 +5,10 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "flow.h"
 #include "retransmission.h"
 
-/* Each process has its own ports: a connection keeps its own for 120 s after its end. */
-enum { FIRST_PORT = 10000, PORTS_PER_PROCESS = 8, PROCESSES = 4000 };
 enum { EXCHANGES = 20, EXCHANGE = 100, REQUEST = 1000, FLOOD_SIZE = 1000, SMALL_PACKETS = 64 };
 enum { BULK_LEAD_MS = 300, BEFORE_REQUEST_MS = 100, QUIET_MS = 300, WAIT_MS = 15000 };
 
@@ -132,10 +129,10 @@ static void run_scenario(const struct scenario* scenario, uint16_t port)
     const char* traffic = s_traffic[scenario->traffic];
     const char* disturbance = s_disturbance[scenario->disturbance];
     report("tcp-restart driver=%s unit=%s across=%s traffic=%s taken=%d arrived=%d complete=%d delay_ms=%lld"
-        " first_ms=%lld timeout_ms=%lld limit_ms=%lld sent=%llu received=%llu", unit_driver(scenario->unit), scenario->unit->name, disturbance,
-        traffic, taken, arrived, complete, arrived ? (long long)delay : -1,
-        (long long)((first - back) / MS), (long long)timeout, (long long)limit,
-        (unsigned long long)flow.sent, (unsigned long long)flow.received);
+        " first_ms=%lld timeout_ms=%lld limit_ms=%lld sent=%llu received=%llu", unit_driver(scenario->unit),
+        scenario->unit->name, disturbance, traffic, taken, arrived, complete, arrived ? (long long)delay : -1,
+        (long long)((first - back) / MS), (long long)timeout, (long long)limit, (unsigned long long)flow.sent,
+        (unsigned long long)flow.received);
     verdict(arrived && complete && delay <= limit, "tcp-restart-%s-%s", disturbance, traffic);
     flow_close(&flow);
 }
@@ -153,7 +150,7 @@ void survive_tcp_restart(struct unit* unit, const struct arguments* arguments)
     scenario.flood = (int)option(arguments, "flood", 1024);
     bool all_traffic = !has_word(arguments, "idle") && !has_word(arguments, "request") && !has_word(arguments, "bulk");
     bool all_disturbances = !has_word(arguments, "restart") && !has_word(arguments, "full");
-    uint16_t port = (uint16_t)(FIRST_PORT + getpid() % PROCESSES * PORTS_PER_PROCESS);
+    int scenarios = 0;
     for (int disturbance = 0; disturbance < DISTURBANCES; disturbance++) {
         for (int traffic = 0; traffic < TRAFFICS; traffic++) {
             if ((!all_traffic && !has_word(arguments, s_traffic[traffic]))
@@ -161,7 +158,7 @@ void survive_tcp_restart(struct unit* unit, const struct arguments* arguments)
                 continue;
             scenario.traffic = (enum traffic)traffic;
             scenario.disturbance = (enum disturbance)disturbance;
-            run_scenario(&scenario, port++);
+            run_scenario(&scenario, flow_port(scenarios++));
         }
     }
     far_side_stop(&far);

@@ -137,7 +137,7 @@ bool unit_statistics(const struct unit* unit, struct tun_statistics* statistics)
     memset(statistics, 0, sizeof(*statistics));
     if (unit->stock || unit->fd < 0)
         return false;
-    statistics->version = TUN_VERSION;
+    statistics->version = TUN_STATISTICS_VERSION;
     statistics->size = sizeof(*statistics);
     return ioctl(unit->fd, TUNGETSTATISTICS, statistics, sizeof(*statistics)) >= 0;
 }
@@ -153,14 +153,12 @@ static void report_direction(const char* name, const char* direction, const stru
             used += (size_t)snprintf(dropped + used, sizeof(dropped) - used, " dropped[%d]=%llu", reason,
                 (unsigned long long)count);
     }
-    report("%s counters=%s accepted=%llu delivered=%llu answered=%llu purged=%llu refused_full=%llu"
-        " refused_down=%llu truncated=%llu queued=%llu%s", name, direction,
+    report("%s counters=%s accepted=%llu delivered=%llu answered=%llu purged=%llu"
+        " truncated=%llu queued=%llu%s", name, direction,
         (unsigned long long)(after->accepted - before->accepted),
         (unsigned long long)(after->delivered - before->delivered),
         (unsigned long long)(after->answered - before->answered),
         (unsigned long long)(after->purged - before->purged),
-        (unsigned long long)(after->refused_full - before->refused_full),
-        (unsigned long long)(after->refused_down - before->refused_down),
         (unsigned long long)(after->truncated - before->truncated), (unsigned long long)after->queued, dropped);
 }
 
