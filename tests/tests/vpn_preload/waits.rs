@@ -270,7 +270,7 @@ fn through_a_socket() {
 }
 
 #[test]
-fn poll_and_epoll_report_a_removed_interface_as_hang_up_and_error_until_it_is_back() {
+fn poll_and_epoll_report_a_removed_interface_once_as_hang_up_and_error() {
     inside("waits::hang_up", |_| ());
 }
 
