@@ -98,9 +98,9 @@ impl Lab {
     /// A kernel that cannot boot, a file that is no add-on, or the driver's own refusal.
     pub fn boot(options: LabOptions) -> Result<Self, Error> {
         let capture = match &options.pcap {
-            Some(path) => {
-                Some(Capture::create(path).map_err(|error| Error::io(format!("creating {}", path.display()), error))?)
-            }
+            Some(path) => Some(Arc::new(
+                Capture::create(path).map_err(|error| Error::io(format!("creating {}", path.display()), error))?,
+            )),
             None => None,
         };
         let kernel = Kernel::boot(haiku_kernel::Options {

@@ -311,7 +311,9 @@ impl<M: Mode> Model<M> {
                 if !memory {
                     return Err(Error::NoMemory);
                 }
-                self.to_stack.put([header.bytes(), packet].concat());
+                // A program whose mode hides nothing has written the header itself.
+                let hidden = header.bytes().get(..M::LINK.hidden_header).unwrap_or_default();
+                self.to_stack.put([hidden, packet].concat());
             }
         }
         Ok(())

@@ -290,7 +290,7 @@ impl Stack {
             consumer: Mutex::new(None),
             queue: Fifo::new(RECEIVE_QUEUE_BYTES),
             name: name.clone(),
-            monitors: Monitors::default(),
+            monitors: Monitors::new(self.options.capture.clone()),
         });
         let (stack, consumed) = (Arc::clone(self), Arc::clone(&interface));
         let id = thread::spawn(&format!("{name} consumer"), B_DISPLAY_PRIORITY as i32, move || {
@@ -418,7 +418,6 @@ impl Stack {
 
     fn received(&self, interface: &DeviceInterface, mut packet: Packet) {
         let device = interface.device;
-        self.capture(&packet);
         interface.monitors.receive(&packet);
         if packet.has_interface_address() {
             kernel_panic(&format!("ASSERT FAILED: {} reader: buffer->interface_address == NULL", interface.name));

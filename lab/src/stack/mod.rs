@@ -69,7 +69,7 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct StackOptions {
     /// Where frames are captured, as a packet capture on every interface would.
-    pub capture: Option<Capture>,
+    pub capture: Option<Arc<Capture>>,
     /// How long `down` waits for a driver's reader before the process says which one is lost and aborts; without it
     /// the wait is as long as Haiku's, for ever.
     pub reader_patience: Option<Duration>,
@@ -223,7 +223,7 @@ impl Stack {
         self.log(&format!("network: link of {} changed", device.name()));
     }
 
-    /// Hands a frame to the packet captures.
+    /// Hands the capture file a packet that no device's monitor sees.
     pub(crate) fn capture(&self, frame: &Packet) {
         if let Some(capture) = &self.options.capture
             && let Ok(bytes) = frame.to_vec()

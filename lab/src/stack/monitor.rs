@@ -3,7 +3,9 @@
 //! The reader thread and the send path hand every frame to the monitors of the device, under the list's lock. The monitors
 //! thread the list through their own links, as Haiku's do: a monitor that is alone has null on both sides.
 
+use core::ffi::c_void;
 use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
@@ -12,14 +14,30 @@ use haiku_sys::{
     B_BAD_VALUE, B_DEVICE_NOT_FOUND, B_OK, list_link, net_buffer as Raw, net_device, net_device_monitor, status_t,
 };
 
+use crate::pcap::Capture;
+
 use super::Stack;
 use super::buffer::Packet;
 use super::device::Device;
 use super::fifo::lock;
 
 /// The monitors of a device, in the order of their registration.
-#[derive(Debug, Default)]
-pub(crate) struct Monitors(Mutex<Vec<Registered>>);
+pub(crate) struct Monitors {
+    list: Mutex<Vec<Registered>>,
+    file: Option<FileMonitor>,
+}
+
+/// The monitor that writes each frame to the lab's capture file.
+struct FileMonitor {
+    monitor: Box<UnsafeCell<net_device_monitor>>,
+    /// The monitor's cookie.
+    _capture: Arc<Capture>,
+}
+
+// SAFETY: the list's lock guards every access to the monitor, and a capture may be used by any thread.
+unsafe impl Send for FileMonitor {}
+// SAFETY: as above.
+unsafe impl Sync for FileMonitor {}
 
 /// A registered monitor; its owner keeps it until it has unregistered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +46,32 @@ struct Registered(*mut net_device_monitor);
 // SAFETY: the list's lock guards every access to a monitor.
 unsafe impl Send for Registered {}
 
+impl std::fmt::Debug for Monitors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Monitors({})", lock(&self.list).len())
+    }
+}
+
 impl Monitors {
+    /// Returns the monitors of a new device: the one of the capture file, if there is such a file.
+    pub(crate) fn new(capture: Option<Arc<Capture>>) -> Self {
+        let file = capture.map(|capture| {
+            let cookie = Arc::as_ptr(&capture).cast_mut().cast();
+            FileMonitor { monitor: Box::new(UnsafeCell::new(monitor(cookie, write_to_file))), _capture: capture }
+        });
+        let monitors = Self { list: Mutex::default(), file };
+        if let Some(file) = &monitors.file {
+            monitors.change(|list| {
+                list.push(Registered(file.monitor.get()));
+                B_OK
+            });
+        }
+        monitors
+    }
+
     /// Hands a frame to each monitor.
     pub(crate) fn receive(&self, frame: &Packet) {
-        for monitor in lock(&self.0).iter() {
+        for monitor in lock(&self.list).iter() {
             // SAFETY: the monitor is registered, and so alive.
             if let Some(receive) = unsafe { (*monitor.0).receive } {
                 // SAFETY: as above; the frame is lent.
@@ -41,7 +81,7 @@ impl Monitors {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Registered>) -> status_t) -> status_t {
-        let mut list = lock(&self.0);
+        let mut list = lock(&self.list);
         let status = change(&mut list);
         let at = |index: usize| list.get(index).map_or(ptr::null_mut(), |monitor| monitor.0.cast());
         for (index, monitor) in list.iter().enumerate() {
@@ -91,12 +131,7 @@ impl Stack {
     pub fn start_capture(self: &Arc<Self>, name: &str) -> Result<PacketCapture, status_t> {
         let interface = self.find_interface(name).ok_or(B_DEVICE_NOT_FOUND)?;
         let frames = Arc::new(Mutex::new(Vec::new()));
-        let monitor = Box::new(UnsafeCell::new(net_device_monitor {
-            link: list_link { next: ptr::null_mut(), prev: ptr::null_mut() },
-            cookie: Arc::as_ptr(&frames).cast_mut().cast(),
-            receive: Some(keep),
-            event: Some(ignore),
-        }));
+        let monitor = Box::new(UnsafeCell::new(monitor(Arc::as_ptr(&frames).cast_mut().cast(), keep)));
         let device = interface.device().as_ptr();
         match self.register_monitor(device, monitor.get()) {
             B_OK => Ok(PacketCapture { stack: Arc::clone(self), device, monitor, frames }),
@@ -135,16 +170,38 @@ impl Drop for PacketCapture {
     }
 }
 
+type Receive = unsafe extern "C" fn(*mut net_device_monitor, *mut Raw) -> status_t;
+
+/// Returns a monitor that is not registered yet.
+fn monitor(cookie: *mut c_void, receive: Receive) -> net_device_monitor {
+    let link = list_link { next: ptr::null_mut(), prev: ptr::null_mut() };
+    net_device_monitor { link, cookie, receive: Some(receive), event: Some(ignore) }
+}
+
+/// Returns the bytes of a frame that the stack lends to a monitor.
+fn lent(buffer: *mut Raw) -> Option<Vec<u8>> {
+    // SAFETY: the frame is lent: it is read, and not freed.
+    let packet = ManuallyDrop::new(unsafe { Packet::from_raw(buffer) }?);
+    packet.to_vec().ok()
+}
+
+unsafe extern "C" fn write_to_file(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
+    // SAFETY: the monitor is registered, and so alive.
+    let capture = unsafe { (*monitor).cookie }.cast::<Capture>();
+    // SAFETY: the monitor's cookie stays as long as the monitor is registered.
+    let capture = unsafe { &*capture };
+    if let Some(frame) = lent(buffer) {
+        capture.frame(&frame);
+    }
+    B_OK
+}
+
 unsafe extern "C" fn keep(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
     // SAFETY: the monitor is registered, and so alive.
     let frames = unsafe { (*monitor).cookie }.cast::<Frames>();
     // SAFETY: the monitor's cookie stays as long as the monitor is registered.
     let frames = unsafe { &*frames };
-    // SAFETY: the frame is lent: it is read, and not freed.
-    if let Some(packet) = unsafe { Packet::from_raw(buffer) } {
-        let packet = std::mem::ManuallyDrop::new(packet);
-        lock(frames).extend(packet.to_vec().ok());
-    }
+    lock(frames).extend(lent(buffer));
     B_OK
 }
 

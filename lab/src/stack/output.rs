@@ -187,7 +187,6 @@ impl Stack {
         if let Err(status) = framed {
             return packet.unsent(status);
         }
-        self.capture(&packet);
         interface.device_interface.monitors.receive(&packet);
         device.send(packet)
     }
