@@ -193,7 +193,7 @@ fn a_family_without_an_address_goes_through_the_queue() {
     let bench = Bench::new(Mode::Tun, "", 1);
     assert!(bench.is_direct());
     bench.rig.ifconfig("delete tun/0 10.9.0.1").unwrap();
-    // The packet is nobody's now; all that counts is that it is accounted for.
+    // No interface has the packet's destination any longer. It is counted, and not answered.
     let before = bench.received();
     bench.ask(0);
     until("the reader takes the packet", || bench.received() == before + 1);
@@ -208,7 +208,7 @@ fn promiscuous_mode_passes_the_frames_of_others() {
     let info = bench.rig.stack().interface("tap/0").unwrap();
     let before = bench.program.statistics().to_stack.delivered;
     bench.program.write(&others).unwrap();
-    assert_eq!(bench.program.statistics().to_stack.delivered, before, "a frame for somebody else is dropped");
+    assert_eq!(bench.program.statistics().to_stack.delivered, before, "a frame for another address is dropped");
     bench.rig.stack().set_flags("tap/0", info.flags | haiku_sys::IFF_PROMISC).unwrap();
     until("the driver sees the flag", || {
         bench.program.write(&others).unwrap();

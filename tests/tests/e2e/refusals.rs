@@ -20,7 +20,7 @@ const FILLER: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 1, 0, 1
 struct Tap {
     rig: Rig,
     program: Program,
-    /// Frames that were read before anybody asked for them.
+    /// Frames that were read before a test asked for them.
     read: RefCell<VecDeque<Vec<u8>>>,
 }
 

@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
         "Linux's stack takes a packet in the writer's own time, or drops it; Haiku's has a thread that fetches it, and \
          writers wait for that",
     ),
-    Case::new("sending while nobody has the unit open", BOTH, |system| {
+    Case::new("sending while no program has the unit open", BOTH, |system| {
         let fd = ready(system);
         persist(system, fd);
         system.close(fd).expect("it was open");
