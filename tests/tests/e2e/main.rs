@@ -26,4 +26,5 @@ mod routes;
 mod secrets;
 mod settings;
 mod storm;
+mod unattended;
 mod writing;
