@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::project::Project;
 use xtask::testing::Depth;
-use xtask::{addon, audit, dist, setup, testing};
+use xtask::{addon, audit, dist, release, setup, testing};
 
 /// Builds, links, audits and packages the real add-on; runs the tests.
 #[derive(Parser)]
@@ -38,8 +38,10 @@ enum Command {
         #[arg(long, value_name = "WORDS")]
         only: Option<String>,
     },
-    /// Pack dist/tun_tap-VERSION-x86_64.zip: the add-on, header, settings, documents, install and uninstall.
+    /// Check the release, build the add-on, and pack Haiku's package and an archive with install scripts into dist/.
     Dist,
+    /// Check that everything that names the version agrees, and that each run that a document links to is there.
+    ReleaseCheck,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +73,11 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Dist => {
             dist::run(&project)?;
+            true
+        }
+        Command::ReleaseCheck => {
+            let release = release::check(project.root())?;
+            println!("The release {} of {} agrees with everything that names it.", release.version, release.date);
             true
         }
     };

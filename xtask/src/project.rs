@@ -68,12 +68,6 @@ impl Project {
         self.root.join("net-addon/link/kernel-symbols.txt")
     }
 
-    /// The version of the release: all crates share it.
-    #[must_use]
-    pub fn version(&self) -> &'static str {
-        env!("CARGO_PKG_VERSION")
-    }
-
     /// A path as messages give it: relative to the workspace where it is inside.
     #[must_use]
     pub fn short<'p>(&self, path: &'p Path) -> std::path::Display<'p> {

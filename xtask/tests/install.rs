@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use xtask::dist;
 use xtask::project::Project;
 
 const ADDON: &str = "boot/system/non-packaged/add-ons/kernel/network/devices/tun_tap";
@@ -288,31 +287,4 @@ fn wrong_arguments_and_an_incomplete_archive_are_refused() {
     assert!(succeeded(&haiku.install(&["--help"])).contains("usage: install.sh"));
     fs::remove_file(haiku.path("archive/tun_tap")).expect("it was there");
     assert!(failed(&haiku.install(&[])).contains("tun_tap is missing beside this script"));
-}
-
-#[test]
-fn the_archive_is_the_same_each_time_and_holds_everything() {
-    let project = Project::find().expect("tests run in the workspace");
-    let directory = tempfile::tempdir().expect("the temporary directory is writable");
-    let addon = directory.path().join("tun_tap");
-    fs::write(&addon, "the add-on").expect("writable");
-    let pack = |name: &str| {
-        let path = directory.path().join(name);
-        dist::write_archive(project.root(), &addon, "tun_tap-1-x86_64", &path).expect("everything is there");
-        fs::read(path).expect("it was written")
-    };
-    let first = pack("first.zip");
-    assert_eq!(first, pack("second.zip"));
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(first)).expect("it is a zip archive");
-    let mut names = Vec::new();
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).expect("it is whole");
-        let name = entry.name().expect("it is text").into_owned();
-        let program = ["/tun_tap", "install.sh"].iter().any(|end| name.ends_with(end));
-        assert_eq!(entry.unix_mode().expect("it has one") & 0o777, if program { 0o755 } else { 0o644 }, "{name}");
-        names.push(name);
-    }
-    for name in ["tun_tap", "install.sh", "uninstall.sh", "tun_tap.settings", "tun_tap.h", "haiku.md", "LICENSE"] {
-        assert!(names.contains(&format!("tun_tap-1-x86_64/{name}")), "{name}: {names:?}");
-    }
 }

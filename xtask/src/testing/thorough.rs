@@ -106,12 +106,15 @@ fn same_addon_twice(project: &Project, built: Option<&Path>) -> Result<Outcome> 
     same(&process::read(built)?, &process::read(&second)?, "the add-on")
 }
 
-/// Two packages have the same bytes.
+/// Two packages have the same bytes, and so have two archives.
 fn same_package_twice(project: &Project, built: Option<&Path>) -> Result<Outcome> {
     if built.is_none() {
         return Ok(Outcome::Skipped("there is no add-on".to_owned()));
     }
-    let pack = || -> Result<Vec<u8>> { process::read(&dist::pack(project)?) };
+    let pack = || -> Result<Vec<u8>> {
+        let [package, archive] = dist::pack(project)?;
+        Ok([process::read(&package)?, process::read(&archive)?].concat())
+    };
     same(&pack()?, &pack()?, "the package")
 }
 
