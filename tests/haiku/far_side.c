@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -42,15 +41,15 @@ void far_side_init(struct far_side* far, struct unit* unit, enum read_mode mode)
     responder_init(&far->responder, unit);
 }
 
-/* Returns whether a packet can be read; sets last_error if the unit is gone. */
-static bool wait_readable(struct far_side* far, int fd)
+/* Returns whether a packet can be read; sets last_error if the wait failed. */
+static bool wait_readable(struct far_side* far, const struct waiter* waiter)
 {
-    struct pollfd entry = { .fd = fd, .events = POLLIN };
-    if (poll(&entry, 1, 1000) < 0 && errno != EINTR) {
+    int events = waiter_wait(waiter, far->wait_ms != 0 ? far->wait_ms : 1000);
+    if (events < 0 && errno != EINTR)
         far->last_error = errno;
-        return false;
-    }
-    return (entry.revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL)) != 0;
+    if (events == 0 && far->on_timeout != NULL)
+        far->on_timeout(far->context, waiter->fd);
+    return events > 0;
 }
 
 static void* far_side_run(void* argument)
@@ -58,10 +57,13 @@ static void* far_side_run(void* argument)
     struct far_side* far = argument;
     int fd = far->unit->fd;
     uint8_t* packet = malloc(PACKET_SPACE);
+    struct waiter waiter;
     if (packet == NULL)
         fail("malloc");
+    if (!waiter_open(&waiter, far->mode, fd, EVENT_READ))
+        fail("%s of %s", waiter_name(far->mode), far->unit->path);
     while (!far->stop && far->last_error == 0) {
-        if (far->mode == READ_POLL && !wait_readable(far, fd))
+        if (far->mode != READ_BLOCKING && !wait_readable(far, &waiter))
             continue;
         ssize_t length = read(fd, packet, PACKET_SPACE);
         if (length < 0) {
@@ -79,7 +81,10 @@ static void* far_side_run(void* argument)
             : respond(&far->responder, packet, (size_t)length);
         if (reply != 0 && write(fd, packet, reply) < 0)
             far->write_errors++;
+        if (far->after_packet != NULL)
+            far->after_packet(far->context, fd);
     }
+    waiter_close(&waiter);
     free(packet);
     far->finished = true;
     return NULL;
@@ -89,7 +94,7 @@ void far_side_start(struct far_side* far)
 {
     far->stop = far->paused = far->finished = false;
     far->last_error = 0;
-    unit_set_nonblocking(far->unit, far->mode == READ_POLL);
+    unit_set_nonblocking(far->unit, far->mode != READ_BLOCKING);
     far->thread = start_thread(far_side_run, far);
 }
 

@@ -9,23 +9,27 @@
 
 #include "packet.h"
 #include "unit.h"
-
-enum read_mode { READ_BLOCKING, READ_POLL };
+#include "waiter.h"
 
 /* Called for each packet instead of respond(): returns the length of the answer in place, 0 for none. */
 typedef size_t (*packet_handler)(void* context, uint8_t* packet, size_t length);
+
+typedef void (*far_side_hook)(void* context, int fd);
 
 struct far_side {
     struct unit* unit;
     struct responder responder;
     enum read_mode mode;
     packet_handler handler; /* NULL: respond() */
+    far_side_hook after_packet; /* after a packet was handled and its answer written; NULL: nothing more */
+    far_side_hook on_timeout;   /* after `wait_ms` without a packet; READ_BLOCKING never gets there */
+    int wait_ms;                /* 0: 1,000 */
     void* context;
     int64_t work_ns;        /* CPU time to spend on each packet */
     pthread_t thread;
     atomic_bool stop, paused, finished;
     atomic_ullong packets_read, write_errors;
-    int last_error;         /* errno of the read or poll that ended the thread, 0 if it was stopped */
+    int last_error;         /* errno of the read or wait that ended the thread, 0 if it was stopped */
 };
 
 /* Prepares a far side; the unit must be open when it is started. */

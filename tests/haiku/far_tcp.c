@@ -3,10 +3,7 @@
  */
 #include "far_tcp.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,6 +84,7 @@ static void far_tcp_init(struct far_tcp* tcp, struct unit* unit, enum read_mode 
 {
     memset(tcp, 0, sizeof(*tcp));
     far_side_init(&tcp->side, unit, mode);
+    tcp->side.context = tcp;
     tcp->window = window > 65535 ? 65535 : window;
     tcp->near = unit_local(unit, AF_INET, 0);
     tcp->far = unit_far(unit, AF_INET, 0);
@@ -144,12 +142,6 @@ void far_sink_init(struct far_tcp* tcp, struct unit* unit, enum read_mode mode, 
 {
     far_tcp_init(tcp, unit, mode, window);
     tcp->side.handler = sink_handle;
-    tcp->side.context = tcp;
-}
-
-void far_sink_start(struct far_tcp* tcp)
-{
-    far_side_start(&tcp->side);
 }
 
 /* Sends as much as the window allows. */
@@ -182,8 +174,9 @@ static void source_go_back(struct far_tcp* tcp)
 }
 
 /* Handles a packet at the source; returns the length of an immediate answer. */
-static size_t source_handle(struct far_tcp* tcp, uint8_t* packet, size_t length)
+static size_t source_handle(void* context, uint8_t* packet, size_t length)
 {
+    struct far_tcp* tcp = context;
     struct segment segment;
     if (!parse_segment(tcp, packet, length, &segment))
         return respond(&tcp->side.responder, packet, length);
@@ -218,55 +211,29 @@ static size_t source_handle(struct far_tcp* tcp, uint8_t* packet, size_t length)
     return build_segment(tcp, packet, tcp->send_next, ACK, 0);
 }
 
-static void* source_run(void* argument)
+static void source_after_packet(void* context, int fd)
 {
-    struct far_tcp* tcp = argument;
-    struct far_side* side = &tcp->side;
-    int fd = side->unit->fd;
-    uint8_t* packet = malloc(PACKET_SPACE);
-    tcp->data = calloc(1, PACKET_SPACE);
-    if (packet == NULL || tcp->data == NULL)
-        fail("malloc");
-    while (!side->stop) {
-        if (side->mode == READ_POLL) {
-            struct pollfd entry = { .fd = fd, .events = POLLIN };
-            if (poll(&entry, 1, LOSS_TIMEOUT_MS) == 0 && tcp->state == TCP_ESTABLISHED) {
-                source_go_back(tcp);
-                source_send(tcp, fd);
-                continue;
-            }
-        }
-        ssize_t length = read(fd, packet, PACKET_SPACE);
-        if (length < 0) {
-            if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)
-                continue;
-            side->last_error = errno;
-            break;
-        }
-        side->packets_read++;
-        size_t reply = source_handle(tcp, packet, (size_t)length);
-        if (reply != 0 && write(fd, packet, reply) < 0)
-            side->write_errors++;
-        if (tcp->state == TCP_ESTABLISHED)
-            source_send(tcp, fd);
-    }
-    free(packet);
-    free(tcp->data);
-    side->finished = true;
-    return NULL;
+    struct far_tcp* tcp = context;
+    if (tcp->state == TCP_ESTABLISHED)
+        source_send(tcp, fd);
+}
+
+/* Nothing was acknowledged for a while: sends again what is on the way. */
+static void source_on_timeout(void* context, int fd)
+{
+    struct far_tcp* tcp = context;
+    if (tcp->state != TCP_ESTABLISHED)
+        return;
+    source_go_back(tcp);
+    source_send(tcp, fd);
 }
 
 void far_source_init(struct far_tcp* tcp, struct unit* unit, enum read_mode mode, uint32_t window, uint64_t total)
 {
     far_tcp_init(tcp, unit, mode, window);
     tcp->total = total;
-}
-
-void far_source_start(struct far_tcp* tcp)
-{
-    struct far_side* side = &tcp->side;
-    side->stop = side->paused = side->finished = false;
-    side->last_error = 0;
-    unit_set_nonblocking(side->unit, side->mode == READ_POLL);
-    side->thread = start_thread(source_run, tcp);
+    tcp->side.handler = source_handle;
+    tcp->side.after_packet = source_after_packet;
+    tcp->side.on_timeout = source_on_timeout;
+    tcp->side.wait_ms = LOSS_TIMEOUT_MS;
 }

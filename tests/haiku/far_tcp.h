@@ -20,16 +20,13 @@ struct far_tcp {
     uint32_t unacknowledged_segments, eager; /* sink: acknowledge each of the next `eager` segments */
     uint32_t duplicates;
     uint64_t out_of_order, retransmitted, refused;
-    uint8_t* data;        /* source: a segment, payload all zero */
+    uint8_t data[FRAME_HEADER + UNIT_MTU]; /* source: a segment, payload all zero */
     struct address near, far;
     uint16_t near_port;
 };
 
+/* Prepares either; far_side_start(&tcp->side) and far_side_stop(&tcp->side) start and stop its thread. */
 void far_sink_init(struct far_tcp* tcp, struct unit* unit, enum read_mode mode, uint32_t window);
 void far_source_init(struct far_tcp* tcp, struct unit* unit, enum read_mode mode, uint32_t window, uint64_t total);
-
-/* Starts the far side's thread; far_side_stop(&tcp->side) stops it. */
-void far_sink_start(struct far_tcp* tcp);
-void far_source_start(struct far_tcp* tcp);
 
 #endif

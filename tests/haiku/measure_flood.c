@@ -80,15 +80,45 @@ static void report_rates(const char* name, const struct flood* flood, const char
         flood->last_error != 0 ? strerror(flood->last_error) : "none", (unsigned long long)flood->late);
 }
 
+/* The words that both floods take. */
+struct flood_options {
+    size_t size, samples;
+    int64_t window;
+};
+
+static struct flood_options options_of(const struct arguments* arguments)
+{
+    struct flood_options options = {
+        .size = arguments->count > 0 ? (size_t)atol(arguments->words[0]) : 64,
+        .samples = (size_t)option(arguments, "samples", 5),
+        .window = option(arguments, "ms", 1000) * MS,
+    };
+    if (options.samples > MAX_SAMPLES)
+        options.samples = MAX_SAMPLES;
+    return options;
+}
+
+/* Opens the socket that the packets of flood-in arrive at. */
+static void open_receiver(struct flood* flood, int wanted_buffer)
+{
+    struct address local = unit_local(flood->unit, AF_INET, FLOOD_PORT);
+    flood->socket = socket(AF_INET, SOCK_DGRAM, 0);
+    if (flood->socket < 0 || bind(flood->socket, &local.any, local.length) < 0)
+        fail("socket for the flood");
+    if (wanted_buffer != 0
+        && setsockopt(flood->socket, SOL_SOCKET, SO_RCVBUF, &wanted_buffer, sizeof(wanted_buffer)) < 0)
+        report("note flood-in could not set SO_RCVBUF: %s", strerror(errno));
+    socklen_t length = sizeof(flood->receive_buffer);
+    getsockopt(flood->socket, SOL_SOCKET, SO_RCVBUF, &flood->receive_buffer, &length);
+    struct timeval timeout = { 0, 100000 };
+    setsockopt(flood->socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
 void measure_flood_in(struct unit* unit, const struct arguments* arguments)
 {
-    size_t size = arguments->count > 0 ? (size_t)atol(arguments->words[0]) : 64;
+    struct flood_options options = options_of(arguments);
     enum write_mode mode = has_word(arguments, "poll") ? WRITE_POLL
         : has_word(arguments, "spin") ? WRITE_SPIN : WRITE_BLOCK;
-    int64_t window = option(arguments, "ms", 1000) * MS;
-    size_t samples = (size_t)option(arguments, "samples", 5);
-    if (samples > MAX_SAMPLES)
-        samples = MAX_SAMPLES;
     int64_t arrived[MAX_SAMPLES], offered[MAX_SAMPLES];
 
     struct far_side far;
@@ -99,32 +129,22 @@ void measure_flood_in(struct unit* unit, const struct arguments* arguments)
     unit_set_nonblocking(unit, mode != WRITE_BLOCK);
 
     struct flood flood = { .unit = unit };
-    struct address local = unit_local(unit, AF_INET, FLOOD_PORT);
-    flood.socket = socket(AF_INET, SOCK_DGRAM, 0);
-    if (flood.socket < 0 || bind(flood.socket, &local.any, local.length) < 0)
-        fail("socket for the flood");
-    int wanted = (int)option(arguments, "rcvbuf", 0);
-    if (wanted != 0 && setsockopt(flood.socket, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof(wanted)) < 0)
-        report("note flood-in could not set SO_RCVBUF: %s", strerror(errno));
-    socklen_t length = sizeof(flood.receive_buffer);
-    getsockopt(flood.socket, SOL_SOCKET, SO_RCVBUF, &flood.receive_buffer, &length);
-    struct timeval timeout = { 0, 100000 };
-    setsockopt(flood.socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-
+    open_receiver(&flood, (int)option(arguments, "rcvbuf", 0));
     uint8_t* packet = malloc(PACKET_SPACE);
     if (packet == NULL)
         fail("malloc");
-    size_t packet_length = build_udp(&far.responder, unit, packet, AF_INET, FLOOD_SOURCE_PORT, FLOOD_PORT, size);
+    size_t packet_length = build_udp(&far.responder, unit, packet, AF_INET, FLOOD_SOURCE_PORT, FLOOD_PORT,
+        options.size);
     struct tun_statistics before;
     struct interface_statistics interface_before;
     unit_statistics(unit, &before);
     interface_get_statistics(unit->name, &interface_before);
     pthread_t receiver = start_thread(receive_flood, &flood);
     write_flood(&flood, mode, packet, packet_length, now_ns() + WARM_UP_MS * MS);
-    for (size_t i = 0; i < samples; i++) {
+    for (size_t i = 0; i < options.samples; i++) {
         uint64_t received = flood.received, written = flood.written;
         int64_t start = now_ns();
-        write_flood(&flood, mode, packet, packet_length, start + window);
+        write_flood(&flood, mode, packet, packet_length, start + options.window);
         int64_t elapsed = now_ns() - start;
         arrived[i] = (int64_t)(flood.received - received) * 1000 * MS / elapsed;
         offered[i] = (int64_t)(flood.written - written) * 1000 * MS / elapsed;
@@ -134,7 +154,7 @@ void measure_flood_in(struct unit* unit, const struct arguments* arguments)
     flood.stop = true;
     pthread_join(receiver, NULL);
     close(flood.socket);
-    report_rates("flood-in", &flood, write_mode_name(mode), size, arrived, offered, samples);
+    report_rates("flood-in", &flood, write_mode_name(mode), options.size, arrived, offered, options.samples);
     report("flood-in written=%llu received=%llu lost=%llu poll_waits=%llu", (unsigned long long)flood.written,
         (unsigned long long)flood.received, (unsigned long long)lost, (unsigned long long)flood.waits);
     unit_report_counters(unit, "flood-in", &before, &interface_before);
@@ -157,12 +177,8 @@ static void send_flood(struct flood* flood, const struct address* to, const uint
 
 void measure_flood_out(struct unit* unit, const struct arguments* arguments)
 {
-    size_t size = arguments->count > 0 ? (size_t)atol(arguments->words[0]) : 64;
+    struct flood_options options = options_of(arguments);
     enum read_mode mode = has_word(arguments, "poll") ? READ_POLL : READ_BLOCKING;
-    int64_t window = option(arguments, "ms", 1000) * MS;
-    size_t samples = (size_t)option(arguments, "samples", 5);
-    if (samples > MAX_SAMPLES)
-        samples = MAX_SAMPLES;
     int64_t arrived[MAX_SAMPLES], offered[MAX_SAMPLES];
     struct far_side far;
     far_side_init(&far, unit, mode);
@@ -172,25 +188,26 @@ void measure_flood_out(struct unit* unit, const struct arguments* arguments)
     struct flood flood = { .unit = unit };
     struct address discard = unit_far(unit, AF_INET, DISCARD_PORT);
     flood.socket = socket(AF_INET, SOCK_DGRAM, 0);
-    uint8_t* data = calloc(1, size + 1);
+    uint8_t* data = calloc(1, options.size + 1);
     if (flood.socket < 0 || data == NULL)
         fail("socket for the flood");
     struct tun_statistics before;
     struct interface_statistics interface_before;
     unit_statistics(unit, &before);
     interface_get_statistics(unit->name, &interface_before);
-    send_flood(&flood, &discard, data, size, now_ns() + WARM_UP_MS * MS);
-    for (size_t i = 0; i < samples; i++) {
+    send_flood(&flood, &discard, data, options.size, now_ns() + WARM_UP_MS * MS);
+    for (size_t i = 0; i < options.samples; i++) {
         uint64_t read = far.packets_read, written = flood.written;
         int64_t start = now_ns();
-        send_flood(&flood, &discard, data, size, start + window);
+        send_flood(&flood, &discard, data, options.size, start + options.window);
         int64_t elapsed = now_ns() - start;
         arrived[i] = (int64_t)(far.packets_read - read) * 1000 * MS / elapsed;
         offered[i] = (int64_t)(flood.written - written) * 1000 * MS / elapsed;
     }
     sleep_ms(500);
     close(flood.socket);
-    report_rates("flood-out", &flood, mode == READ_POLL ? "poll" : "block", size, arrived, offered, samples);
+    report_rates("flood-out", &flood, mode == READ_POLL ? "poll" : "block", options.size, arrived, offered,
+        options.samples);
     unit_report_counters(unit, "flood-out", &before, &interface_before);
     verdict(far.packets_read > 0, "flood-out-arrives");
     far_side_stop(&far);

@@ -73,10 +73,7 @@ static void measure_tcp(struct unit* unit, const struct arguments* arguments, bo
         far_sink_init(&far, unit, mode, window);
     else
         far_source_init(&far, unit, mode, window, total);
-    if (outwards)
-        far_sink_start(&far);
-    else
-        far_source_start(&far);
+    far_side_start(&far.side);
     far_side_warm_up(&far.side, AF_INET);
     struct tun_statistics before;
     struct interface_statistics interface_before;

@@ -17,39 +17,42 @@
 
 static int s_failures;
 
+static void print_line(const char* prefix, const char* format, va_list arguments, const char* suffix)
+{
+    flockfile(stdout);
+    fputs(prefix, stdout);
+    vprintf(format, arguments);
+    puts(suffix);
+    fflush(stdout);
+    funlockfile(stdout);
+}
+
 void report(const char* format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vprintf(format, arguments);
+    print_line("", format, arguments, "");
     va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
 }
 
 void verdict(bool passed, const char* format, ...)
 {
     if (!passed)
         __atomic_fetch_add(&s_failures, 1, __ATOMIC_RELAXED);
-    printf(passed ? "PASS " : "FAIL ");
     va_list arguments;
     va_start(arguments, format);
-    vprintf(format, arguments);
+    print_line(passed ? "PASS " : "FAIL ", format, arguments, "");
     va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
 }
 
 void fail(const char* format, ...)
 {
-    int error = errno;
-    printf("ERROR ");
+    char cause[128];
+    snprintf(cause, sizeof(cause), ": %s", strerror(errno));
     va_list arguments;
     va_start(arguments, format);
-    vprintf(format, arguments);
+    print_line("ERROR ", format, arguments, cause);
     va_end(arguments);
-    printf(": %s\n", strerror(error));
-    fflush(stdout);
     _exit(2);
 }
 

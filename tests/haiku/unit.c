@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -43,13 +44,34 @@ static void add_ipv6_address(struct unit* unit)
         report("note unit=%s no IPv6: %s", unit->name, strerror(errno));
 }
 
+/* Returns whether an interface has this address. */
+static bool has_address(const char* text)
+{
+    struct address address = address_of(text, 0);
+    int probe = socket(address.any.sa_family, SOCK_DGRAM, 0);
+    bool bound = probe >= 0 && bind(probe, &address.any, address.length) == 0;
+    if (probe >= 0)
+        close(probe);
+    return bound;
+}
+
 /* Haiku adds no usable IPv6 routes with an address; the second one lets neighbour solicitations leave. */
-static void add_ipv6_routes(const struct unit* unit)
+static bool add_ipv6_routes(const struct unit* unit)
 {
     char network[64];
     snprintf(network, sizeof(network), "%.*s", (int)strlen(unit->local6) - 1, unit->local6);
-    if (!interface_add_route(unit->name, network, "ffff:ffff:ffff:ffff::")
-        || !interface_add_route(unit->name, "ff00::", "ff00::"))
+    return interface_add_route(unit->name, network, "ffff:ffff:ffff:ffff::")
+        && interface_add_route(unit->name, "ff00::", "ff00::");
+}
+
+void unit_add_routes(const struct unit* unit)
+{
+    char network[32];
+    snprintf(network, sizeof(network), "%.*s", (int)strlen(unit->local4) - 3, unit->local4);
+    strcat(network, "0.0");
+    if (!interface_add_route(unit->name, network, "255.255.0.0"))
+        report("note unit=%s could not add the IPv4 route: %s", unit->name, strerror(errno));
+    if (unit->ipv6 && !add_ipv6_routes(unit))
         report("note unit=%s could not add the IPv6 routes: %s", unit->name, strerror(errno));
 }
 
@@ -64,8 +86,7 @@ void unit_configure(struct unit* unit)
         add_ipv6_address(unit);
     if (!interface_set_up(unit->name, true))
         fail("%s: could not bring the interface up", unit->name);
-    if (unit->ipv6)
-        add_ipv6_routes(unit);
+    unit_add_routes(unit);
 }
 
 int64_t unit_add_interface(const struct unit* unit)
@@ -86,7 +107,12 @@ void unit_set_up(struct unit* unit)
     unit_open(unit, 0);
     unsigned int features = 0;
     unit->stock = ioctl(unit->fd, TUNGETFEATURES, &features, sizeof(features)) < 0;
-    unit_configure(unit);
+    if (!has_address(unit->local4) || (interface_flags(unit->name) & IFF_UP) == 0) {
+        unit_configure(unit);
+        return;
+    }
+    unit->ipv6 = has_address(unit->local6);
+    unit_add_routes(unit);
 }
 
 void unit_open(struct unit* unit, int flags)

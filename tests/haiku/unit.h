@@ -33,7 +33,7 @@ struct unit {
 void unit_init(struct unit* unit, const char* name);
 
 /* Makes the interface unless there is one, configures it, brings it up, opens the unit and finds out whose driver it
- * is. */
+ * is. An interface that has its address already keeps its configuration. */
 void unit_set_up(struct unit* unit);
 
 /* Makes the interface. A name that was deleted is taken for as long as a TCP connection refers to it: Haiku keeps each
@@ -42,6 +42,9 @@ int64_t unit_add_interface(const struct unit* unit);
 
 /* Adds addresses, MTU and routes and brings the interface up. */
 void unit_configure(struct unit* unit);
+
+/* Adds the routes that the interface loses when it goes down, those that Haiku has added again left out. */
+void unit_add_routes(const struct unit* unit);
 
 /* Closes the unit and removes its route for IPv6 multicast, which would take the solicitations of other units. */
 void unit_retire(struct unit* unit);
