@@ -34,9 +34,10 @@ static const struct group s_groups[] = {
     { "closing", check_closing, false, 120 },
     { "going down", check_going_down, false, 60 },
     { "deleting", check_deleting, true, 240 },
+    /* Before the connections of "tcp", which send more packets after their end. */
+    { "counters", check_counters, false, 60 },
     { "floods", check_floods, false, 180 },
     { "tcp", check_tcp, false, 240 },
-    { "counters", check_counters, false, 60 },
 };
 
 static const char s_usage[] =

@@ -10,15 +10,31 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FLOOD = 20000, SMALL = 64, LARGE = 1400, FLOOD_PORT = 7650, FROM_PORT = 7651, SENDERS = 3, SETTLE_MS = 300 };
+enum { FLOOD = 20000, SMALL = 64, LARGE = 1400, FLOOD_PORT = 7650, FROM_PORT = 7651, SENDERS = 3 };
+
+/* A flood is over when nothing has come for QUIET_MS; that takes no longer than SETTLE_MS. */
+enum { QUIET_MS = 500, SETTLE_MS = 20000 };
 
 /* What a side saw of numbered packets. */
 struct seen {
     const struct unit* unit;
     size_t length; /* that each must have */
     int64_t last;
-    uint64_t packets, wrong;
+    atomic_ullong packets;
+    uint64_t wrong;
 };
+
+/* Waits until a count has stopped to grow. Haiku queues up to 16 MiB of received packets to the thread that hands them
+ * to their protocols. */
+static void settle(const atomic_ullong* count)
+{
+    int64_t limit = now_ns() + SETTLE_MS * MS;
+    unsigned long long before;
+    do {
+        before = *count;
+        sleep_ms(QUIET_MS);
+    } while (*count != before && now_ns() < limit);
+}
 
 static void note_number(struct seen* seen, int64_t number, bool right)
 {
@@ -50,7 +66,7 @@ static void check_flood_out(struct unit* unit, int family, size_t payload)
     far.context = &seen;
     far_side_start(&far);
     int refused = send_numbered(unit, family, 0, FLOOD, payload);
-    sleep_ms(SETTLE_MS);
+    settle(&seen.packets);
     unit_statistics(unit, &after);
     far.handler = NULL;
     far_side_stop(&far);
@@ -120,7 +136,7 @@ static void check_flood_in(struct unit* unit, const struct responder* responder,
         writers[i] = start_thread(write_all, &flood);
     for (int i = 0; i < SENDERS; i++)
         pthread_join(writers[i], NULL);
-    sleep_ms(SETTLE_MS);
+    settle(&flood.received);
     flood.stop = true;
     pthread_join(receiver, NULL);
     close(flood.socket);
@@ -153,6 +169,7 @@ static void check_both_ways(struct unit* unit)
     int during = exchange_echoes(unit, AF_INET, 50);
     for (int i = 0; i < SENDERS; i++)
         pthread_join(senders[i], NULL);
+    settle(&far.packets_read);
     int after = exchange_echoes(unit, AF_INET, 50);
     far_side_stop(&far);
     unit_set_nonblocking(unit, false);

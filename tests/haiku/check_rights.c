@@ -13,9 +13,14 @@
 
 enum { USER = 1000, OTHER_USER = 1001, GROUP = 500, OTHER_GROUP = 501 };
 
-/* "None" for TUNSETOWNER and TUNSETGROUP. As an int, -1 would be sign-extended to an address that Haiku's ioctl
- * refuses before it asks the driver. */
-static const uid_t s_none = (uid_t)-1;
+#define NONE UINT32_MAX
+
+/* Makes a control whose argument is the number itself. R1/beta5's ioctl takes a pointer only. A -1 must not be
+ * sign-extended: Haiku's ioctl refuses an address of the kernel before it asks the driver. */
+static int control_number(const struct unit* unit, unsigned long control, uint32_t number)
+{
+    return ioctl(unit->fd, control, (void*)(uintptr_t)number);
+}
 
 enum { COULD_NOT_CHANGE_USER = 254 };
 
@@ -71,7 +76,7 @@ static int set_limits(const struct unit* unit)
 
 static int take_ownership(const struct unit* unit)
 {
-    return ioctl(unit->fd, TUNSETOWNER, OTHER_USER) < 0 ? errno : 0;
+    return control_number(unit, TUNSETOWNER, OTHER_USER) < 0 ? errno : 0;
 }
 
 static int set_address(const struct unit* unit)
@@ -101,7 +106,7 @@ static void check_owner(struct unit* unit)
     expect_as(as_user(USER, GROUP, OTHER_GROUP, open_unit, unit), EPERM,
         "a unit without owner and group is not opened by a user (unless the setting \"open everyone\" is in use)");
     unit_open(unit, 0);
-    expect_success(ioctl(unit->fd, TUNSETOWNER, USER), "TUNSETOWNER works");
+    expect_success(control_number(unit, TUNSETOWNER, USER), "TUNSETOWNER works");
     expect_as(as_user(USER, GROUP, OTHER_GROUP, open_unit, unit), EBUSY, "its owner may open it, but it is open");
     unit_close(unit);
     expect_as(as_user(USER, GROUP, OTHER_GROUP, open_unit, unit), 0, "its owner opens it");
@@ -113,19 +118,19 @@ static void check_owner(struct unit* unit)
     expect_as(as_user(OTHER_USER, GROUP, OTHER_GROUP, set_address, unit), EPERM, "nor its Ethernet address");
     expect_as(as_user(OTHER_USER, GROUP, OTHER_GROUP, take_ownership, unit), EPERM, "nor its owner");
     expect_as(as_user(OTHER_USER, GROUP, OTHER_GROUP, read_counters, unit), 0, "but reads its counters");
-    expect_success(ioctl(unit->fd, TUNSETOWNER, s_none), "the owner can be removed");
+    expect_success(control_number(unit, TUNSETOWNER, NONE), "the owner can be removed");
 }
 
 static void check_group(struct unit* unit)
 {
-    expect_success(ioctl(unit->fd, TUNSETGROUP, GROUP), "TUNSETGROUP works");
+    expect_success(control_number(unit, TUNSETGROUP, GROUP), "TUNSETGROUP works");
     unit_close(unit);
     expect_as(as_user(USER, GROUP, OTHER_GROUP, open_unit, unit), 0, "a member of its group opens it");
     expect_as(as_user(USER, OTHER_GROUP, GROUP, open_unit, unit), 0, "and one by a supplementary group");
     expect_as(as_user(USER, OTHER_GROUP, OTHER_GROUP, open_unit, unit), EPERM, "another user does not");
     unit_open(unit, 0);
     expect_as(as_user(USER, GROUP, OTHER_GROUP, set_limits, unit), EPERM, "a member does not set its limits");
-    expect_success(ioctl(unit->fd, TUNSETGROUP, s_none), "the group can be removed");
+    expect_success(control_number(unit, TUNSETGROUP, NONE), "the group can be removed");
 }
 
 void check_rights(struct unit* unit)

@@ -3,6 +3,7 @@
 //! [`steps`] keeps the record; [`suites`] builds the tests once and runs them package by package; [`thorough`] has what
 //! takes longer. A new suite is one more call of [`steps::Steps::step`].
 
+pub mod guest;
 pub mod steps;
 pub mod suites;
 pub mod thorough;
@@ -87,6 +88,8 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
     steps.step("examples in the documentation", || {
         cargo_step(project, &["test", "--workspace", "--doc", "--quiet", "--locked"], "its messages are above")
     });
+
+    steps.step("programs for a booted Haiku", || guest::check(project));
 
     let has_toolchain = !lacks("a Rust for kernels");
     steps.step(LINKED_IN, || suites::run(&suites, END_TO_END, &[], suites::LIMIT));
