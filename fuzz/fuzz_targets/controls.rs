@@ -1,6 +1,6 @@
 //! What a program asks for by `ioctl`: any control with any argument.
 //!
-//! The judge is `tests/src/fuzz/controls.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
+//! The oracle is `tests/src/fuzz/controls.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
-//! Everybody's calls in any order, while calls of the kernel's fail.
+//! Calls of programs and of the stack in any order, while kernel calls fail.
 //!
-//! The judge is `tests/src/fuzz/hooks.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
+//! The oracle is `tests/src/fuzz/hooks.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 //! Files for the loader: any bytes.
 //!
-//! The judge is `lab/loader/tests/loader/oracle.rs`, which also replays the corpus in the tests of the crate.
+//! The oracle is `lab/loader/tests/loader/oracle.rs`, which also replays the corpus in the tests of the crate.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

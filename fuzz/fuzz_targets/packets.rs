@@ -1,6 +1,6 @@
 //! What a program writes, from memory that may end too early.
 //!
-//! The judge is `tests/src/fuzz/packets.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
+//! The oracle is `tests/src/fuzz/packets.rs`, with which `tests/tests/fuzz.rs` replays the corpus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 //! Frames from a stack and packets from a program, in any order and of any form.
 //!
-//! The judge is `ptp/tests/layer/oracle.rs`, which also replays the corpus in the tests of the crate.
+//! The oracle is `ptp/tests/layer/oracle.rs`, which also replays the corpus in the tests of the crate.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What the layer costs: the decision on an ordinary packet, beside a bare copy of the same packet.
+//! The cost of the layer: the decision on an ordinary packet, compared with a bare copy of the same packet.
 
 use std::hint::black_box;
 

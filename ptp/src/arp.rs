@@ -1,4 +1,4 @@
-//! ARP for IPv4 on Ethernet (RFC 826): the packet, what one of them asks, and the reply.
+//! ARP for IPv4 on Ethernet (RFC 826): the packet, its meaning, and the reply.
 
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -15,9 +15,9 @@ const ETHERNET: u16 = 1;
 
 /// Values of [`ArpPacket::operation`].
 pub mod operation {
-    /// Who has the target address?
+    /// Asks for the link address of the target address.
     pub const REQUEST: u16 = 1;
-    /// The sender has.
+    /// Tells the link address of the sender's address.
     pub const REPLY: u16 = 2;
 }
 
@@ -25,9 +25,9 @@ pub mod operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct ArpPacket {
-    /// What kind of link it is.
+    /// The kind of link: 1 for Ethernet.
     pub hardware_type: U16,
-    /// What kind of address is asked for, as an Ethernet type.
+    /// The kind of protocol address, as an Ethernet type.
     pub protocol_type: U16,
     /// Length of a link address.
     pub hardware_length: u8,
@@ -47,26 +47,26 @@ pub struct ArpPacket {
 
 const _: () = assert!(size_of::<ArpPacket>() == ARP_PACKET);
 
-/// What an ARP packet is about.
+/// The meaning of an ARP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arp<'p> {
-    /// The sender tells the link its own address (RFC 5227, section 1.1, "ARP Announcement"; in a reply,
-    /// RFC 5944, section 4.6).
+    /// The sender announces its own address (RFC 5227, section 1.1, "ARP Announcement"; in a reply, RFC 5944,
+    /// section 4.6).
     Announcement,
-    /// The sender asks who has the target address.
+    /// The sender asks for the link address of the target.
     ///
-    /// A sender of `0.0.0.0` is one too, although an ARP probe (RFC 5227, section 1.1) has the same form: Haiku sends it
-    /// when the interface has no IPv4 address, and never probes.
+    /// A packet whose sender is `0.0.0.0` counts as a request, although an ARP probe (RFC 5227, section 1.1) has the same
+    /// form: Haiku sends it when the interface has no IPv4 address, and never sends probes.
     Request(&'p ArpPacket),
     /// The sender answers a question.
     Reply,
 }
 
 impl ArpPacket {
-    /// What the payload of an ARP frame is about. Bytes behind the packet are padding.
+    /// Parses the payload of an ARP frame. Bytes after the packet are padding.
     ///
-    /// `None` means that it is not ARP for IPv4 on Ethernet, not whole, or that it names addresses that no
-    /// host can have: a group as its sender, or no address as its target.
+    /// Returns `None` if the packet is not ARP for IPv4 on Ethernet, if it is truncated, or if it names an address that
+    /// no host can have: a group as its sender, or the unspecified address as its target.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Arp<'_>> {
         let (packet, _padding) = Self::ref_from_prefix(payload).ok()?;
@@ -90,7 +90,7 @@ impl ArpPacket {
         }
     }
 
-    /// The answer to this request, by which `hardware` claims the target (RFC 826, "Packet reception").
+    /// Returns the reply to this request, in which `hardware` claims the target (RFC 826, "Packet reception").
     #[must_use]
     pub fn reply(&self, hardware: MacAddress) -> Self {
         Self {
@@ -123,14 +123,14 @@ pub const ARP_FRAME: usize = ETHERNET_HEADER + ARP_PACKET;
 const _: () = assert!(size_of::<ArpFrame>() == ARP_FRAME);
 
 impl ArpFrame {
-    /// The frame that takes a packet from its sender's to its target's link address.
+    /// Returns a frame from the packet's sender to its target.
     #[must_use]
     pub fn unicast(packet: ArpPacket) -> Self {
         let (to, from) = (packet.target_hardware, packet.sender_hardware);
         Self { ethernet: EthernetHeader::new(to, from, ether_type::ARP), packet }
     }
 
-    /// The frame as the bytes to send.
+    /// Returns the frame in wire format.
     #[must_use]
     pub fn to_bytes(self) -> [u8; ARP_FRAME] {
         zerocopy::transmute!(self)
@@ -148,8 +148,8 @@ mod tests {
 
     const BYTES: [u8; 28] = [
         0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01, // Ethernet, IPv4, a request
-        0x12, 0x22, 0x33, 0x44, 0x55, 0x66, 10, 8, 0, 2, // from
-        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 10, 8, 0, 1, // for
+        0x12, 0x22, 0x33, 0x44, 0x55, 0x66, 10, 8, 0, 2, // sender
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 10, 8, 0, 1, // target
     ];
     const ASKER: MacAddress = MacAddress::from_bytes([0x12, 0x22, 0x33, 0x44, 0x55, 0x66]);
     const PEER: MacAddress = MacAddress::from_bytes([0x02, 0, 0, 0x80, 0, 1]);
@@ -198,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn padding_behind_the_packet_is_passed_over() {
+    fn padding_after_the_packet_is_ignored() {
         let mut padded = [0xee; 46];
         padded[..28].copy_from_slice(&BYTES);
         assert_eq!(ArpPacket::parse(&padded), Some(Arp::Request(&request())));
     }
 
     #[test]
-    fn no_part_of_a_packet_is_one() {
+    fn a_truncated_packet_does_not_parse() {
         for length in 0..BYTES.len() {
             assert_eq!(ArpPacket::parse(&BYTES[..length]), None, "{length} bytes");
         }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn other_links_and_protocols_are_not_understood() {
+    fn other_links_and_protocols_do_not_parse() {
         let request = request();
         assert_eq!(parse(&ArpPacket { hardware_type: U16::new(6), ..request }), None);
         assert_eq!(parse(&ArpPacket { protocol_type: U16::new(0x86dd), ..request }), None);
@@ -239,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_without_an_address_asks() {
+    fn a_sender_without_an_address_sends_a_request() {
         let request = ArpPacket { sender: Ipv4Address::UNSPECIFIED, ..request() };
         assert_eq!(parse(&request), Some(Arp::Request(&request)));
     }
 
     #[test]
-    fn a_sender_that_names_itself_announces_in_requests_and_in_replies() {
+    fn a_packet_whose_sender_is_its_target_is_an_announcement() {
         let request = ArpPacket { target: request().sender, ..request() };
         assert_eq!(parse(&request), Some(Arp::Announcement));
         let reply = ArpPacket { operation: U16::new(operation::REPLY), ..request };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_one_whatever_it_says() {
+    fn a_reply_parses_with_any_addresses() {
         let reply = ArpPacket { operation: U16::new(operation::REPLY), ..request() };
         assert_eq!(parse(&reply), Some(Arp::Reply));
         let nonsense = ArpPacket { sender: Ipv4Address::BROADCAST, target: Ipv4Address::BROADCAST, ..reply };
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn no_host_asks_from_a_group_or_for_no_address() {
+    fn a_request_from_a_group_or_for_the_unspecified_address_does_not_parse() {
         let request = request();
         for sender in [[224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255]] {
             let packet = ArpPacket { sender: Ipv4Address(sender), ..request };
@@ -269,8 +269,8 @@ mod tests {
             assert_eq!(parse(&ArpPacket { target: packet.sender, ..packet }), None);
         }
         assert_eq!(parse(&ArpPacket { target: Ipv4Address::UNSPECIFIED, ..request }), None);
-        let nobody = ArpPacket { sender: Ipv4Address::UNSPECIFIED, target: Ipv4Address::UNSPECIFIED, ..request };
-        assert_eq!(parse(&nobody), None);
+        let unspecified = ArpPacket { sender: Ipv4Address::UNSPECIFIED, target: Ipv4Address::UNSPECIFIED, ..request };
+        assert_eq!(parse(&unspecified), None);
         assert_eq!(parse(&ArpPacket { sender_hardware: MacAddress::BROADCAST, ..request }), None);
     }
 }

@@ -1,20 +1,20 @@
-//! The internet checksum (RFC 1071), and what ICMPv6 adds to it (RFC 8200, section 8.1).
+//! The internet checksum (RFC 1071), and the pseudo-header that ICMPv6 adds to it (RFC 8200, section 8.1).
 
 use crate::ipv6::{Ipv6Address, next_header};
 use zerocopy::IntoBytes;
 
-/// The sum of some bytes, taken as big-endian words of 16 bits; carries are folded in at the end.
+/// A sum of big-endian 16-bit words; carries are folded in at the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum(u64);
 
 impl Sum {
-    /// The sum of nothing.
+    /// Returns the sum of no bytes.
     #[must_use]
     pub const fn new() -> Self {
         Self(0)
     }
 
-    /// Adds bytes. An odd one at the end counts as if a zero followed, so only the last call may have one.
+    /// Adds bytes. An odd number of them is padded with a zero, so only the last call may have one.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> Self {
         let sum = bytes.chunks(2).fold(self.0, |sum, word| {
@@ -37,10 +37,10 @@ impl Sum {
             .with(&[0, next_header::ICMPV6])
     }
 
-    /// The checksum to send. Over bytes that hold a right checksum already it is zero.
+    /// Returns the checksum to send. Over bytes that include a correct checksum it is zero.
     #[must_use]
     pub fn checksum(self) -> u16 {
-        // Four turns bring 64 bits down to 16 and a carry, the fifth takes the carry in.
+        // Four folds reduce 64 bits to 16 and a carry, the fifth adds the carry.
         let sum = (0..5).fold(self.0, |sum, _| (sum & 0xffff).wrapping_add(sum >> 16));
         !(sum as u16)
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_checksum_makes_the_whole_zero() {
+    fn the_checksum_over_a_correct_checksum_is_zero() {
         let checksum = Sum::new().with(&NUMBERS).checksum().to_be_bytes();
         assert_eq!(Sum::new().with(&NUMBERS).with(&checksum).checksum(), 0);
     }
@@ -87,7 +87,7 @@ mod tests {
     fn the_longest_carry_chain_is_folded() {
         assert_eq!(Sum(u64::MAX).checksum(), 0);
         assert_eq!(Sum(0xffff_ffff_ffff_0001).checksum(), !1);
-        // What is left after three turns is the most that can be: 0x7ffff.
+        // After three folds this leaves 0x7ffff, the largest value possible.
         assert_eq!(Sum(0xffff_ffff_ffff_ffff - 0xfff8).checksum(), !0x0007);
         for shift in 0..64 {
             let sum = u64::MAX >> shift;

@@ -1,4 +1,4 @@
-//! The Ethernet header, and how IP multicast addresses become Ethernet ones.
+//! The Ethernet header, and the mapping of IP multicast addresses to Ethernet ones.
 
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -24,31 +24,31 @@ pub mod ether_type {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct EthernetHeader {
-    /// The station or stations that the frame is for.
+    /// The destination: a station or a group.
     pub destination: MacAddress,
-    /// The station that sent it.
+    /// The sender.
     pub source: MacAddress,
-    /// What the payload is: see [`ether_type`].
+    /// The protocol of the payload: see [`ether_type`].
     pub ether_type: U16,
 }
 
 const _: () = assert!(size_of::<EthernetHeader>() == ETHERNET_HEADER);
 
 impl EthernetHeader {
-    /// A header of these fields.
+    /// Returns a header with these fields.
     #[must_use]
     pub const fn new(destination: MacAddress, source: MacAddress, ether_type: u16) -> Self {
         Self { destination, source, ether_type: U16::new(ether_type) }
     }
 
-    /// The header as the bytes to send.
+    /// Returns the header in wire format.
     #[must_use]
     pub fn to_bytes(self) -> [u8; ETHERNET_HEADER] {
         zerocopy::transmute!(self)
     }
 }
 
-/// The link address of the group that an IPv4 address names; none if it names a single host.
+/// Returns the link address of an IPv4 group; `None` for the address of a single host.
 ///
 /// Groups are mapped by RFC 1112, section 6.4 (`01:00:5e` and the low 23 bits); the limited broadcast address is the
 /// link's broadcast address (RFC 894).
@@ -65,7 +65,7 @@ pub fn group_of_ipv4(address: Ipv4Address) -> Option<MacAddress> {
     }
 }
 
-/// The link address of the group that an IPv6 address names; none if it names a single host.
+/// Returns the link address of an IPv6 group; `None` for the address of a single host.
 ///
 /// Groups are mapped by RFC 2464, section 7 (`33:33` and the low 32 bits).
 #[must_use]

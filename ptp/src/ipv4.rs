@@ -1,4 +1,4 @@
-//! The little of IPv4 that a link needs to know.
+//! IPv4, as far as a link needs it: addresses and the header.
 
 use core::fmt;
 
@@ -30,7 +30,7 @@ impl Ipv4Address {
         self.0[0] & 0xf0 == 0xe0
     }
 
-    /// Whether an interface may have this address.
+    /// Whether a host may have this address.
     #[must_use]
     pub fn is_host(self) -> bool {
         !self.is_unspecified() && !self.is_multicast() && self != Self::BROADCAST
@@ -53,19 +53,19 @@ pub struct Ipv4Header {
     pub service: u8,
     /// Length of the packet, this header included.
     pub total_length: U16,
-    /// What ties fragments of one packet together.
+    /// Identification: equal in all fragments of a packet.
     pub identification: U16,
-    /// Flags, and where a fragment belongs.
+    /// Flags and fragment offset.
     pub fragment: U16,
-    /// How many more routers may forward the packet.
+    /// Time to live.
     pub time_to_live: u8,
-    /// What the payload is.
+    /// The protocol of the payload.
     pub protocol: u8,
     /// Checksum of the header.
     pub checksum: U16,
-    /// Who sent the packet.
+    /// Source address.
     pub source: Ipv4Address,
-    /// Whom the packet is for.
+    /// Destination address.
     pub destination: Ipv4Address,
 }
 

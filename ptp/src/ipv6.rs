@@ -1,4 +1,4 @@
-//! The little of IPv6 that a link needs to know: the header, and what is behind extension headers.
+//! IPv6, as far as a link needs it: addresses, the header, and the ICMPv6 message after extension headers.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ use crate::ethernet::EthernetHeader;
 pub struct Ipv6Address(pub [u8; 16]);
 
 impl Ipv6Address {
-    /// `::`: nobody, yet.
+    /// `::`: the source of a host that has no address yet.
     pub const UNSPECIFIED: Self = Self([0; 16]);
 
     /// Whether this is `::`.
@@ -28,20 +28,19 @@ impl Ipv6Address {
         self.0[0] == 0xff
     }
 
-    /// Whether this is good on one link only: `fe80::/10`.
+    /// Whether this is a link-local address: `fe80::/10`.
     #[must_use]
     pub const fn is_link_local(self) -> bool {
         self.0[0] == 0xfe && self.0[1] & 0xc0 == 0x80
     }
 
-    /// Whether an interface may have this address.
+    /// Whether a host may have this address.
     #[must_use]
     pub fn is_host(self) -> bool {
         !self.is_unspecified() && !self.is_multicast()
     }
 
-    /// Whether this is a group that questions for single addresses are sent to: `ff02::1:ff00:0/104`
-    /// (RFC 4291, section 2.7.1).
+    /// Whether this is a solicited-node multicast address: `ff02::1:ff00:0/104` (RFC 4291, section 2.7.1).
     #[must_use]
     pub fn is_solicited_node(self) -> bool {
         matches!(self.0, [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0xff, ..])
@@ -56,15 +55,15 @@ impl fmt::Debug for Ipv6Address {
 
 /// Values of a next header field.
 pub mod next_header {
-    /// Options for every router on the way (RFC 8200, section 4.3).
+    /// Hop-by-hop options (RFC 8200, section 4.3).
     pub const HOP_BY_HOP: u8 = 0;
-    /// Places to pass on the way (RFC 8200, section 4.4).
+    /// Routing header (RFC 8200, section 4.4).
     pub const ROUTING: u8 = 43;
-    /// A piece of a packet (RFC 8200, section 4.5).
+    /// Fragment header (RFC 8200, section 4.5).
     pub const FRAGMENT: u8 = 44;
     /// ICMPv6 (RFC 4443).
     pub const ICMPV6: u8 = 58;
-    /// Options for the destination (RFC 8200, section 4.6).
+    /// Destination options (RFC 8200, section 4.6).
     pub const DESTINATION: u8 = 60;
 }
 
@@ -74,15 +73,15 @@ pub mod next_header {
 pub struct Ipv6Header {
     /// The version in the highest four bits, then traffic class and flow label.
     pub version_class_flow: U32,
-    /// Length of everything behind this header.
+    /// Length of everything after this header.
     pub payload_length: U16,
-    /// What comes behind this header: see [`next_header`].
+    /// The type of what follows this header: see [`next_header`].
     pub next_header: u8,
-    /// How many more routers may forward the packet.
+    /// Hop limit.
     pub hop_limit: u8,
-    /// Who sent the packet.
+    /// Source address.
     pub source: Ipv6Address,
-    /// Whom the packet is for.
+    /// Destination address.
     pub destination: Ipv6Address,
 }
 
@@ -110,11 +109,11 @@ pub struct Ipv6Frame {
     pub ipv6: Ipv6Header,
 }
 
-/// How many next headers are followed. RFC 8200, section 4.1, has each extension header once and the destination
-/// options twice: five in all, and then the message.
+/// How many next headers are followed. RFC 8200, section 4.1, allows each extension header once and the destination
+/// options twice: five in all, then the message.
 const NEXT_HEADERS: usize = 6;
 
-/// The start of every extension header but the fragment's (RFC 8200, section 4).
+/// The start of every extension header except the fragment header (RFC 8200, section 4).
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct ExtensionHeader {
@@ -134,26 +133,26 @@ struct FragmentHeader {
     identification: U32,
 }
 
-/// An ICMPv6 message inside a packet, as far as it can be seen.
+/// An ICMPv6 message inside a packet, possibly truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Icmpv6<'p> {
-    /// The message, or as much of it as is at hand.
+    /// The message, or its available part.
     pub visible: &'p [u8],
     /// Length of the message according to the headers before it.
     pub length: usize,
-    /// Whether it is the first piece of a message that was cut up.
+    /// Whether it is the first fragment of the message.
     pub fragmented: bool,
 }
 
 impl<'p> Icmpv6<'p> {
-    /// Finds the ICMPv6 message in a packet with this header, of whose payload the start is at hand.
+    /// Finds the ICMPv6 message in a packet with this header. `payload` is the available start of what follows it.
     ///
-    /// `None` means that the packet carries something else, a later fragment, or more extension headers
-    /// than are at hand.
+    /// Returns `None` if the packet carries something else, a later fragment, or more extension headers than are
+    /// available.
     #[must_use]
     pub fn find(header: &Ipv6Header, payload: &'p [u8]) -> Option<Self> {
         let mut length = usize::from(header.payload_length.get());
-        // What is behind the packet is padding of the frame.
+        // Bytes after the packet are padding of the frame.
         let mut visible = payload.get(..length).unwrap_or(payload);
         let mut next = header.next_header;
         let mut fragmented = false;
@@ -182,13 +181,13 @@ impl<'p> Icmpv6<'p> {
         None
     }
 
-    /// The type of the message (RFC 4443, section 2.1).
+    /// Returns the type of the message (RFC 4443, section 2.1).
     #[must_use]
     pub fn message_type(&self) -> Option<u8> {
         self.visible.first().copied()
     }
 
-    /// The message, if all of it is at hand and was not cut up.
+    /// Returns the message, if it is complete and not a fragment.
     #[must_use]
     pub fn whole(&self) -> Option<&'p [u8]> {
         (self.visible.len() == self.length && !self.fragmented).then_some(self.visible)
@@ -252,7 +251,7 @@ mod tests {
         assert_eq!(format!("{:?}", address("2001:db8::1")), "2001:db8::1");
     }
 
-    /// Looks for ICMPv6 behind these extension headers, each of which names the next.
+    /// Looks for ICMPv6 after these extension headers, each of which names the next.
     fn find(first: u8, payload: &[u8]) -> Option<(Vec<u8>, usize, bool)> {
         let (mut header, _) = Ipv6Header::read_from_prefix(&BYTES).unwrap();
         header.next_header = first;

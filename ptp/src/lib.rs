@@ -1,12 +1,11 @@
-//! The point-to-point layer: it makes a TUN look like an Ethernet link whose far side is always at home.
+//! The point-to-point layer: makes a TUN look like an Ethernet link with one neighbour that always answers.
 //!
-//! A TUN carries bare IP packets, but an IP stack without point-to-point links wants an Ethernet
-//! interface: it resolves addresses before it sends, and it expects a link header on what it receives.
-//! The [`Responder`] plays the one neighbour of that link. It answers the stack's questions (ARP,
-//! RFC 826; neighbour discovery, RFC 4861) itself, so that a program never sees them, and it writes the
-//! link header of what comes the other way.
+//! A TUN carries bare IP packets, but an IP stack without point-to-point links expects an Ethernet interface: it
+//! resolves addresses before it sends, and it expects a link header on what it receives. The [`Responder`] is the one
+//! neighbour of that link. It answers the stack's ARP requests (RFC 826) and neighbour solicitations (RFC 4861) itself,
+//! so that the program never sees them, and it makes the link header of each packet to the stack.
 //!
-//! A frame's way to the program:
+//! A frame to the program:
 //!
 //! ```text
 //! stack -> Responder::classify_to_user(head of the frame)
@@ -15,12 +14,11 @@
 //!            anything else     -> Verdict::Drop(reason)  counted under that name
 //! ```
 //!
-//! A packet's way to the stack: `Responder::classify_to_stack(head of the packet)` gives the 14 bytes to put
-//! in front of it, or refuses.
+//! A packet to the stack: `Responder::classify_to_stack(head of the packet)` returns the 14 bytes to put in front of it,
+//! or refuses it.
 //!
-//! The crate holds no packet, allocates nothing, keeps no time and has no state but the interface's link
-//! address. It has no path to a panic: every access to bytes from outside goes through a checked view, and
-//! no index is left for the compiler to check at run time.
+//! The crate holds no packet, does not allocate, has no clock and no state except the interface's link address. It has no
+//! path to a panic: outside bytes are only read through checked views, without indexing.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Link addresses, and how the far side gets one.
+//! Link addresses, and how the far side's is derived.
 
 use core::fmt;
 
@@ -11,48 +11,47 @@ pub struct MacAddress([u8; 6]);
 
 /// The bit of the first octet that marks a group address (IEEE 802, 8.2).
 const GROUP: u8 = 0x01;
-/// The bit of the first octet that marks an address that no manufacturer gave out.
+/// The bit of the first octet that marks a locally administered address.
 const LOCALLY_ADMINISTERED: u8 = 0x02;
 
 impl MacAddress {
     /// `ff:ff:ff:ff:ff:ff`.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// The address with these octets, in the order in which they are sent.
+    /// Returns the address with these octets, in wire order.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// The octets, in the order in which they are sent.
+    /// Returns the octets, in wire order.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
     }
 
-    /// Whether this names a group of stations; the broadcast address is one of these.
+    /// Whether this is a group address; the broadcast address is one.
     #[must_use]
     pub const fn is_multicast(self) -> bool {
         self.0[0] & GROUP != 0
     }
 
-    /// Whether this names every station.
+    /// Whether this is the broadcast address.
     #[must_use]
     pub fn is_broadcast(self) -> bool {
         self == Self::BROADCAST
     }
 
-    /// Whether this names a single station.
+    /// Whether this is the address of a single station.
     #[must_use]
     pub const fn is_unicast(self) -> bool {
         !self.is_multicast()
     }
 
-    /// The address of the far side of a link whose near side has this address.
+    /// Returns the address of the far side of a link whose near side has this address.
     ///
-    /// It is always a unicast, locally administered address and never the near side's own. One bit in the
-    /// middle tells the two apart, rather than the last one: devices are numbered there, and the far side
-    /// of one must not be the near side of the next.
+    /// It is always a unicast, locally administered address and never the near side's own. The two differ in a bit in the
+    /// middle, because the last octets number the devices: the far side of one must not be the near side of the next.
     #[must_use]
     pub const fn peer(self) -> Self {
         let [first, second, third, fourth, fifth, sixth] = self.0;

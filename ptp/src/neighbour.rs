@@ -1,4 +1,4 @@
-//! Neighbour discovery (RFC 4861): the solicitation that asks, and the advertisement that answers.
+//! Neighbour discovery (RFC 4861): neighbour solicitations, and the advertisement that answers one.
 
 use bitflags::bitflags;
 use zerocopy::network_endian::{U16, U32};
@@ -17,15 +17,15 @@ pub mod message_type {
     pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 }
 
-/// The hop limit of every message of neighbour discovery: no router lets a packet through that still
-/// has it, so the sender is on the link.
+/// The hop limit of every message of neighbour discovery. A router decrements it, so a packet that still has it was sent
+/// on the link.
 pub const ON_LINK_HOP_LIMIT: u8 = 255;
 
 /// Length of a solicitation or advertisement without options.
 const MESSAGE: usize = 24;
 /// Length of an option that holds an Ethernet address.
 const LINK_OPTION: usize = 8;
-/// Length of an advertisement that tells the link address.
+/// Length of an advertisement with the target's link address.
 pub const ADVERTISEMENT: usize = MESSAGE + LINK_OPTION;
 /// Length of the frame that carries such an advertisement.
 pub const ADVERTISEMENT_FRAME: usize = ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT;
@@ -36,14 +36,14 @@ const SOURCE_LINK_ADDRESS: u8 = 1;
 const TARGET_LINK_ADDRESS: u8 = 2;
 
 bitflags! {
-    /// What an advertisement says of its sender (RFC 4861, section 4.4).
+    /// Flags of an advertisement (RFC 4861, section 4.4).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct AdvertisementFlags: u32 {
-        /// It forwards packets that are not for itself.
+        /// The sender is a router.
         const ROUTER = 1 << 31;
-        /// It was asked.
+        /// It answers a solicitation.
         const SOLICITED = 1 << 30;
-        /// What it says replaces what is known.
+        /// It replaces an existing cache entry.
         const OVERRIDE = 1 << 29;
     }
 }
@@ -56,11 +56,11 @@ pub struct NeighbourMessage {
     pub message_type: u8,
     /// Always zero.
     pub code: u8,
-    /// Over the pseudo-header and the whole message (RFC 4443, section 2.3).
+    /// Checksum over the pseudo-header and the whole message (RFC 4443, section 2.3).
     pub checksum: U16,
     /// [`AdvertisementFlags`] in an advertisement, nothing in a solicitation.
     pub flags: U32,
-    /// The address that is asked for or told about.
+    /// The address that is asked for or advertised.
     pub target: Ipv6Address,
 }
 
@@ -68,9 +68,9 @@ pub struct NeighbourMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct LinkOption {
-    /// Whose address it is.
+    /// Whose address it is: the source's (1) or the target's (2).
     pub kind: u8,
-    /// In units of eight bytes: one.
+    /// Length in units of eight bytes: one.
     pub length: u8,
     /// The address.
     pub address: MacAddress,
@@ -79,20 +79,20 @@ pub struct LinkOption {
 /// A solicitation that passed every check of RFC 4861, section 7.1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Solicitation {
-    /// Who asks; unspecified for duplicate address detection.
+    /// The sender; unspecified for duplicate address detection.
     pub source: Ipv6Address,
     /// The address that is asked for.
     pub target: Ipv6Address,
-    /// The sender's link address, if it told.
+    /// The sender's link address, if the solicitation has it.
     pub link: Option<MacAddress>,
 }
 
 impl Solicitation {
-    /// Checks the solicitation in a packet with this header (RFC 4861, section 7.1.1).
+    /// Parses and checks the solicitation in a packet with this header (RFC 4861, section 7.1.1).
     ///
-    /// `None` also means that a part of the message is not at hand, that it came in fragments (RFC 6980,
-    /// section 5), that its sender or target is an address that no host can have, that the sender asks for
-    /// its own address, or that it told a group as its own link address.
+    /// Returns `None` if it fails a check. Besides those of the RFC: the message is complete and not fragmented (RFC 6980,
+    /// section 5), its sender and target are addresses that a host can have, the sender does not ask for its own address,
+    /// and its link address is not a group.
     #[must_use]
     pub fn parse(header: &Ipv6Header, icmpv6: &Icmpv6<'_>) -> Option<Self> {
         let bytes = icmpv6.whole()?;
@@ -118,9 +118,9 @@ impl Solicitation {
     }
 }
 
-/// The sender's link address among these options, if there is one; `None` if they are malformed.
+/// Returns the sender's link address among these options, if there is one; `None` if they are malformed.
 ///
-/// Options of a kind that is not known are passed over (RFC 4861, section 4.6).
+/// Options of an unknown kind are skipped (RFC 4861, section 4.6).
 fn source_link_address(mut options: &[u8]) -> Option<Option<MacAddress>> {
     let mut found = None;
     while let &[kind, length, ..] = options {
@@ -150,19 +150,18 @@ pub struct AdvertisementFrame {
     pub ipv6: Ipv6Header,
     /// The advertisement.
     pub message: NeighbourMessage,
-    /// The target's link address. Haiku looks for it here and nowhere else.
+    /// The target's link address. Haiku reads it at this offset only.
     pub link: LinkOption,
 }
 
 const _: () = assert!(size_of::<AdvertisementFrame>() == ADVERTISEMENT_FRAME);
 
 impl AdvertisementFrame {
-    /// The answer to a solicitation whose sender is at `asker`: its target is at `peer` (RFC 4861,
-    /// section 7.2.4).
+    /// Returns the answer to a solicitation: tells `asker` that the target is at `peer` (RFC 4861, section 7.2.4).
     ///
-    /// It says that the target is a router, for the far side takes packets for anyone. To say otherwise
-    /// would make a host forget every route that it has through the target (RFC 4861, section 7.2.5), as
-    /// it may have learned one from a router behind the program.
+    /// It sets the router flag, because the far side accepts packets for any address. Without the flag a host would
+    /// remove its routes through the target (RFC 4861, section 7.2.5), such as one learned from a router behind the
+    /// program.
     #[must_use]
     pub fn answer(solicitation: &Solicitation, asker: MacAddress, peer: MacAddress) -> Self {
         let flags = AdvertisementFlags::all();
@@ -191,7 +190,7 @@ impl AdvertisementFrame {
         Self { ethernet, ipv6, message, link }
     }
 
-    /// The frame as the bytes to send.
+    /// Returns the frame in wire format.
     #[must_use]
     pub fn to_bytes(self) -> [u8; ADVERTISEMENT_FRAME] {
         zerocopy::transmute!(self)
@@ -234,7 +233,7 @@ mod tests {
         }
     }
 
-    /// A message of these parts with its checksum put right.
+    /// A message of these parts with a correct checksum.
     fn message(header: &Ipv6Header, parts: &[&[u8]]) -> Vec<u8> {
         let mut bytes = parts.concat();
         bytes[2..4].fill(0);

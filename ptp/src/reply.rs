@@ -1,4 +1,4 @@
-//! The frame that answers a question.
+//! The frame that answers a request or a solicitation.
 
 use core::fmt;
 
@@ -9,7 +9,7 @@ use crate::neighbour::ADVERTISEMENT;
 /// Length of the longest reply: a neighbour advertisement with its link address.
 pub const REPLY_MAX: usize = ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT;
 
-/// A complete Ethernet frame to hand to the stack. It belongs to the caller, who may keep one for ever.
+/// A complete Ethernet frame to hand to the stack. The caller provides it and may reuse it.
 #[derive(Clone)]
 pub struct Reply {
     bytes: [u8; REPLY_MAX],
@@ -17,19 +17,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// No frame.
+    /// Returns an empty reply.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: [0; REPLY_MAX], length: 0 }
     }
 
-    /// The frame; empty before the first answer.
+    /// Returns the frame; empty before the first answer.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// Length of the frame.
+    /// Returns the length of the frame.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.length

@@ -51,7 +51,7 @@ impl Responder {
 
     /// Classifies a frame that the stack sends through the interface.
     ///
-    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Bytes behind these are not
+    /// `head` is the start of the frame, [`HEAD_TO_USER`] bytes or all `frame_len` of them. Bytes after these are not
     /// read, so a buffer may have a stale tail. `reply` is written only for [`Verdict::Answer`].
     #[inline]
     #[must_use = "the verdict says who owns the frame next"]
@@ -104,7 +104,7 @@ impl Responder {
         if solicitation.source.is_unspecified() {
             return Verdict::Drop(Reason::DuplicateDetection);
         }
-        // A sender that did not tell its link address is where the frame came from.
+        // A sender that does not tell its link address is at the frame's source.
         let asker = solicitation.link.unwrap_or(frame.ethernet.source);
         if !asker.is_unicast() {
             return Verdict::Drop(Reason::NeighbourMalformed);

@@ -1,4 +1,4 @@
-//! What can become of a frame: every one ends in exactly one of these.
+//! The verdicts on a frame: each frame gets exactly one.
 
 use core::fmt;
 
@@ -7,13 +7,13 @@ use core::fmt;
 pub enum Verdict {
     /// Strip the Ethernet header and hand the IP packet to the program.
     Deliver,
-    /// The frame was a question: hand the reply to the stack, and drop the frame.
+    /// The frame is a request: hand the reply to the stack, and drop the frame.
     Answer(Answered),
     /// Drop the frame, and count it under this name.
     Drop(Reason),
 }
 
-/// What kind of question was answered.
+/// The kind of request that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// An ARP request (RFC 826).
@@ -22,12 +22,12 @@ pub enum Answered {
     Neighbour,
 }
 
-/// Why a packet that a program wrote is none.
+/// Why a packet that a program wrote is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is neither IPv4 nor IPv6.
     Version,
-    /// It ends before its header does, or before the length that its header states.
+    /// It is shorter than its header, or than the length that its header states.
     Short,
 }
 
@@ -47,7 +47,7 @@ macro_rules! reasons {
             /// How many reasons there are.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// The name for statistics.
+            /// Returns the name in statistics.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -63,17 +63,17 @@ reasons! {
     Malformed = "malformed",
     /// Neither IPv4, IPv6 nor ARP.
     NotIp = "not-ip",
-    /// An ARP request that does not parse, or that no host may send.
+    /// ARP that does not parse, or that no host may send.
     ArpMalformed = "arp-malformed",
-    /// An ARP packet by which the sender claims its own address (RFC 5227, section 2.3).
+    /// An ARP packet in which the sender claims its own address (RFC 5227, section 2.3).
     ArpAnnouncement = "arp-announcement",
-    /// An ARP reply, though the far side asks nothing.
+    /// An ARP reply, although the far side sends no requests.
     ArpReply = "arp-reply",
     /// A solicitation that fails a check of RFC 4861, section 7.1.1.
     NeighbourMalformed = "neighbour-malformed",
     /// A solicitation from `::`: duplicate address detection (RFC 4862, section 5.4.2).
     DuplicateDetection = "duplicate-detection",
-    /// A neighbour advertisement, though the far side asks nothing.
+    /// A neighbour advertisement, although the far side sends no solicitations.
     NeighbourAdvertisement = "neighbour-advertisement",
 }
 

@@ -43,9 +43,9 @@ pub fn build_with(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
         }
     }
     let archive = compile(project, toolchain)?;
-    // It gets its name once it has passed the audit, so that nothing refused can be taken for an add-on.
+    // It is renamed only after it has passed the audit, so that a refused file is not mistaken for an add-on.
     link(project, &[&archive], Symbols::Strip, &refused)?;
-    // The same with names and lines: for the audit, and for whoever has to make sense of an address.
+    // The same with symbols and line numbers, for the audit and for debugging.
     link(project, &[&archive], Symbols::Keep, &twin)?;
     let report = audit::file(project, &refused)?;
     print!("{report}");

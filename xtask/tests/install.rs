@@ -256,10 +256,10 @@ fn changed_settings_survive_until_they_are_purged() {
 }
 
 #[test]
-fn somebody_elses_files_are_not_overwritten() {
+fn files_of_other_packages_are_not_overwritten() {
     for path in [ADDON, LINK] {
         let haiku = Haiku::new("x86_64");
-        haiku.write(path, "somebody else's");
+        haiku.write(path, "of another package");
         let before = haiku.snapshot();
         let said = failed(&haiku.install(&[]));
         assert!(said.contains("is not from this script"), "{said}");

@@ -1,7 +1,7 @@
 //! TAP: Ethernet frames, as they are.
 //!
-//! A program reads and writes whole frames and so is a station of its own on the link. Frames for other stations, and for
-//! multicast groups that the interface has not joined, are dropped on their way to the stack, as by an Ethernet card.
+//! A program reads and writes whole frames, so it is another station on the link. Frames for other stations, and for
+//! multicast groups that the interface has not joined, are dropped on the way to the stack, as by an Ethernet card.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -11,9 +11,9 @@ use tuntap_driver::{
 
 /// Length of an Ethernet header.
 const ETHERNET_HEADER: usize = FrameHeader::LENGTH;
-/// Groups that every station is in without joining: broadcast, all hosts of IPv4 (RFC 1112, section 4) and all nodes of
-/// IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
-const EVERYONE: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+/// Groups that every station belongs to without joining: broadcast, all hosts of IPv4 (RFC 1112, section 4) and all nodes
+/// of IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
+const ALL_STATIONS: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
 /// Length of an IEEE 802.1Q tag, which a frame may have beyond its header.
 const VLAN_TAG: usize = 4;
 
@@ -47,7 +47,7 @@ impl Mode for Tap {
         let [first, ..] = destination;
         let is_group = first & 1 != 0;
         let for_us = if is_group {
-            EVERYONE.contains(&destination) || groups.contains(&destination)
+            ALL_STATIONS.contains(&destination) || groups.contains(&destination)
         } else {
             destination == link.address
         };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_to_the_interface_and_to_everyone_pass() {
+    fn frames_to_the_interface_and_to_all_stations_pass() {
         for destination in [OWN, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
             assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::new(frame_to(destination))));
         }

@@ -1,5 +1,5 @@
-//! Agreement with smoltcp: it reads what we write, we read what it writes, and where the two accept
-//! different things, the difference is spelled out.
+//! Agreement with smoltcp: each parses what the other emits, and where the two accept different input, the test lists the
+//! difference.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -78,8 +78,8 @@ proptest! {
         prop_assert_eq!(packet.target.0, target_protocol_addr.octets());
     }
 
-    /// Whatever parses here parses there. What parses there and not here: operations that are neither request
-    /// nor reply, senders at a group's link address, and requests from a group or for no address.
+    /// Every packet that this crate parses, smoltcp parses. smoltcp also accepts operations that are neither request nor
+    /// reply, senders at a group's link address, and requests from a group or for the unspecified address.
     #[test]
     fn we_accept_the_arp_that_smoltcp_accepts_with_some_exceptions(repr in arp_repr(), padding in 0..20_usize) {
         let mut bytes = written(&repr);
@@ -99,7 +99,7 @@ proptest! {
 
     #[test]
     fn smoltcp_accepts_the_arp_that_we_accept(mut bytes in vec(any::<u8>(), 0..40), repr in arp_repr()) {
-        // Random bytes are hardly ever ARP, so they are mixed with what is.
+        // Random bytes are hardly ever ARP, so they are mixed with valid packets.
         let whole = written(&repr);
         let mixed = bytes.len().min(whole.len()) / 2 + 8;
         for (byte, good) in bytes.iter_mut().zip(whole).take(mixed) {
@@ -155,13 +155,13 @@ fn solicitation(source: Ipv6Addr, target: Ipv6Addr, link: Option<[u8; 6]>) -> Ve
     ethernet([0x33, 0x33, 0xff, 0, 0, 1], INTERFACE, 0x86dd, &ipv6(source, destination, 58, 255, &message))
 }
 
-/// What we make of the packet in a frame.
+/// The solicitation in a frame, as this crate parses it.
 fn our_solicitation(frame: &[u8]) -> Option<Solicitation> {
     let (header, payload) = Ipv6Header::ref_from_prefix(&frame[14..]).unwrap();
     Solicitation::parse(header, &ipv6::Icmpv6::find(header, payload)?)
 }
 
-/// What smoltcp makes of it.
+/// The solicitation in a frame, as smoltcp parses it.
 fn their_solicitation(frame: &[u8]) -> Option<(Ipv6Addr, Option<RawHardwareAddress>)> {
     let packet = Ipv6Packet::new_checked(&frame[14..]).ok()?;
     let message = Icmpv6Packet::new_checked(packet.payload()).ok()?;
@@ -190,9 +190,9 @@ proptest! {
         prop_assert_eq!(our_solicitation(&solicitation(source, target, link)), expected);
     }
 
-    /// What parses in both means the same. What parses only there is illegal by RFC 4861, section 7.1.1, or has a
-    /// source link address that is none of Ethernet's. What parses only here has prefix or redirection options too
-    /// short for what they are, which have no business in a solicitation and are to be ignored there.
+    /// What both parse has the same meaning. What only smoltcp parses is illegal by RFC 4861, section 7.1.1, or has a
+    /// source link address of another length than Ethernet's. What only this crate parses has truncated prefix or
+    /// redirect options, which a receiver must ignore in a solicitation.
     #[test]
     fn smoltcp_accepts_the_solicitations_that_we_accept(
         options in vec((prop_oneof![1..=5_u8, Just(14), any::<u8>()], 0..=3_u8, any::<[u8; 24]>()), 0..3),

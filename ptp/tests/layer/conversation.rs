@@ -16,13 +16,13 @@ use tuntap_ptp::{Answered, HEAD_TO_STACK, Reason, Responder, Verdict};
 use crate::frames::*;
 use crate::oracle;
 
-/// A device with a TUN's far side behind it, where a program answers pings to whatever address.
+/// A device with a TUN's far side behind it, where a program answers pings to any address.
 pub(crate) struct Link {
     responder: Responder,
     to_stack: VecDeque<Vec<u8>>,
-    /// How often each verdict was given.
+    /// The number of frames for each verdict.
     verdicts: BTreeMap<String, usize>,
-    /// Everything that went either way, as an input of the fuzzer.
+    /// All frames and packets of both directions, as an input of the fuzzer.
     pub(crate) transcript: Vec<u8>,
     /// What was delivered to the program.
     delivered: Vec<Vec<u8>>,
@@ -76,7 +76,7 @@ impl Link {
     }
 }
 
-/// The answer to a ping, whomever it was for; nothing for anything else.
+/// Answers a ping to any address; ignores every other packet.
 fn echo(packet: &[u8]) -> Option<Vec<u8>> {
     match packet[0] >> 4 {
         4 => echo_ipv4(packet),
@@ -191,7 +191,7 @@ impl Stack {
         Self { now, link, interface, sockets, pings, sequence: 0 }
     }
 
-    /// Lets time pass, in steps in which a stack looks after its timers.
+    /// Advances the time, in steps at which a stack runs its timers.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.wait_until(self.now + time);
     }
@@ -203,7 +203,7 @@ impl Stack {
         }
     }
 
-    /// Sends a ping, and says whether its answer came within a second and a half.
+    /// Sends a ping; whether its answer arrives within a second and a half.
     pub(crate) fn ping(&mut self, target: IpAddr) -> bool {
         self.sequence = self.sequence.wrapping_add(1);
         let checksums = ChecksumCapabilities::default();
@@ -226,7 +226,7 @@ impl Stack {
             self.wait(Duration::from_millis(50));
             let socket = self.sockets.get_mut::<icmp::Socket>(self.pings);
             while let Ok((message, from)) = socket.recv() {
-                // Identifier and sequence number stand in the same place in both versions.
+                // Identifier and sequence number have the same offset in both versions.
                 if IpAddr::from(from) == target && message[6..8] == self.sequence.to_be_bytes() {
                     return true;
                 }
@@ -241,7 +241,7 @@ pub(crate) fn dual() -> Stack {
 }
 
 #[test]
-fn a_stack_pings_whomever_it_likes_over_ipv4() {
+fn a_stack_can_ping_every_ipv4_address() {
     let mut stack = dual();
     for target in [FAR4, Ipv4Addr::new(10, 8, 0, 77), Ipv4Addr::new(10, 9, 0, 1)] {
         assert!(stack.ping(target.into()), "{target}");
@@ -250,7 +250,7 @@ fn a_stack_pings_whomever_it_likes_over_ipv4() {
 }
 
 #[test]
-fn a_stack_pings_whomever_it_likes_over_ipv6() {
+fn a_stack_can_ping_every_ipv6_address() {
     let mut stack = dual();
     for target in [FAR6, "fd00::abcd:1234".parse().unwrap(), "fe80::1".parse::<Ipv6Addr>().unwrap()] {
         assert!(stack.ping(target.into()), "{target}");
@@ -277,8 +277,8 @@ fn multicast_goes_both_ways() {
     let delivered = &stack.link.delivered;
     assert!(delivered.iter().any(|packet| packet[0] >> 4 == 4 && packet[9] == 2), "the report for {group4}");
     assert!(delivered.iter().any(|packet| packet[0] >> 4 == 6 && packet[48] == 143), "the report for ff02::fb");
-    // The stack answers a ping of the program to all hosts, so the frame that carried it was for all. It must know
-    // the program first, for smoltcp does not keep an answer until it has found out where to send it.
+    // The stack answers a ping to all hosts, so its frame was sent to the group. The address of the program must be
+    // resolved before, because smoltcp does not queue an answer during address resolution.
     assert!(stack.ping(FAR6.into()));
     let repr = Icmpv6Repr::EchoRequest { ident: 7, seq_no: 1, data: &[1, 2, 3] };
     let all = "ff02::1".parse().unwrap();
@@ -293,7 +293,7 @@ fn multicast_goes_both_ways() {
 }
 
 /// Duplicate address detection of IPv6, as a stack does it before it uses an address, and IPv4's announcements: they
-/// stay unanswered, and the stack takes the address.
+/// stay unanswered, and the stack assigns the address.
 #[test]
 fn an_address_is_assigned_when_its_probes_stay_unanswered() {
     let mut stack = dual();
@@ -319,7 +319,7 @@ fn an_hour_of_pings_loses_none() {
         assert!(stack.ping(FAR6.into()), "IPv6 after {second} s");
         stack.wait_until(Instant::from_secs(second + 1));
     }
-    // Whatever the far side sends tells smoltcp that it is still there.
+    // Every frame from the far side tells smoltcp that it is reachable.
     assert_eq!(stack.link.count(Verdict::Answer(Answered::Arp)), 1);
     assert_eq!(stack.link.count(Verdict::Answer(Answered::Neighbour)), 1);
 }
@@ -337,7 +337,7 @@ fn an_hour_of_rare_pings_finds_the_neighbour_again_each_time() {
     assert_eq!(stack.link.count(Verdict::Answer(Answered::Neighbour)), 40);
 }
 
-/// A neighbour in the cache of a host that follows RFC 4861, section 7.3, to the letter.
+/// A neighbour in the cache of a host that follows RFC 4861, section 7.3, exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Neighbour {
     Incomplete { asked: u32 },
@@ -355,8 +355,8 @@ const RETRANS_TIMER: u64 = 1_000;
 const MAX_SOLICITS: u32 = 3;
 
 impl Neighbour {
-    /// Lets the host do what is due, with a packet to send or not. Its questions go to the responder, and an
-    /// answer counts only if it is solicited and tells the peer.
+    /// Runs the host's timers, with or without a packet to send. Its solicitations go to the responder, and an answer
+    /// counts only if it is solicited and has the peer's link address.
     fn step(self, now: u64, sends: bool, responder: &Responder) -> Self {
         let multicast = Icmpv6::solicitation(OWN6, FAR6);
         let unicast = Icmpv6::bare_solicitation(OWN6, FAR6).unicast();

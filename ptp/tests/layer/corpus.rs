@@ -12,7 +12,7 @@ use crate::conversation::{Link, dual};
 use crate::frames::*;
 use crate::oracle;
 
-/// The corpus is with the fuzz target, which is a workspace of its own.
+/// The corpus is beside the fuzz target, which is a separate workspace.
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/responder")
 }
@@ -70,7 +70,7 @@ fn seeds() -> BTreeMap<String, Vec<u8>> {
 }
 
 fn frames() -> Vec<(&'static str, Vec<u8>)> {
-    let nobody = Ipv6Addr::UNSPECIFIED;
+    let unspecified = Ipv6Addr::UNSPECIFIED;
     let routers = "ff02::2".parse().unwrap();
     let question = Icmpv6::solicitation(OWN6, FAR6);
     let router_alert = (0, vec![0, 0, 5, 2, 0, 0, 1, 0]);
@@ -90,7 +90,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         }),
         ("neighbour-advertisement", Icmpv6::new(136, OWN6, FAR6, &[0; 20]).frame()),
         ("neighbour-bare", Icmpv6::bare_solicitation(OWN6, FAR6).frame()),
-        ("neighbour-duplicate", Icmpv6::bare_solicitation(nobody, OWN6).frame()),
+        ("neighbour-duplicate", Icmpv6::bare_solicitation(unspecified, OWN6).frame()),
         ("neighbour-fragment", question.clone().with(|question| question.extensions = vec![(44, vec![0; 8])]).frame()),
         ("neighbour-nonce", question.clone().with(|question| question.body.extend(nonce)).frame()),
         ("neighbour-self", Icmpv6::solicitation(OWN6, OWN6).frame()),

@@ -15,7 +15,7 @@ pub(crate) const INTERFACE: [u8; 6] = [0x02, 0xa0, 0x00, 0x00, 0x00, 0x07];
 pub(crate) const PEER: [u8; 6] = [0x02, 0xa0, 0x00, 0x80, 0x00, 0x07];
 pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
 
-/// The stack's addresses, and one of somebody else.
+/// The stack's addresses, and one on the far side for each version.
 pub(crate) const OWN4: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 2);
 pub(crate) const ALIAS4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 pub(crate) const FAR4: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 1);
@@ -28,7 +28,7 @@ pub(crate) fn responder() -> Responder {
     Responder::new(MacAddress::from_bytes(INTERFACE))
 }
 
-/// Lets the responder judge a frame as the core does: on its head, with whatever reply was there before.
+/// Has the responder classify a frame as the core does: by its head, with a stale reply in the buffer.
 pub(crate) fn judge(responder: &Responder, frame: &[u8]) -> (Verdict, Vec<u8>) {
     let mut reply = Reply::new();
     let head = &frame[..frame.len().min(HEAD_TO_USER)];
@@ -54,7 +54,7 @@ pub(crate) fn ethernet(to: [u8; 6], from: [u8; 6], ether_type: u16, payload: &[u
     bytes
 }
 
-/// An ARP frame from the interface to everyone.
+/// A broadcast ARP frame from the interface.
 pub(crate) fn arp(operation: ArpOperation, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     let repr = ArpRepr::EthernetIpv4 {
         operation,
@@ -112,7 +112,7 @@ pub(crate) fn ipv6_frame(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8)
     ethernet(PEER, INTERFACE, 0x86dd, &ipv6(source, destination, 17, hop_limit, &[1, 2, 3, 4]))
 }
 
-/// The group to which a question for this address goes.
+/// The solicited-node multicast address of this address.
 pub(crate) fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
     let mut octets = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
     octets[13..].copy_from_slice(&target.octets()[13..]);
@@ -124,7 +124,7 @@ pub(crate) fn source_link(address: [u8; 6]) -> Vec<u8> {
     [&[1, 1], &address[..]].concat()
 }
 
-/// An ICMPv6 message in a frame, with what can be wrong about it.
+/// An ICMPv6 message in a frame; every field can be set to a wrong value.
 #[derive(Clone)]
 pub(crate) struct Icmpv6 {
     pub(crate) ethernet_to: [u8; 6],
@@ -136,7 +136,7 @@ pub(crate) struct Icmpv6 {
     pub(crate) extensions: Vec<(u8, Vec<u8>)>,
     pub(crate) message_type: u8,
     pub(crate) code: u8,
-    /// Everything behind the checksum.
+    /// Everything after the checksum.
     pub(crate) body: Vec<u8>,
 }
 
@@ -155,7 +155,7 @@ impl Icmpv6 {
         }
     }
 
-    /// The question of `source` for `target`, as a stack asks it at first: of the group.
+    /// The solicitation of `source` for `target` as a stack sends it first: to the group.
     pub(crate) fn solicitation(source: Ipv6Addr, target: Ipv6Addr) -> Self {
         let mut solicitation = Self::bare_solicitation(source, target);
         solicitation.body.extend(source_link(INTERFACE));
@@ -171,7 +171,7 @@ impl Icmpv6 {
         solicitation
     }
 
-    /// The question as unreachability detection asks it: of the target itself.
+    /// The solicitation as unreachability detection sends it: to the target itself.
     pub(crate) fn unicast(mut self) -> Self {
         self.ethernet_to = PEER;
         self.destination = Ipv6Addr::from(<[u8; 16]>::try_from(&self.body[4..20]).unwrap());

@@ -1,6 +1,6 @@
 //! The layer as a whole, from outside: frames and packets go in, verdicts, replies and headers come out.
 //!
-//! Every frame here is made and every reply is read by smoltcp, which knows nothing of this crate.
+//! Every frame is made and every reply is parsed by smoltcp, independently of this crate.
 
 mod agreement;
 mod conversation;

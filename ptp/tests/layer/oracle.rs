@@ -1,8 +1,7 @@
-//! What must hold of the responder whatever happens: the judge of the fuzzer and of its corpus.
+//! The invariants of the responder: the oracle of the fuzzer and of its corpus.
 //!
-//! An input is a list of records, each a byte that says what is done, a byte that says with how many bytes,
-//! and these. Requests and replies are read by smoltcp, checksums are added up here, so nothing of the crate
-//! vouches for itself. The fuzz target includes this file.
+//! An input is a list of records, each an operation byte, a length byte, and that many bytes. Requests and replies are
+//! parsed by smoltcp and checksums are computed here, independently of the crate. The fuzz target includes this file.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,17 +16,17 @@ use tuntap_ptp::{
 
 /// The stack sends these bytes as a frame.
 pub(crate) const FRAME: u8 = 0;
-/// The same, but the checksum of an ICMPv6 message in them is put right first: no fuzzer guesses one.
+/// The same, with the checksum of an ICMPv6 message corrected first, because a fuzzer does not guess one.
 pub(crate) const REPAIRED_FRAME: u8 = 1;
 /// A program writes these bytes as a packet.
 pub(crate) const PACKET: u8 = 2;
 /// The interface gets another link address.
 pub(crate) const INTERFACE: u8 = 3;
 
-/// How many addresses of an input are asked for at its end.
+/// How many addresses of an input are requested at its end.
 const ADDRESSES: usize = 8;
 
-/// Plays an input, and panics if the responder does what it must not.
+/// Replays an input, and panics if the responder breaks an invariant.
 pub(crate) fn play(input: &[u8]) {
     let mut responder = Responder::new(MacAddress::from_bytes([0x02, 0xa0, 0, 0, 0, 7]));
     let mut addresses = Addresses::default();
@@ -51,7 +50,7 @@ pub(crate) fn play(input: &[u8]) {
     }
 }
 
-/// The records of an input. What is cut off ends with the input.
+/// The records of an input. The last one may be truncated.
 fn records(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[action, length], rest) = input.split_first_chunk()?;
@@ -61,7 +60,7 @@ fn records(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Addresses that an input speaks of.
+/// Addresses that occur in an input.
 #[derive(Default)]
 struct Addresses {
     ipv4: Vec<Ipv4Addr>,
@@ -82,7 +81,7 @@ impl Addresses {
     }
 }
 
-/// Lets the responder judge a frame, and the verdict be judged.
+/// Has the responder classify a frame, and checks the verdict.
 fn judge(responder: &Responder, bytes: &[u8], addresses: &mut Addresses) {
     let mut reply = Reply::new();
     let head = &bytes[..bytes.len().min(HEAD_TO_USER)];
@@ -122,7 +121,7 @@ fn is_foreign(ether_type: Result<EthernetProtocol, smoltcp::wire::Error>) -> boo
     matches!(ether_type, Ok(EthernetProtocol::Unknown(_)))
 }
 
-/// The frame was a request, and this is the reply.
+/// Checks the reply to an ARP request.
 fn arp_is_right(responder: &Responder, bytes: &[u8], reply: &[u8], addresses: &mut Addresses) {
     let read = |bytes: &[u8]| {
         let frame = EthernetFrame::new_checked(bytes).unwrap();
@@ -156,7 +155,7 @@ fn arp_is_right(responder: &Responder, bytes: &[u8], reply: &[u8], addresses: &m
     addresses.saw_ipv4(target_protocol_addr);
 }
 
-/// The frame was a solicitation, and this is the advertisement.
+/// Checks the advertisement that answers a solicitation.
 fn neighbour_is_right(responder: &Responder, bytes: &[u8], reply: &[u8], addresses: &mut Addresses) {
     let asked = EthernetFrame::new_checked(bytes).unwrap();
     let packet = Ipv6Packet::new_checked(asked.payload()).unwrap();
@@ -194,8 +193,8 @@ fn neighbour_is_right(responder: &Responder, bytes: &[u8], reply: &[u8], address
     addresses.saw_ipv6(target);
 }
 
-/// The last source link address among the options of a solicitation. They are read here, for smoltcp refuses a
-/// solicitation for options that are none of its business.
+/// The last source link address among the options of a solicitation. They are parsed here, because smoltcp refuses a
+/// solicitation with options that do not belong in one.
 fn source_link(mut options: &[u8]) -> Option<EthernetAddress> {
     let mut link = None;
     while let [kind, length, ..] = options {
@@ -211,7 +210,7 @@ fn source_link(mut options: &[u8]) -> Option<EthernetAddress> {
     link
 }
 
-/// The ICMPv6 message in a packet, behind whatever headers that are not a fragment's.
+/// The ICMPv6 message in a packet, after any extension headers except a fragment header.
 fn message<'p>(packet: &Ipv6Packet<&'p [u8]>) -> Option<&'p [u8]> {
     let mut payload = packet.payload();
     let mut next = packet.next_header();
@@ -236,7 +235,7 @@ fn sum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// The frame with the checksum of its ICMPv6 message put right, if there is one.
+/// The frame with a correct checksum in its ICMPv6 message, if there is one.
 fn repaired(bytes: &[u8]) -> Vec<u8> {
     let mut repaired = bytes.to_vec();
     let found = EthernetFrame::new_checked(bytes).ok().and_then(|frame| {
@@ -253,7 +252,7 @@ fn repaired(bytes: &[u8]) -> Vec<u8> {
     repaired
 }
 
-/// Gets a link header for a packet, and looks at it.
+/// Gets a link header for a packet, and checks it.
 fn write(responder: &Responder, bytes: &[u8]) {
     let head = &bytes[..bytes.len().min(HEAD_TO_STACK)];
     let header = responder.classify_to_stack(head, bytes.len());
@@ -289,13 +288,13 @@ fn write(responder: &Responder, bytes: &[u8]) {
     }
 }
 
-/// Whether a question is answered.
+/// Whether a request is answered.
 fn is_answered(responder: &Responder, question: &[u8]) -> bool {
     let mut reply = Reply::new();
     matches!(responder.classify_to_user(question, question.len(), &mut reply), Verdict::Answer(_))
 }
 
-/// A request from an address that no input is likely to ask for.
+/// A request from an address that an input is unlikely to ask for.
 fn arp_request(target: Ipv4Addr) -> Vec<u8> {
     let asker = Ipv4Addr::from(u32::from(target) ^ 1);
     let asker = if asker.is_unspecified() || asker.is_broadcast() { Ipv4Addr::new(10, 0, 0, 1) } else { asker };

@@ -114,7 +114,7 @@ fn rfc4861_7_1_1_every_option_has_a_length() {
 /// "If the IP source address is the unspecified address, the IP destination address is a solicited-node multicast
 /// address."
 #[test]
-fn rfc4861_7_1_1_nobody_asks_the_group_of_the_target_alone() {
+fn rfc4861_7_1_1_an_unspecified_source_may_only_ask_the_solicited_node_group() {
     let probe = Icmpv6::bare_solicitation(Ipv6Addr::UNSPECIFIED, OWN6);
     assert_eq!(judged(&probe), Verdict::Drop(Reason::DuplicateDetection));
     assert_eq!(judged(&probe.clone().unicast()), MALFORMED);
@@ -124,7 +124,7 @@ fn rfc4861_7_1_1_nobody_asks_the_group_of_the_target_alone() {
 /// "If the IP source address is the unspecified address, there is no source link-layer address option in the
 /// message."
 #[test]
-fn rfc4861_7_1_1_nobody_has_no_link_address() {
+fn rfc4861_7_1_1_an_unspecified_source_has_no_link_address() {
     assert_eq!(judged(&Icmpv6::solicitation(Ipv6Addr::UNSPECIFIED, OWN6)), MALFORMED);
 }
 
@@ -192,7 +192,7 @@ fn rfc4861_7_2_5_a_router_behind_the_program_stays_one() {
 }
 
 /// "If the Override flag is set ... the link-layer address in the Target Link-Layer Address option MUST be inserted
-/// in the cache": so an entry of an earlier device is put right.
+/// in the cache": so an entry of an earlier device is corrected.
 #[test]
 fn rfc4861_7_2_5_the_answer_overrides_what_was_known() {
     let (_, reply) = judge(&responder(), &solicitation().frame());
@@ -210,7 +210,7 @@ fn rfc4862_5_4_3_duplicate_detection_finds_no_duplicate() {
     }
 }
 
-/// RFC 7527, section 4.1: detection sends a nonce, to know its own question when it comes back.
+/// RFC 7527, section 4.1: detection sends a nonce, to recognize its own solicitation when it is looped back.
 #[test]
 fn rfc7527_4_1_duplicate_detection_may_carry_a_nonce() {
     let probe = Icmpv6::bare_solicitation(Ipv6Addr::UNSPECIFIED, OWN6)

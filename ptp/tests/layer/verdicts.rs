@@ -1,4 +1,4 @@
-//! What becomes of each kind of frame.
+//! The verdict on each kind of frame.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -94,8 +94,7 @@ fn a_request_is_answered_with_the_peer() {
     assert_eq!(reply, expected);
 }
 
-/// Without `IFF_BROADCAST`, which a TUN on Haiku must not set, the stack asks even for what is a broadcast
-/// address to others.
+/// Without `IFF_BROADCAST`, which a TUN on Haiku must not set, the stack asks even for the subnet's broadcast address.
 #[test]
 fn requests_for_every_address_are_answered() {
     let responder = responder();
@@ -144,7 +143,7 @@ fn solicitations_are_answered_with_the_peer() {
     }
 }
 
-/// A stack that gives frames another source than the address it tells gets the answer where it asked for it.
+/// If the frame's source differs from the link address option, the answer goes to the address in the option.
 #[test]
 fn the_answer_goes_to_the_link_address_that_was_told() {
     let elsewhere = [0x02, 0x10, 0x20, 0x30, 0x40, 0x50];
@@ -164,7 +163,7 @@ fn no_part_of_a_solicitation_is_answered() {
     for length in 0..frame.len() {
         let expected = match length {
             0..54 => Verdict::Drop(Reason::Malformed),
-            // Nothing of the message is there to tell what it was.
+            // The type of the message is missing.
             54 => Verdict::Deliver,
             _ => Verdict::Drop(Reason::NeighbourMalformed),
         };
@@ -178,7 +177,7 @@ fn no_part_of_a_solicitation_is_answered() {
 fn a_solicitation_with_a_wrong_bit_is_not_answered() {
     let frame = Icmpv6::solicitation(OWN6, FAR6).frame();
     for bit in 18 * 8..frame.len() * 8 {
-        // Traffic class and flow label, before these, are protected by nothing.
+        // No checksum covers traffic class and flow label, the bytes before these.
         let mut frame = frame.clone();
         frame[bit / 8] ^= 0x80 >> (bit % 8);
         assert!(!matches!(verdict(&responder(), &frame), Verdict::Answer(_)), "bit {bit}");
@@ -200,7 +199,7 @@ fn solicitations_that_break_a_rule_are_malformed() {
     let rules: [(&str, Icmpv6); 7] = [
         ("code", good.clone().with(|question| question.code = 1)),
         ("target a group", Icmpv6::solicitation(OWN6, group)),
-        ("target nobody", Icmpv6::solicitation(OWN6, Ipv6Addr::UNSPECIFIED)),
+        ("target unspecified", Icmpv6::solicitation(OWN6, Ipv6Addr::UNSPECIFIED)),
         ("source a group", Icmpv6::solicitation(group, FAR6)),
         ("option without a length", good.clone().with(|question| question.body.extend([14, 0, 0, 0, 0, 0, 0, 0]))),
         ("too short", good.clone().with(|question| question.body.truncate(19))),

@@ -1,7 +1,7 @@
-//! Who refers to whom: functions, data and imports, with the calls and the pointers between them.
+//! The reference graph: functions, data and imports, and the calls and pointers between them.
 //!
-//! A function refers to what it calls and to what it takes the address of; data refers to what its pointers, which are
-//! relocations, lead to. From the exported symbols everything that can run is reached this way.
+//! A function refers to what it calls and to what it takes the address of; data refers to the targets of its pointers,
+//! which are relocations. All code that can run is reachable from the exported symbols.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -11,23 +11,23 @@ use object::elf::STT_OBJECT;
 use crate::audit::code::{Code, readable};
 use crate::audit::elf::Addon;
 
-/// Something that can be referred to.
+/// A node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Node {
     /// A function, by its place in the list of [`Code`].
     Function(usize),
     /// Data, by its address.
     Data(u64),
-    /// A symbol of the kernel's.
+    /// A symbol of the kernel.
     Import(String),
 }
 
 /// A reference, with the address of the instruction that makes it (of the pointer, in data).
 #[derive(Clone, Debug)]
 pub struct Edge {
-    /// Who refers.
+    /// The node that refers.
     pub from: Node,
-    /// To whom.
+    /// The node that is referred to.
     pub to: Node,
     /// Where.
     pub site: u64,
@@ -86,7 +86,7 @@ impl<'a> Graph<'a> {
             targets.extend(self.at(instruction.near_branch_target()));
         }
         if let Some(address) = data_address(instruction) {
-            // Through a slot of the global offset table, it is the slot's pointer that counts.
+            // Through a slot of the global offset table, the target is the slot's pointer.
             targets.extend(self.pointee(address));
             targets.extend(self.at(address));
         }
@@ -129,7 +129,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The shortest way from an exported symbol to `node`, both included; empty if there is none.
+    /// The shortest path from an exported symbol to `node`, both included; empty if there is none.
     #[must_use]
     pub fn way_to(&self, node: &Node) -> Vec<Node> {
         let exported = self.addon.dynamic_symbols.iter().filter(|symbol| symbol.defined);
@@ -158,7 +158,7 @@ impl<'a> Graph<'a> {
         Vec::new()
     }
 
-    /// The way to `node` in words.
+    /// Describes the path to `node`.
     #[must_use]
     pub fn describe_way(&self, node: &Node) -> String {
         let names: Vec<String> = self.way_to(node).iter().map(|step| self.name(step)).collect();

@@ -1,9 +1,9 @@
 //! No reachable panic: nothing of Rust's panicking machinery is left in the linked file.
 //!
-//! With link-time optimization and unused code dropped, a function that is left is one that something refers to. So
-//! its mere presence fails the audit, and the message says who refers to it, from which line, and along which way from
-//! an exported symbol. The kernel's own `panic` must not be imported either: the panic handler calls it and nobody
-//! else does, so its absence is the second proof that the handler is gone, even if it was inlined somewhere.
+//! With link-time optimization and unused code dropped, every function in the file is referred to. So the presence of a
+//! panicking function fails the audit, and the message names its callers, their source lines, and the path from an
+//! exported symbol. The kernel's own `panic` must not be imported either: only the panic handler calls it, so its absence
+//! is a second proof that the handler is gone, even if it was inlined.
 
 use crate::audit::Finding;
 use crate::audit::code::Code;
@@ -56,8 +56,8 @@ pub fn check(addon: &Addon, code: &Code, lines: &Lines) -> Finding {
 
 /// Whether a function of this name belongs to the panicking machinery.
 ///
-/// In the crates of the standard library, whatever panics says so in its name. The handler itself is always called
-/// `rust_begin_unwind`.
+/// In the standard library, the name of every function that panics contains one of a few words. The handler itself is
+/// always called `rust_begin_unwind`.
 #[must_use]
 pub fn is_machinery(name: &str) -> bool {
     const TELLTALE: [&str; 7] =

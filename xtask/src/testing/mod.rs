@@ -7,6 +7,7 @@ pub mod guest;
 pub mod steps;
 pub mod suites;
 pub mod thorough;
+mod voice;
 
 use std::process::Command;
 
@@ -29,7 +30,7 @@ pub enum Depth {
 /// The package of the end-to-end tests, which run once more on the real add-on.
 const END_TO_END: &str = "tuntap-tests";
 
-/// The steps that run them so or so.
+/// The steps that run them on one and on the other.
 const LINKED_IN: &str = "end to end, linked in";
 const ON_ADDON: &str = "end to end, on the real add-on";
 /// The steps that make what others need.
@@ -59,6 +60,7 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
         let hint = "run `cargo fmt --all`";
         cargo_step(project, &["fmt", "--all", "--check"], hint)
     });
+    steps.step("banned words", || voice::check(project));
     steps.step("lints", || {
         if lacks("clippy") {
             return Ok(Outcome::Skipped("there is no clippy".to_owned()));

@@ -9,9 +9,9 @@ use crate::table;
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Well; with what is worth knowing about it.
+    /// It passed; with a note for the summary.
     Passed(String),
-    /// Badly; with what to look at.
+    /// It failed; with what to look at.
     Failed(String),
     /// It was left out; with the reason.
     Skipped(String),
@@ -130,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wanted_is_run_and_what_others_need() {
+    fn only_wanted_steps_and_those_that_others_need_are_run() {
         let mut steps = Steps::limited_to(Some("fuzz"));
-        steps.step("lints", || anyhow::bail!("nobody asked for them"));
+        steps.step("lints", || anyhow::bail!("they were not asked for"));
         assert!(!steps.succeeded(), "a name that no step has is a mistake");
         steps.step("fuzzing: responder", || Ok(Outcome::Passed(String::new())));
         assert_eq!(steps.step_with("build", || Ok((Outcome::Passed(String::new()), Some(1)))), Some(1));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_makes_is_handed_on_only_when_it_made_it() {
+    fn a_failed_step_hands_on_no_result() {
         let mut steps = Steps::new();
         assert_eq!(steps.step_with("good", || Ok((Outcome::Passed(String::new()), Some(7)))), Some(7));
         assert_eq!(steps.step_with::<u8>("bad", || anyhow::bail!("no")), None);

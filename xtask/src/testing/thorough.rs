@@ -72,7 +72,7 @@ fn schedules(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }
 
-/// Two simulations at a time, for each takes one processor. Each takes the seeds from its own on.
+/// Runs two simulations at a time, because each uses one processor, from two different first seeds.
 fn simulation(project: &Project) -> Result<Outcome> {
     let run = |seed| lab(project, &["simulate", "--seed", seed, "--steps", SIMULATED_STEPS]);
     let (first, second) = std::thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn simulation(project: &Project) -> Result<Outcome> {
     first.and(second)
 }
 
-/// Has the lab do something, compiled for speed; the note is its last line.
+/// Runs the lab's program, compiled for speed; the note is its last line.
 fn lab(project: &Project, arguments: &[&str]) -> Result<Outcome> {
     let mut build = cargo(project);
     process::run(build.args(["build", "--release", "--locked", "--package", "haiku-lab", "--bin", "haiku-lab"]))?;
@@ -127,7 +127,7 @@ fn same(first: &[u8], second: &[u8], what: &str) -> Result<Outcome> {
     bail!("two builds of {what} differ from byte {at} on (sizes {first} and {second})")
 }
 
-/// The link layer's tests, interpreted.
+/// Runs the unit tests of the link layer and of the core under miri.
 fn miri(project: &Project) -> Result<Outcome> {
     let Some(mut probe) = nightly(project) else {
         return Ok(Outcome::Skipped("there is no nightly toolchain".to_owned()));

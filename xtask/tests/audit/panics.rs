@@ -40,7 +40,7 @@ fn a_stripped_file_is_judged_by_its_twin() {
 }
 
 #[test]
-fn somebody_elses_twin_is_not_believed() {
+fn a_twin_with_other_code_is_refused() {
     let other = Made::from_source(Source { body: "nop", ..Source::default() });
     breaks(&Made::good().strip().with_twin(&other), RULE, "is not the same code");
 }

@@ -7,7 +7,7 @@ use core::ptr;
 #[panic_handler]
 fn handler(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {
-        // Nobody gets here.
+        // Never reached.
         core::hint::spin_loop();
     }
 }

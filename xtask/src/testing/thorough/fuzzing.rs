@@ -63,7 +63,7 @@ fn build(project: &Project) -> Result<(Outcome, Option<PathBuf>)> {
             flags.push("-Zsanitizer=address");
             (cargo, "with the address sanitizer")
         }
-        None => (cargo(project), "without sanitizers, for there is no nightly toolchain"),
+        None => (cargo(project), "without sanitizers, because there is no nightly toolchain"),
     };
     let target = project.target().join("fuzz");
     command
@@ -81,7 +81,7 @@ fn fuzz(project: &Project, programs: &Path, name: &str) -> Result<Outcome> {
     fs::create_dir_all(&found).context("the directory for the corpus could not be made")?;
     let mut program = Command::new(programs.join(name));
     program.current_dir(&target).arg(&found).arg(project.root().join("fuzz/corpus").join(name));
-    // Leaks are the ledgers' affair; the sanitizer would look for them after every input, and stop the world for it.
+    // The ledgers find leaks. The sanitizer would stop all threads after every input to look for them.
     let time = format!("-max_total_time={SECONDS}");
     program.args([&time, "-print_final_stats=1", "-detect_leaks=0"]);
     let finished = process::run_limited(&mut program, LIMIT)?;

@@ -1,5 +1,5 @@
-//! The tests under the compiler's sanitizers: of the packages that have `unsafe` code, for the others can have neither of
-//! the faults that these look for.
+//! The tests under the compiler's sanitizers, for the packages that have `unsafe` code: the others cannot have the faults
+//! that sanitizers look for.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,20 +16,20 @@ const TESTS: [&[&str]; 2] = [
     &["--package", "haiku-kernel", "--package", "tuntap-net-addon", "--tests"],
     &["--package", "tuntap-tests", "--test", "e2e", "--test", "fuzz"],
 ];
-/// One that has none.
+/// The tests without threads.
 const LOADER: &[&str] = &["--package", "haiku-loader", "--tests"];
 
-/// Every access to memory checked.
+/// Runs the tests under the address sanitizer.
 pub(super) fn address(project: &Project) -> Result<Outcome> {
-    // The lab has a handler of its own for the faults that it makes on purpose, and ledgers for what is left over.
+    // The lab has its own handler for the faults that it makes on purpose, and ledgers that find leaks.
     let options = ("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:detect_leaks=0");
     run(project, "address", options, &["-Zsanitizer=address"], &[], &[LOADER, TESTS[0], TESTS[1]])
 }
 
-/// Every access to memory by two threads checked for what orders them.
+/// Runs the tests under the thread sanitizer.
 pub(super) fn thread(project: &Project) -> Result<Outcome> {
-    // The standard library that comes with the compiler will not do: the sanitizer sees nothing of its locks' slow paths,
-    // and takes each access after a wait for a race. It has to be compiled like the rest.
+    // The standard library is compiled with the sanitizer too. Otherwise the sanitizer does not see the slow paths of its
+    // locks, and reports each access after a wait as a race.
     if nightly(project).is_some() && !has_library_source(project)? {
         let how = "`rustup component add rust-src --toolchain nightly`";
         return Ok(Outcome::Skipped(format!("the nightly has no source of the standard library; {how}")));
