@@ -4,4 +4,6 @@
 mod coverage;
 mod failures;
 mod machine;
+mod openvpn;
+mod tunnel;
 mod undoing;
