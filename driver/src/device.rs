@@ -4,7 +4,11 @@ use core::marker::PhantomData;
 
 use crate::channel::Channel;
 use crate::link::LinkCell;
-use crate::{Blocking, Delivery, Descriptor, Error, Groups, Kernel, Limits, Link, LinkAddress, Lock, Mode, Statistics};
+use crate::overview;
+use crate::{
+    Blocking, Delivery, Descriptor, Error, Groups, InterfaceState, Kernel, Limits, Link, LinkAddress, Lock, Mode,
+    Overview, Statistics,
+};
 
 /// Proof that an interface is attached: given back on removal, and recognised when it is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +52,11 @@ pub(crate) struct ToStack<K: Kernel> {
 type Interface<K> = <<K as Kernel>::Delivery as Delivery<<K as Kernel>::Packet>>::Interface;
 
 /// State that changes rarely, and in one step for both directions.
-struct Control {
+pub(crate) struct Control {
     /// From `open` to `free`.
     taken: bool,
     /// From `open` to `close`.
-    open: bool,
+    pub(crate) open: bool,
     /// The interface, if there is one.
     attached: Option<Attachment>,
     /// The number of the next attachment.
@@ -86,6 +90,20 @@ impl Control {
     fn set_lost(&mut self, lost: bool) {
         self.lost_unread = lost;
         self.lost_unwritten = lost;
+    }
+
+    /// Whether the link works.
+    pub(crate) const fn has_link(&self) -> bool {
+        self.open && self.carrier
+    }
+
+    /// Returns the interface's state.
+    pub(crate) const fn interface(&self) -> InterfaceState {
+        match (self.attached, self.up) {
+            (None, _) => InterfaceState::Absent,
+            (Some(_), false) => InterfaceState::Down,
+            (Some(_), true) => InterfaceState::Up,
+        }
     }
 }
 
@@ -234,7 +252,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Whether the link works: a program has the unit open, and does not say otherwise.
     #[must_use]
     pub fn has_link(&self) -> bool {
-        self.control.with(|control| control.open && control.carrier)
+        self.control.with(|control| control.has_link())
     }
 
     /// Whether the unit has no opener and no interface.
@@ -394,12 +412,17 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// What became of every packet so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let (to_user, to_user_queued) = self.to_user.with(|state| (state.counters, state.backlog()));
-        let (to_stack, to_stack_queued) = self.to_stack.with(|state| (state.counters, state.backlog()));
-        Statistics { to_user, to_user_queued, to_stack, to_stack_queued }
+        overview::statistics(&self.to_user, &self.to_stack)
     }
 
-    /// Returns the same for a debugger, which cannot wait for a lock; `None` if one is held.
+    /// Returns the device at one moment: its state does not change meanwhile, and each direction's counters agree with each
+    /// other. May sleep.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        overview::overview(&self.control, &self.link, &self.to_user, &self.to_stack)
+    }
+
+    /// Returns the state and the statistics for a debugger, which cannot wait for a lock; `None` if one is held.
     #[must_use]
     pub fn glance(&self) -> Option<Glance> {
         let (to_user, to_user_queued, up, open) =

@@ -26,6 +26,7 @@ mod kernel;
 mod limits;
 mod link;
 mod mode;
+mod overview;
 mod ready;
 mod run;
 mod to_stack;
@@ -42,3 +43,4 @@ pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, UserMem
 pub use limits::{Backlog, Limits};
 pub use link::{Link, LinkAddress};
 pub use mode::{FrameHeader, HEAD_MAX, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
+pub use overview::{InterfaceState, Overview};

@@ -1,5 +1,5 @@
 /*
- * tun_tap.h: what a program can ask of /dev/tun/N and /dev/tap/N on Haiku.
+ * tun_tap.h: what a program can ask of /dev/tun/N, /dev/tap/N and /dev/misc/tun_tap on Haiku.
  *
  * Linux's controls have Linux's numbers and layouts. Its struct ifreq and flags have names of their own here, because
  * Haiku's struct ifreq has another layout. FreeBSD's controls have FreeBSD's numbers, except TAPGIFNAME, which takes a
@@ -64,8 +64,8 @@ struct tuninfo {
 };
 
 /*
- * This driver's own controls. A request begins with a version and its size in bytes. The version of TUNGETSTATISTICS is
- * TUN_STATISTICS_VERSION, that of all others TUN_VERSION. The size of a batch includes its records.
+ * This driver's own controls. A request begins with a version and its size in bytes. The version is TUN_VERSION, or
+ * TUN_STATISTICS_VERSION for TUNGETSTATISTICS and TUNGETUNITSTATISTICS. The size of a batch includes its records.
  */
 #define TUN_VERSION       1
 #define TUN_STATISTICS_VERSION 2
@@ -75,6 +75,7 @@ struct tuninfo {
 #define TUNREADBATCH     0xc01054f3 /* struct tun_batch*: read many packets */
 #define TUNWRITEBATCH    0xc01054f4 /* struct tun_batch*: write many packets */
 #define TUNSETPEER       0x401c54f5 /* struct tun_peer*: add the routes to a peer */
+#define TUNGETUNITSTATISTICS 0xc2a054f6 /* struct tun_unit_statistics*: any unit's, on /dev/misc/tun_tap only */
 
 /* Indices of tun_direction.dropped. The stack is never told of a dropped packet. */
 enum {
@@ -113,6 +114,19 @@ struct tun_direction {
 struct tun_statistics {
     uint32_t version;
     uint32_t size;
+    struct tun_direction to_user;
+    struct tun_direction to_stack;
+};
+
+/*
+ * Any unit's statistics, from /dev/misc/tun_tap, which everyone may open and which opens no unit. Begins with
+ * TUN_STATISTICS_VERSION. Fails with ENXIO if the unit has neither an interface nor an opener.
+ */
+struct tun_unit_statistics {
+    uint32_t version;
+    uint32_t size;
+    uint32_t mode;           /* TUN_IFF_TUN or TUN_IFF_TAP */
+    uint32_t unit;           /* from 0 to 255 */
     struct tun_direction to_user;
     struct tun_direction to_stack;
 };

@@ -17,7 +17,7 @@ use tuntap_tun::Tun;
 
 use crate::node::{Hooks, Node};
 use crate::units::{Kind, UNITS};
-use crate::{interface, roles, settings};
+use crate::{inspect, interface, roles, settings};
 
 /// The driver's name, for the kernel to find it again by.
 const DRIVER: &CStr = c"tun_tap";
@@ -57,8 +57,8 @@ pub extern "C" fn uninit_driver() {
     roles::stop(DRIVER_ROLE);
 }
 
-/// The longest list of nodes: those of both modes, and the null at its end.
-const NODES: usize = 2 * UNITS + 1;
+/// The longest list of nodes: those for inspection, those of both modes, and the null at its end.
+const NODES: usize = 2 + 2 * UNITS + 1;
 
 static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); NODES]));
 
@@ -67,8 +67,11 @@ static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); N
 pub extern "C" fn publish_devices() -> *const *const c_char {
     // SAFETY: the kernel calls this, and reads the list, with its own lock on drivers held.
     let list = unsafe { &mut *PUBLISHED.0.get() };
+    let [table, short, units @ ..] = list;
+    *table = inspect::TABLE_NODE.as_ptr();
+    *short = inspect::SHORT_NODE.as_ptr();
     let names = nodes::<Tun>(&TUN_NAMES, c"tun").chain(nodes::<Tap>(&TAP_NAMES, c"tap"));
-    for (place, name) in list.iter_mut().zip(names.map(CStr::as_ptr).chain(core::iter::repeat(null()))) {
+    for (place, name) in units.iter_mut().zip(names.map(CStr::as_ptr).chain(core::iter::repeat(null()))) {
         *place = name;
     }
     list.as_ptr()
@@ -82,12 +85,15 @@ pub extern "C" fn publish_devices() -> *const *const c_char {
 pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks {
     static TUN: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tun>::TABLE));
     static TAP: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tap>::TABLE));
+    static INSPECT: ForC<device_hooks> = ForC(UnsafeCell::new(inspect::HOOKS));
     // SAFETY: the kernel gives a C string.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     if Node::parse::<Tun>(name).is_some() {
         TUN.0.get()
     } else if Node::parse::<Tap>(name).is_some() {
         TAP.0.get()
+    } else if inspect::has_node(name) {
+        INSPECT.0.get()
     } else {
         null()
     }

@@ -12,6 +12,7 @@ extern crate std;
 mod debugger;
 mod delivery;
 pub mod exports;
+mod inspect;
 mod interface;
 pub mod ioctl;
 mod kernel;

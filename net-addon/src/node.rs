@@ -8,13 +8,13 @@ use core::sync::atomic::Ordering;
 
 use haiku_sys as sys;
 use sys::{device_hooks, selectsync, status_t};
-use tuntap_driver::{Blocking, Descriptor, Error};
+use tuntap_driver::{Blocking, Descriptor};
 
 use crate::ioctl;
 use crate::kernel::{SelectEntry, UserSlice};
 use crate::settings;
 use crate::shared::Shared;
-use crate::status::{status, to_status};
+use crate::status::{status, to_status, transferred};
 use crate::unit::NO_TEAM;
 use crate::units::{Kind, Lease, UNITS};
 
@@ -117,20 +117,6 @@ impl<M: Kind> Hooks<M> {
         let entry = unsafe { SelectEntry::new(sync) };
         open.lease.device.deselect(&entry, event);
         sys::B_OK
-    }
-}
-
-/// Runs a transfer and says how much was moved: nothing, if it failed.
-fn transferred(length: &mut usize, transfer: impl FnOnce(usize) -> Result<usize, Error>) -> status_t {
-    match transfer(*length) {
-        Ok(moved) => {
-            *length = moved;
-            sys::B_OK
-        }
-        Err(error) => {
-            *length = 0;
-            to_status(error)
-        }
     }
 }
 

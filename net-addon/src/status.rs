@@ -29,3 +29,17 @@ pub(crate) fn status(result: Result<(), status_t>) -> status_t {
         Err(status) => status,
     }
 }
+
+/// Runs a transfer and stores how much was moved: nothing, if it failed.
+pub(crate) fn transferred(length: &mut usize, transfer: impl FnOnce(usize) -> Result<usize, Error>) -> status_t {
+    match transfer(*length) {
+        Ok(moved) => {
+            *length = moved;
+            B_OK
+        }
+        Err(error) => {
+            *length = 0;
+            to_status(error)
+        }
+    }
+}

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use haiku_sys as sys;
-use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode};
+use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode, Overview};
 
 use crate::delivery::Delivery;
 use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
@@ -20,7 +20,7 @@ pub(crate) struct Unit<M: Mode> {
     pub(crate) device: Device<M, Haiku>,
     /// Who may open and change it.
     pub(crate) owner: Owner,
-    /// The team that opened it, or [`NO_TEAM`]. For the kernel debugger.
+    /// The team that opened it, or [`NO_TEAM`]. For those who look at the unit.
     pub(crate) opener: AtomicI32,
     interface: KernelMutex<Interface>,
 }
@@ -115,6 +115,12 @@ impl<M: Mode> Unit<M> {
                 unsafe { device_link_changed(interface.device) };
             }
         });
+    }
+
+    /// Returns the unit at one moment, with the link as the interface has it. May sleep.
+    pub(crate) fn overview(&self) -> Overview {
+        let overview = self.device.overview();
+        Overview { has_link: overview.has_link || settings::current().link_always, ..overview }
     }
 
     /// The name by which the stack knows the interface, if there is one.

@@ -123,6 +123,12 @@ impl<M: Kind> Units<M> {
         });
     }
 
+    /// Returns the unit of the lowest number that is at least `from`. It may lose its opener and its interface meanwhile, and
+    /// another unit take its number.
+    pub(crate) fn next(&self, from: usize) -> Option<Shared<Unit<M>>> {
+        self.slots.with(|slots| slots.iter().skip(from).find_map(|slot| slot.unit.clone()))
+    }
+
     /// Calls `look` with each unit, for a debugger, which cannot wait for a lock. `None` if the table's lock is held.
     pub(crate) fn glance(&self, mut look: impl FnMut(&Unit<M>)) -> Option<()> {
         self.slots.try_with(|slots| slots.iter().filter_map(|slot| slot.unit.as_ref()).for_each(|unit| look(unit)))

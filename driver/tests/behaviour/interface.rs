@@ -1,6 +1,6 @@
 //! The interface: attach, detach, up and down, its address and its MTU.
 
-use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, LinkAddress};
+use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, InterfaceState, Limits, LinkAddress};
 
 use crate::fake::{ARP, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
@@ -107,6 +107,41 @@ fn without_an_interface_nothing_is_up() {
     rig.device.up(INTERFACE);
     assert!(!rig.device.is_up());
     assert_eq!(failed(rig.receive()), Error::NetworkDown);
+}
+
+#[test]
+fn an_overview_follows_the_opener_and_the_interface_and_disturbs_neither() {
+    let rig = Rig::<ToyTun>::new();
+    let state = || {
+        let overview = rig.device.overview();
+        assert_eq!(overview.statistics, rig.device.statistics());
+        assert_eq!(overview.link, rig.device.link());
+        assert_eq!((overview.to_user_limits, overview.to_stack_limits), rig.device.limits());
+        (overview.open, overview.interface, overview.has_link)
+    };
+    assert_eq!(state(), (false, InterfaceState::Absent, false));
+    assert!(rig.device.is_idle(), "an overview opens nothing");
+    let attachment = rig.device.attach();
+    assert_eq!(state(), (false, InterfaceState::Down, false));
+    rig.device.up(INTERFACE);
+    let descriptor = rig.device.open(Blocking::DontWait).unwrap();
+    assert_eq!(state(), (true, InterfaceState::Up, true));
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    rig.write(&descriptor, &packet4(1, 60)).unwrap();
+    rig.device.set_to_user_limits(Limits { packets: 7, bytes: 7000 });
+    rig.device.set_mtu(1400).unwrap();
+    rig.device.set_carrier(false);
+    assert_eq!(state(), (true, InterfaceState::Up, false));
+    let statistics = rig.device.overview().statistics;
+    assert_eq!((statistics.to_user.accepted, statistics.to_user_queued.packets), (1, 1));
+    assert_eq!((statistics.to_stack.accepted, statistics.to_stack_queued.packets), (1, 1));
+    rig.device.down();
+    assert_eq!(state(), (true, InterfaceState::Down, false));
+    rig.device.close();
+    assert_eq!(state(), (false, InterfaceState::Down, false), "not open, although not yet freed");
+    rig.device.free();
+    rig.device.detach(attachment);
+    assert_eq!(state(), (false, InterfaceState::Absent, false));
 }
 
 #[test]

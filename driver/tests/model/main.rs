@@ -12,7 +12,9 @@ mod sync;
 use std::fmt;
 
 use proptest::prelude::*;
-use tuntap_driver::{Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, HEAD_MAX, Limits, Mode};
+use tuntap_driver::{
+    Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, HEAD_MAX, InterfaceState, Limits, Mode,
+};
 
 use fake::{ARP, Entry, INTERFACE, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
 use model::{Books, Line, Model};
@@ -304,6 +306,9 @@ impl<M: Mode> Pair<M> {
         compare_line(&statistics.to_stack, statistics.to_stack_queued, &self.model.to_stack);
         let glance = self.rig.device.glance().expect("no lock is held");
         assert_eq!((glance.statistics, glance.up), (statistics, self.model.up));
+        let overview = self.rig.device.overview();
+        assert_eq!((overview.statistics, overview.open), (statistics, self.model.open));
+        assert_eq!(overview.interface == InterfaceState::Up, self.model.up);
         assert_eq!((self.rig.device.is_up(), self.rig.device.has_link()), (self.model.up, self.model.open));
         let now = self.model.readiness();
         for (at, event) in EVENTS.into_iter().enumerate() {

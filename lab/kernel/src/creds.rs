@@ -1,8 +1,17 @@
-//! The credentials of the emulated team: `geteuid`, `getpid` and `check_access_permissions`.
+//! The emulated team and its credentials: `geteuid`, `getpid`, `_get_team_info` and `check_access_permissions`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 
-use haiku_sys::{B_OK, B_PERMISSION_DENIED};
+use haiku_sys::{B_BAD_TEAM_ID, B_BAD_VALUE, B_OK, B_PERMISSION_DENIED, team_info};
+
+use crate::interrupts;
+use crate::locks::Guarded;
+
+/// The team's name until another is set.
+pub const TEAM_NAME: &str = "lab";
+
+static NAME: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 static EUID: AtomicU32 = AtomicU32::new(0);
 static EGID: AtomicU32 = AtomicU32::new(0);
@@ -34,6 +43,44 @@ pub fn set_supplementary_group(gid: u32) {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_getpid() -> i32 {
     std::process::id().cast_signed()
+}
+
+/// Sets the team's name, or has the kernel not find the team any more, as after its end.
+pub fn set_team_name(name: Option<&str>) {
+    set_team_name_bytes(name.map(str::as_bytes));
+}
+
+/// As [`set_team_name`], with any bytes: Haiku takes a program's name as it comes.
+pub fn set_team_name_bytes(name: Option<&[u8]>) {
+    *NAME.guarded() = name.map(<[u8]>::to_vec);
+}
+
+/// As `_get_team_info` of `src/system/kernel/team.cpp`, as far as the team's identifier, users and name go.
+///
+/// # Safety
+/// `info` has room for `size` bytes.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn haiku__get_team_info(team: i32, info: *mut team_info, size: usize) -> i32 {
+    // It locks the team.
+    interrupts::check("_get_team_info()");
+    let name = NAME.guarded().clone();
+    let Some(name) = name.filter(|_| team == haiku_getpid()) else { return B_BAD_TEAM_ID };
+    if size != size_of::<team_info>() {
+        return B_BAD_VALUE;
+    }
+    // SAFETY: integers only, for which zeros are a value.
+    let mut filled: team_info = unsafe { core::mem::zeroed() };
+    filled.team = team;
+    filled.argc = 1;
+    filled.uid = haiku_geteuid();
+    filled.gid = EGID.load(Ordering::Relaxed);
+    let room = filled.name.len() - 1;
+    for (place, &byte) in filled.name.iter_mut().take(room).zip(&name) {
+        *place = byte.cast_signed();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { info.write(filled) };
+    B_OK
 }
 
 /// As `check_access_permissions` of `src/system/kernel/fs/vfs.cpp` decides for a node that is no directory.
@@ -68,6 +115,28 @@ mod tests {
         drop(kernel);
         let kernel = Kernel::boot(Options::default()).unwrap();
         assert_eq!((haiku_geteuid(), EGID.load(Ordering::Relaxed)), (0, 0));
+        drop(kernel);
+    }
+
+    #[test]
+    fn a_team_has_a_name_that_is_cut_until_it_ends() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        let name = |team| {
+            // SAFETY: integers only, for which zeros are a value.
+            let mut info: team_info = unsafe { core::mem::zeroed() };
+            // SAFETY: a place for all of it.
+            match unsafe { haiku__get_team_info(team, &raw mut info, size_of::<team_info>()) } {
+                B_OK => Ok(info.name.iter().map(|&byte| byte as u8 as char).take_while(|&it| it != '\0').collect()),
+                status => Err(status),
+            }
+        };
+        let team = haiku_getpid();
+        assert_eq!(name(team), Ok(TEAM_NAME.to_owned()));
+        set_team_name(Some("a-name-that-is-longer-than-there-is-room"));
+        assert_eq!(name(team), Ok("a-name-that-is-longer-than-ther".to_owned()));
+        assert_eq!(name(team + 1), Err(B_BAD_TEAM_ID));
+        set_team_name(None);
+        assert_eq!(name(team), Err(B_BAD_TEAM_ID));
         drop(kernel);
     }
 

@@ -126,6 +126,7 @@ impl Kernel {
         creds::set_euid(0);
         creds::set_egid(0);
         creds::set_supplementary_group(creds::NO_GROUP);
+        creds::set_team_name(Some(creds::TEAM_NAME));
         image::reset();
         modules::reset();
         devfs::reset();

@@ -71,6 +71,7 @@ pub fn symbols() -> &'static [Symbol] {
             "secure_random_value": random::haiku_secure_random_value,
             "geteuid": creds::haiku_geteuid,
             "getpid": creds::haiku_getpid,
+            "_get_team_info": creds::haiku__get_team_info,
             "check_access_permissions": creds::haiku_check_access_permissions,
             "dprintf": log::haiku_dprintf,
             "kprintf": log::haiku_kprintf,

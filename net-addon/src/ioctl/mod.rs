@@ -4,6 +4,7 @@
 //! checks nothing about where that is, so [`UserSlice`] does. Everything is copied in once, judged, and copied out once.
 
 mod bsd;
+mod inspect;
 mod linux;
 mod own;
 pub mod wire;
@@ -14,6 +15,7 @@ use haiku_sys as sys;
 use tuntap_driver::{Blocking, UserMemory};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+pub(crate) use inspect::inspect;
 pub use wire::TunFlags;
 
 use crate::kernel::UserSlice;

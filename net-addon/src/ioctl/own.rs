@@ -21,7 +21,7 @@ impl Preamble {
     /// # Errors
     ///
     /// `EINVAL`.
-    fn check(self, version: u32, size: usize) -> Controlled {
+    pub(super) fn check(self, version: u32, size: usize) -> Controlled {
         if self.version == version && self.size as usize == size { Ok(()) } else { Err(sys::EINVAL) }
     }
 }

@@ -61,6 +61,7 @@ numbers! {
     TUNREADBATCH = linux(LINUX_READ | LINUX_WRITE, 243, size_of::<BatchRequest>() as u32);
     TUNWRITEBATCH = linux(LINUX_READ | LINUX_WRITE, 244, size_of::<BatchRequest>() as u32);
     TUNSETPEER = linux(LINUX_WRITE, 245, size_of::<PeerRequest>() as u32);
+    TUNGETUNITSTATISTICS = linux(LINUX_READ | LINUX_WRITE, 246, size_of::<UnitStatisticsRequest>() as u32);
 }
 
 bitflags! {
@@ -110,9 +111,9 @@ pub struct TunInfo {
     pub dummy: u8,
 }
 
-/// The version of this driver's own controls, except [`TUNGETSTATISTICS`].
+/// The version of this driver's own controls, except those that return statistics.
 pub const VERSION: u32 = 1;
-/// The version of [`TUNGETSTATISTICS`].
+/// The version of [`TUNGETSTATISTICS`] and [`TUNGETUNITSTATISTICS`].
 pub const STATISTICS_VERSION: u32 = 2;
 
 /// What every one of this driver's own requests begins with.
@@ -157,6 +158,7 @@ impl DirectionStatistics {
     /// How many reasons to drop a packet the statistics have room for.
     pub const REASONS: usize = 32;
 
+    #[inline(never)]
     pub(crate) fn new(counters: &Counters, queued: Backlog) -> Self {
         let mut dropped = [0; Self::REASONS];
         for (place, &reason) in dropped.iter_mut().zip(DropReason::ALL) {
@@ -183,6 +185,22 @@ impl DirectionStatistics {
 pub struct StatisticsRequest {
     /// Version and size.
     pub preamble: Preamble,
+    /// From the stack to the program.
+    pub to_user: DirectionStatistics,
+    /// From the program to the stack.
+    pub to_stack: DirectionStatistics,
+}
+
+/// What `TUNGETUNITSTATISTICS` points to.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct UnitStatisticsRequest {
+    /// Version and size.
+    pub preamble: Preamble,
+    /// In: [`TunFlags::TUN`] or [`TunFlags::TAP`].
+    pub mode: u32,
+    /// In: the unit's number.
+    pub unit: u32,
     /// From the stack to the program.
     pub to_user: DirectionStatistics,
     /// From the program to the stack.

@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use crate::{
     bigtime_t, cpu_status, driver_settings, module_info, recursive_lock, select_sync_pool, selectsync, sem_id,
-    status_t, team_id,
+    status_t, team_id, team_info,
 };
 
 macro_rules! kernel {
@@ -104,6 +104,8 @@ kernel! {
     fn geteuid() -> u32;
     /// `getpid`: the caller's team.
     fn getpid() -> team_id;
+    /// `_get_team_info`: fills in the first `size` bytes; `B_BAD_TEAM_ID` if the team has ended. May sleep.
+    fn _get_team_info(team: team_id, info: *mut team_info, size: usize) -> status_t;
     /// `check_access_permissions`: whether the caller has `access` (`R_OK` is 4) to a node of this mode, group and user, its
     /// supplementary groups included; `B_PERMISSION_DENIED` otherwise.
     fn check_access_permissions(access: c_int, mode: u32, group: u32, user: u32) -> status_t;

@@ -73,6 +73,46 @@ pub struct module_dependency {
     pub info: *mut *mut module_info,
 }
 
+/// `team_info` (`headers/os/kernel/OS.h`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct team_info {
+    /// The team.
+    pub team: team_id,
+    /// How many threads it has.
+    pub thread_count: i32,
+    /// How many images it has loaded.
+    pub image_count: i32,
+    /// 0.
+    pub area_count: i32,
+    /// The debugger's thread in it.
+    pub debugger_nub_thread: thread_id,
+    /// The debugger's port.
+    pub debugger_nub_port: i32,
+    /// 1.
+    pub argc: i32,
+    /// Its command line, cut and zero-terminated.
+    pub args: [c_char; 64],
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+    /// Its user.
+    pub real_uid: u32,
+    /// Its group.
+    pub real_gid: u32,
+    /// Its process group.
+    pub group_id: i32,
+    /// Its session.
+    pub session_id: i32,
+    /// Its parent, or -1.
+    pub parent: team_id,
+    /// Its name: the last part of its program's path, cut and zero-terminated.
+    pub name: [c_char; 32],
+    /// When it was started.
+    pub start_time: bigtime_t,
+}
+
 /// `struct iovec` (`headers/posix/sys/uio.h`).
 #[repr(C)]
 pub struct iovec {

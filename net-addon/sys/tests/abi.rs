@@ -51,6 +51,25 @@ fn layouts() -> BTreeMap<&'static str, Layout> {
             "name" name,
             "info" info,
         }
+        "team_info" team_info {
+            "team" team,
+            "thread_count" thread_count,
+            "image_count" image_count,
+            "area_count" area_count,
+            "debugger_nub_thread" debugger_nub_thread,
+            "debugger_nub_port" debugger_nub_port,
+            "argc" argc,
+            "args" args,
+            "uid" uid,
+            "gid" gid,
+            "real_uid" real_uid,
+            "real_gid" real_gid,
+            "group_id" group_id,
+            "session_id" session_id,
+            "parent" parent,
+            "name" name,
+            "start_time" start_time,
+        }
         "device_hooks" device_hooks {
             "open" open,
             "close" close,

@@ -75,12 +75,14 @@ fn the_file_is_a_driver_of_haikus_second_interface() {
 fn nodes_are_named_and_found_before_either_role_begins() {
     let image = Image::load();
     for _ in 0..3 {
-        assert_eq!(image.published(), ["tun/0", "tap/0"]);
+        assert_eq!(image.published(), ["misc/tun_tap", "misc/tun_tap_short", "tun/0", "tap/0"]);
     }
-    for name in ["tun/0", "tun/1", "tun/255", "tap/0", "tap/255"] {
+    for name in ["tun/0", "tun/1", "tun/255", "tap/0", "tap/255", "misc/tun_tap", "misc/tun_tap_short"] {
         assert!(image.find(name).is_some(), "{name}");
     }
-    for name in ["", "tun", "tap", "tun/256", "tun/01", "tap/-1", "tunnel/0", "null", "tun/0/0", "/tun/0"] {
+    for name in
+        ["", "tun", "tap", "tun/256", "tun/01", "tap/-1", "tunnel/0", "null", "tun/0/0", "/tun/0", "misc/tun_tap/"]
+    {
         assert!(image.find(name).is_none(), "{name}");
     }
     image.end();
@@ -196,10 +198,10 @@ fn the_driver_role_may_begin_and_end_again_and_again() {
         image.begin();
         let hooks = image.find("tun/0").unwrap();
         let cookie = open(hooks, "tun/0").unwrap();
-        assert_eq!(image.published(), ["tun/0", "tun/1", "tap/0"]);
+        assert_eq!(image.published(), ["misc/tun_tap", "misc/tun_tap_short", "tun/0", "tun/1", "tap/0"]);
         assert_eq!((close(hooks, cookie), free(hooks, cookie)), (B_OK, B_OK));
         image.finish();
-        assert_eq!(image.published(), ["tun/0", "tap/0"]);
+        assert_eq!(image.published(), ["misc/tun_tap", "misc/tun_tap_short", "tun/0", "tap/0"]);
         assert_eq!(image.ledgers(), before);
     }
     image.end();

@@ -14,6 +14,7 @@ mod direct;
 mod exports;
 mod faults;
 mod hooks;
+mod inspect;
 mod interface;
 mod link;
 mod nodes;
