@@ -17,7 +17,9 @@ const GREATER_EQUAL: u64 = 4;
 /// Who publishes the package.
 const AUTHORS: &str = "The tun_tap authors";
 
-/// Where the package has the add-on. The module's name asks for this place.
+/// Where the package has the add-on. The module's name asks for this place, and the kernel does not watch it, so that the
+/// driver stays the one that was there at boot. In `drivers/bin` the kernel would exchange it at once, even under a
+/// program that has a device open for the second time, and panic.
 const ADDON: &str = "add-ons/kernel/network/devices/tun_tap";
 /// The links: path in the package, target. By the first the add-on is a driver, too; the second lets the sources below
 /// `data/tun_tap` find the header where the repository has it.
