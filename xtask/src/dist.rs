@@ -59,9 +59,6 @@ impl Source {
 /// Lists the files below a folder, by name. Hidden ones and what Python compiles are left out.
 fn folder(inside: &str, path: &Path) -> Result<Vec<Source>> {
     let mut files = Vec::new();
-    if !path.exists() {
-        return Ok(files);
-    }
     let entries = std::fs::read_dir(path).with_context(|| format!("{} cannot be packed", path.display()))?;
     for entry in entries {
         let path = entry?.path();

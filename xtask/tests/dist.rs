@@ -158,6 +158,7 @@ fn the_package_holds_header_manual_documents_settings_and_tests_as_the_repositor
         ("documentation/man/man4/tap.4", "docs/tap.4"),
         ("data/tun_tap/tun_tap.settings", "net-addon/dist/tun_tap.settings"),
         ("data/tun_tap/tests/haiku/survive.c", "tests/haiku/survive.c"),
+        ("data/tun_tap/examples/openvpn/openvpn-up", "examples/openvpn/openvpn-up"),
         (&format!("{DOCUMENTS}/LICENSE"), "LICENSE"),
         (&format!("{DOCUMENTS}/docs/haiku.md"), "docs/haiku.md"),
     ];
