@@ -8,7 +8,10 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::ANSWERS;
-use crate::{Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, Poll, WaitPoint};
+use crate::selects::Selects;
+use crate::{
+    Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, SelectSync, WaitPoint,
+};
 
 /// Which end of the queue the program has, and so what readiness means to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,6 @@ pub(crate) struct State<K: Kernel, S> {
     /// Waiters to wake. Below zero: wakes on their way to waiters that a signal has ended.
     waiting_consumers: i32,
     waiting_producers: i32,
-    selecting: u32,
     pub(crate) counters: Counters,
     pub(crate) side: S,
 }
@@ -128,8 +130,8 @@ impl<K: Kernel, S> State<K, S> {
 
     /// Whether there may be a waiter to wake or a select to notify.
     #[inline]
-    fn has_listeners(&self, was_hung_up: bool) -> bool {
-        self.waiting_consumers | self.waiting_producers != 0 || self.selecting != 0 || (self.hung_up && !was_hung_up)
+    fn has_listeners(&self, is_awaited: bool, was_hung_up: bool) -> bool {
+        self.waiting_consumers | self.waiting_producers != 0 || is_awaited || (self.hung_up && !was_hung_up)
     }
 
     /// Computes which waiters to wake.
@@ -145,7 +147,7 @@ impl<K: Kernel, S> State<K, S> {
             self.waiting_producers -= wakes.producers;
         }
         // Selects are notified on the edge only: a later registration looks at the state itself.
-        wakes.ready = self.selecting > 0 && !was_ready && self.is_ready();
+        wakes.ready = !was_ready && self.is_ready();
         wakes.hang_up = self.hung_up && !was_hung_up;
         wakes
     }
@@ -162,7 +164,9 @@ pub(crate) struct Channel<K: Kernel, S: Send> {
     consumers: K::WaitPoint,
     /// Where writers wait for room. The stack never waits, so the direction to the program has none.
     producers: Option<K::WaitPoint>,
-    poll: K::Poll,
+    /// Whether the program's end was disconnected when the lock was last released.
+    hung_up: AtomicBool,
+    selects: Selects<K>,
 }
 
 impl<K: Kernel, S: Send> Channel<K, S> {
@@ -190,7 +194,6 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             hung_up: false,
             waiting_consumers: 0,
             waiting_producers: 0,
-            selecting: 0,
             counters: Counters::ZERO,
             side,
         };
@@ -200,7 +203,8 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             end,
             consumers,
             producers,
-            poll: K::Poll::new(),
+            hung_up: AtomicBool::new(false),
+            selects: Selects::new(end.event()),
         })
     }
 
@@ -208,11 +212,15 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     #[inline]
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<K, S>) -> R) -> R {
         let (result, wakes) = self.state.with(|state| {
-            // Without selects there is no edge to notify; one that registers in this section looks at the state itself.
-            let was_ready = state.selecting == 0 || state.is_ready();
+            let is_awaited = self.selects.is_awaited();
+            // Without a select there is no edge to notify.
+            let was_ready = !is_awaited || state.is_ready();
             let was_hung_up = state.hung_up;
             let result = section(state);
-            let wakes = state.has_listeners(was_hung_up).then(|| state.settle(was_ready, was_hung_up));
+            if state.hung_up != was_hung_up {
+                self.hung_up.store(state.hung_up, Ordering::Relaxed);
+            }
+            let wakes = state.has_listeners(is_awaited, was_hung_up).then(|| state.settle(was_ready, was_hung_up));
             if self.producers.is_some() {
                 self.publish_room(state);
             }
@@ -242,12 +250,12 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             producers.wake(wakes.producers.unsigned_abs());
         }
         if wakes.ready {
-            self.poll.notify(self.end.event());
+            self.selects.notify(self.end.event());
         }
         if wakes.hang_up {
             // Both, because Haiku's select for writing waits for errors but not for hang-ups.
-            self.poll.notify(Event::Error);
-            self.poll.notify(Event::Disconnected);
+            self.selects.notify(Event::Error);
+            self.selects.notify(Event::Disconnected);
         }
     }
 
@@ -367,38 +375,33 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 
     /// Registers a select for the program's event on this queue. Notifies it at once if the event holds already.
-    pub(crate) fn select(&self, entry: &<K::Poll as Poll>::Entry) -> Result<(), Error> {
+    pub(crate) fn select(&self, sync: K::Select) {
         let event = self.end.event();
-        self.poll.add(entry, event)?;
-        let ready = self.with(|state| {
-            state.selecting += 1;
-            state.is_ready()
-        });
-        if ready {
-            K::Poll::notify_entry(entry, event);
-        }
-        Ok(())
-    }
-
-    /// Unregisters such a select.
-    pub(crate) fn deselect(&self, entry: &<K::Poll as Poll>::Entry) {
-        if self.poll.remove(entry, self.end.event()) {
-            self.with(|state| state.selecting = state.selecting.saturating_sub(1));
+        self.selects.add(sync, event);
+        let is_ready = match self.end {
+            ProgramEnd::Consumer => self.with(|state| state.is_ready()),
+            // If the hint is out of date, the program's write says so.
+            ProgramEnd::Producer => self.had_room() || self.with(|state| state.is_ready()),
+        };
+        if is_ready {
+            sync.notify(event);
         }
     }
 
     /// Registers a select for [`Event::Error`] or [`Event::Disconnected`]. Notifies it at once after a hang-up.
-    pub(crate) fn select_hang_up(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
-        self.poll.add(entry, event)?;
-        if self.with(|state| state.hung_up) {
-            K::Poll::notify_entry(entry, event);
+    ///
+    /// The flag is read without the channel's lock. A hang-up sets it before it notifies, and notifying takes the lock of
+    /// the table: so either that finds this select, or this select, which was added later, finds the flag set.
+    pub(crate) fn select_hang_up(&self, sync: K::Select, event: Event) {
+        self.selects.add(sync, event);
+        if self.hung_up.load(Ordering::Relaxed) {
+            sync.notify(event);
         }
-        Ok(())
     }
 
-    /// Unregisters such a select.
-    pub(crate) fn deselect_hang_up(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
-        self.poll.remove(entry, event);
+    /// Unregisters a select. It is not notified of the event after this returns.
+    pub(crate) fn deselect(&self, sync: K::Select, event: Event) {
+        self.selects.remove(sync, event);
     }
 
     /// What the queue holds.

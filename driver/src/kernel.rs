@@ -18,8 +18,8 @@ pub trait Kernel: Sized + Send + Sync + 'static {
     type Mutex<T: Send>: Lock<T>;
     /// Where threads wait.
     type WaitPoint: WaitPoint;
-    /// Where selects wait.
-    type Poll: Poll;
+    /// A select that waits.
+    type Select: SelectSync;
     /// How a program's packets reach the stack's protocols.
     type Delivery: Delivery<Self::Packet>;
 }
@@ -155,27 +155,21 @@ pub enum Event {
     Disconnected,
 }
 
-/// The selects that wait on one device.
-pub trait Poll: Sized + Send + Sync {
-    /// One select's interest in one event, as the kernel hands it in.
-    type Entry;
+impl Event {
+    /// Returns the event as a bit of a mask.
+    pub(crate) const fn bit(self) -> u8 {
+        match self {
+            Self::Read => 1,
+            Self::Write => 2,
+            Self::Error => 4,
+            Self::Disconnected => 8,
+        }
+    }
+}
 
-    /// A place where no select waits yet.
-    fn new() -> Self;
-
-    /// Remembers an entry.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoMemory`].
-    fn add(&self, entry: &Self::Entry, event: Event) -> Result<(), Error>;
-
-    /// Forgets it, and says whether it was there.
-    fn remove(&self, entry: &Self::Entry, event: Event) -> bool;
-
-    /// Tells one entry that its event has come.
-    fn notify_entry(entry: &Self::Entry, event: Event);
-
-    /// Tells all that wait for an event that it has come. Must be called with no spinning lock held.
-    fn notify(&self, event: Event);
+/// A program's `select` or `poll` on one descriptor, as the kernel hands it to the driver. The kernel keeps it from the
+/// `select` hook until the `deselect` hook has returned.
+pub trait SelectSync: Copy + PartialEq + Send {
+    /// Notifies it of an event. Called with no spinning lock held.
+    fn notify(self, event: Event);
 }

@@ -29,6 +29,7 @@ mod mode;
 mod overview;
 mod ready;
 mod run;
+mod selects;
 mod to_stack;
 mod to_user;
 
@@ -39,7 +40,7 @@ pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
 pub use device::{Attachment, Device, Glance};
 pub use error::Error;
 pub use groups::Groups;
-pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, Poll, UserMemory, WaitPoint};
+pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, SelectSync, UserMemory, WaitPoint};
 pub use limits::{Backlog, Limits};
 pub use link::{Link, LinkAddress};
 pub use mode::{FrameHeader, HEAD_MAX, LinkFlags, LinkSpec, Mode, ToStack, Verdict};

@@ -1,27 +1,22 @@
 //! Readiness: what a program's `select` and `poll` report.
 
-use crate::{Backlog, Device, Error, Event, Kernel, Mode, Poll};
+use crate::{Backlog, Device, Event, Kernel, Mode};
 
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// Registers a select for an event. Notifies it at once if the event holds already (level-triggered).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoMemory`].
-    pub fn select(&self, entry: &<K::Poll as Poll>::Entry, event: Event) -> Result<(), Error> {
+    pub fn select(&self, sync: K::Select, event: Event) {
         match event {
-            Event::Read => self.to_user.select(entry),
-            Event::Write => self.to_stack.select(entry),
-            Event::Error | Event::Disconnected => self.to_user.select_hang_up(entry, event),
+            Event::Read => self.to_user.select(sync),
+            Event::Write => self.to_stack.select(sync),
+            Event::Error | Event::Disconnected => self.to_user.select_hang_up(sync, event),
         }
     }
 
-    /// Unregisters a select.
-    pub fn deselect(&self, entry: &<K::Poll as Poll>::Entry, event: Event) {
+    /// Unregisters a select. It is not notified of the event after this returns.
+    pub fn deselect(&self, sync: K::Select, event: Event) {
         match event {
-            Event::Read => self.to_user.deselect(entry),
-            Event::Write => self.to_stack.deselect(entry),
-            Event::Error | Event::Disconnected => self.to_user.deselect_hang_up(entry, event),
+            Event::Read | Event::Error | Event::Disconnected => self.to_user.deselect(sync, event),
+            Event::Write => self.to_stack.deselect(sync, event),
         }
     }
 

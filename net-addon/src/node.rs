@@ -103,19 +103,20 @@ impl<M: Kind> Hooks<M> {
     unsafe extern "C" fn select(cookie: *mut c_void, event: u8, _: u32, sync: *mut selectsync) -> status_t {
         // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        let Some(event) = crate::kernel::event(event) else { return sys::B_BAD_VALUE };
-        // SAFETY: the kernel keeps `sync` until it has called `deselect`.
-        let entry = unsafe { SelectEntry::new(sync) };
-        status(open.lease.device.select(&entry, event).map_err(to_status))
+        let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
+            return sys::B_BAD_VALUE;
+        };
+        open.lease.device.select(entry, event);
+        sys::B_OK
     }
 
     unsafe extern "C" fn deselect(cookie: *mut c_void, event: u8, sync: *mut selectsync) -> status_t {
         // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        let Some(event) = crate::kernel::event(event) else { return sys::B_BAD_VALUE };
-        // SAFETY: the kernel keeps `sync` until this has returned.
-        let entry = unsafe { SelectEntry::new(sync) };
-        open.lease.device.deselect(&entry, event);
+        let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
+            return sys::B_BAD_VALUE;
+        };
+        open.lease.device.deselect(entry, event);
         sys::B_OK
     }
 }

@@ -134,20 +134,20 @@ fn hang_up_holds_from_removal_until_an_interface_is_up_again() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     let device = &rig.device;
     let early = Entry::new();
-    device.select(&early, Event::Disconnected).unwrap();
+    device.select(early.sync(), Event::Disconnected);
     assert_eq!(early.told(Event::Disconnected), 0);
     device.detach(attachment);
     assert_eq!(early.told(Event::Disconnected), 1);
     let late = Entry::new();
-    device.select(&late, Event::Disconnected).unwrap();
+    device.select(late.sync(), Event::Disconnected);
     assert_eq!(late.told(Event::Disconnected), 1);
-    device.deselect(&late, Event::Disconnected);
+    device.deselect(late.sync(), Event::Disconnected);
     device.attach();
     device.up(INTERFACE);
-    device.select(&late, Event::Disconnected).unwrap();
+    device.select(late.sync(), Event::Disconnected);
     assert_eq!(late.told(Event::Disconnected), 0);
-    device.deselect(&early, Event::Disconnected);
-    device.deselect(&late, Event::Disconnected);
+    device.deselect(early.sync(), Event::Disconnected);
+    device.deselect(late.sync(), Event::Disconnected);
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn hang_up_ends_with_the_first_call_that_reports_it() {
         rig.device.detach(attachment);
         let holds = |event| {
             let entry = Entry::new();
-            rig.device.select(&entry, event).unwrap();
-            rig.device.deselect(&entry, event);
+            rig.device.select(entry.sync(), event);
+            rig.device.deselect(entry.sync(), event);
             entry.told(event) > 0
         };
         assert!(holds(Event::Disconnected) && holds(Event::Error) && holds(Event::Read));
@@ -176,10 +176,10 @@ fn hang_up_ends_with_the_first_call_that_reports_it() {
 fn hang_up_is_told_on_close() {
     let (rig, _, _) = rig(Blocking::Wait);
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Disconnected).unwrap();
+    rig.device.select(entry.sync(), Event::Disconnected);
     rig.device.close();
     assert_eq!(entry.told(Event::Disconnected), 1);
-    rig.device.deselect(&entry, Event::Disconnected);
+    rig.device.deselect(entry.sync(), Event::Disconnected);
     rig.device.free();
 }
 
@@ -187,10 +187,10 @@ fn hang_up_is_told_on_close() {
 fn a_reader_that_selects_is_told_of_the_removal_for_its_read_would_not_wait() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Read).unwrap();
+    rig.device.select(entry.sync(), Event::Read);
     rig.device.detach(attachment);
     assert_eq!(entry.told(Event::Read), 1);
-    rig.device.deselect(&entry, Event::Read);
+    rig.device.deselect(entry.sync(), Event::Read);
 }
 
 #[test]
@@ -200,19 +200,19 @@ fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 0 });
     let (early, late) = (Entry::new(), Entry::new());
-    rig.device.select(&early, Event::Error).unwrap();
+    rig.device.select(early.sync(), Event::Error);
     assert_eq!(early.told(Event::Error), 0);
     rig.device.detach(attachment);
     assert_eq!(early.told(Event::Error), 1);
-    rig.device.select(&late, Event::Error).unwrap();
+    rig.device.select(late.sync(), Event::Error);
     assert_eq!(late.told(Event::Error), 1);
-    rig.device.deselect(&early, Event::Error);
-    rig.device.deselect(&late, Event::Error);
+    rig.device.deselect(early.sync(), Event::Error);
+    rig.device.deselect(late.sync(), Event::Error);
     rig.device.attach();
     rig.device.up(INTERFACE);
-    rig.device.select(&late, Event::Error).unwrap();
+    rig.device.select(late.sync(), Event::Error);
     assert_eq!(late.told(Event::Error), 0);
-    rig.device.deselect(&late, Event::Error);
+    rig.device.deselect(late.sync(), Event::Error);
 }
 
 /// Somebody asks Haiku about an interface that does not exist: it makes one, looks, and removes it.
@@ -227,14 +227,14 @@ fn who_merely_looks_at_an_interface_disturbs_nobody() {
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     let entry = Entry::new();
     for event in [Event::Read, Event::Error, Event::Disconnected] {
-        rig.device.select(&entry, event).unwrap();
+        rig.device.select(entry.sync(), event);
     }
     look(&rig);
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     for event in [Event::Read, Event::Error, Event::Disconnected] {
         assert_eq!(entry.told(event), 0, "{event:?}");
-        rig.device.deselect(&entry, event);
+        rig.device.deselect(entry.sync(), event);
     }
 }
 

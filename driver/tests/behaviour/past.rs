@@ -35,7 +35,7 @@ fn select_without_notification() {
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     let entry = Entry::new();
     for event in [Event::Read, Event::Write] {
-        rig.device.select(&entry, event).unwrap();
+        rig.device.select(entry.sync(), event);
         assert_eq!(entry.told(event), 0);
     }
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
@@ -43,7 +43,7 @@ fn select_without_notification() {
     rig.receive().unwrap();
     assert_eq!((entry.told(Event::Read), entry.told(Event::Write)), (0, 1));
     for event in [Event::Read, Event::Write] {
-        rig.device.deselect(&entry, event);
+        rig.device.deselect(entry.sync(), event);
     }
 }
 
@@ -78,8 +78,8 @@ fn false_write_readiness() {
     rig.device.set_to_stack_limits(Limits { packets: 3, bytes: 1 << 20 });
     let ready = || {
         let entry = Entry::new();
-        rig.device.select(&entry, Event::Write).unwrap();
-        rig.device.deselect(&entry, Event::Write);
+        rig.device.select(entry.sync(), Event::Write);
+        rig.device.deselect(entry.sync(), Event::Write);
         entry.told(Event::Write) > 0
     };
     for mark in 0..3 {

@@ -13,22 +13,22 @@ fn a_select_for_reading_is_told_at_once_if_there_is_a_packet() {
     // Level: as often as somebody asks, until the packet is gone.
     for _ in 0..3 {
         let entry = Entry::new();
-        rig.device.select(&entry, Event::Read).unwrap();
+        rig.device.select(entry.sync(), Event::Read);
         assert_eq!(entry.told(Event::Read), 1);
-        rig.device.deselect(&entry, Event::Read);
+        rig.device.deselect(entry.sync(), Event::Read);
     }
     rig.read(&descriptor).unwrap();
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Read).unwrap();
+    rig.device.select(entry.sync(), Event::Read);
     assert_eq!(entry.told(Event::Read), 0);
-    rig.device.deselect(&entry, Event::Read);
+    rig.device.deselect(entry.sync(), Event::Read);
 }
 
 #[test]
 fn a_select_for_reading_is_told_when_the_first_packet_comes_and_once() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Read).unwrap();
+    rig.device.select(entry.sync(), Event::Read);
     for _ in 0..2 {
         assert_eq!(entry.told(Event::Read), 0);
         rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
@@ -38,7 +38,7 @@ fn a_select_for_reading_is_told_when_the_first_packet_comes_and_once() {
         rig.read(&descriptor).unwrap();
     }
     assert_eq!((entry.told(Event::Read), entry.told(Event::Write)), (0, 0));
-    rig.device.deselect(&entry, Event::Read);
+    rig.device.deselect(entry.sync(), Event::Read);
 }
 
 #[test]
@@ -46,12 +46,12 @@ fn all_selects_that_wait_are_told() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     let entries = [Entry::new(), Entry::new(), Entry::new()];
     for entry in &entries {
-        rig.device.select(entry, Event::Read).unwrap();
+        rig.device.select(entry.sync(), Event::Read);
     }
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     for entry in &entries {
         assert_eq!(entry.told(Event::Read), 1);
-        rig.device.deselect(entry, Event::Read);
+        rig.device.deselect(entry.sync(), Event::Read);
     }
 }
 
@@ -59,15 +59,15 @@ fn all_selects_that_wait_are_told() {
 fn one_that_was_taken_out_is_told_nothing_and_the_others_still_are() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     let (out, stays) = (Entry::new(), Entry::new());
-    rig.device.select(&out, Event::Read).unwrap();
-    rig.device.select(&stays, Event::Read).unwrap();
-    rig.device.deselect(&out, Event::Read);
+    rig.device.select(out.sync(), Event::Read);
+    rig.device.select(stays.sync(), Event::Read);
+    rig.device.deselect(out.sync(), Event::Read);
     // Taken out twice, or never registered, is nothing to anybody.
-    rig.device.deselect(&out, Event::Read);
-    rig.device.deselect(&Entry::new(), Event::Read);
+    rig.device.deselect(out.sync(), Event::Read);
+    rig.device.deselect(Entry::new().sync(), Event::Read);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     assert_eq!((out.told(Event::Read), stays.told(Event::Read)), (0, 1));
-    rig.device.deselect(&stays, Event::Read);
+    rig.device.deselect(stays.sync(), Event::Read);
     rig.read(&descriptor).unwrap();
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     assert_eq!((out.told(Event::Read), stays.told(Event::Read)), (0, 0));
@@ -80,8 +80,8 @@ fn writable_means_that_a_write_succeeds() {
     let mut written = 0;
     loop {
         let entry = Entry::new();
-        rig.device.select(&entry, Event::Write).unwrap();
-        rig.device.deselect(&entry, Event::Write);
+        rig.device.select(entry.sync(), Event::Write);
+        rig.device.deselect(entry.sync(), Event::Write);
         let longest = rig.write(&descriptor, &packet4(1, 1500));
         if entry.told(Event::Write) == 0 {
             assert_eq!(longest, Err(Error::WouldBlock));
@@ -99,7 +99,7 @@ fn a_select_for_writing_is_told_when_there_is_room_again() {
     rig.device.set_to_stack_limits(ONE);
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Write).unwrap();
+    rig.device.select(entry.sync(), Event::Write);
     assert_eq!(entry.told(Event::Write), 0);
     rig.receive().unwrap();
     assert_eq!((entry.told(Event::Write), entry.told(Event::Read)), (1, 0));
@@ -107,7 +107,7 @@ fn a_select_for_writing_is_told_when_there_is_room_again() {
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
     rig.device.set_to_stack_limits(Limits::DEFAULT);
     assert_eq!(entry.told(Event::Write), 1);
-    rig.device.deselect(&entry, Event::Write);
+    rig.device.deselect(entry.sync(), Event::Write);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn nothing_is_writable_while_the_interface_is_down() {
     let rig = Rig::<ToyTun>::new();
     let entry = Entry::new();
     rig.device.open(Blocking::Wait).unwrap();
-    rig.device.select(&entry, Event::Write).unwrap();
+    rig.device.select(entry.sync(), Event::Write);
     rig.device.attach();
     assert_eq!(entry.told(Event::Write), 0);
     rig.device.up(INTERFACE);
@@ -123,28 +123,69 @@ fn nothing_is_writable_while_the_interface_is_down() {
     rig.device.down();
     rig.device.up(INTERFACE);
     assert_eq!(entry.told(Event::Write), 1);
-    rig.device.deselect(&entry, Event::Write);
+    rig.device.deselect(entry.sync(), Event::Write);
 }
 
 #[test]
 fn close_ends_a_select_for_reading() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
     let entry = Entry::new();
-    rig.device.select(&entry, Event::Read).unwrap();
+    rig.device.select(entry.sync(), Event::Read);
     rig.device.close();
     assert_eq!(entry.told(Event::Read), 1);
-    rig.device.deselect(&entry, Event::Read);
+    rig.device.deselect(entry.sync(), Event::Read);
     rig.device.free();
 }
 
 #[test]
-fn a_select_that_finds_no_memory_is_not_registered() {
+fn a_select_without_a_free_slot_is_told_at_once_and_takes_none_from_another() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
-    for event in [Event::Read, Event::Write, Event::Error, Event::Disconnected] {
-        let entry = Entry::new();
-        rig.world.fail_allocation(0);
-        assert_eq!(rig.device.select(&entry, event), Err(Error::NoMemory));
-        assert_eq!(entry.told(event), 0);
-        rig.device.deselect(&entry, event);
+    let waiting: Vec<_> = (0..32).map(|_| Entry::new()).collect();
+    for entry in &waiting {
+        rig.device.select(entry.sync(), Event::Read);
+        assert_eq!(entry.told(Event::Read), 0);
+    }
+    let spare = Entry::new();
+    rig.device.select(spare.sync(), Event::Read);
+    assert_eq!(spare.told(Event::Read), 1);
+    rig.device.deselect(spare.sync(), Event::Read);
+    rig.device.deselect(waiting[7].sync(), Event::Read);
+    rig.device.select(spare.sync(), Event::Read);
+    assert_eq!(spare.told(Event::Read), 0);
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    assert_eq!(spare.told(Event::Read), 1);
+    for (at, entry) in waiting.iter().enumerate() {
+        assert_eq!(entry.told(Event::Read), u32::from(at != 7));
+    }
+}
+
+#[test]
+fn a_select_hears_of_an_event_until_that_event_is_deselected() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    let entry = Entry::new();
+    for event in [Event::Read, Event::Error, Event::Disconnected] {
+        rig.device.select(entry.sync(), event);
+    }
+    rig.device.deselect(entry.sync(), Event::Read);
+    rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
+    assert_eq!(entry.told(Event::Read), 0);
+    rig.device.deselect(entry.sync(), Event::Error);
+    rig.device.close();
+    assert_eq!((entry.told(Event::Error), entry.told(Event::Disconnected)), (0, 1));
+    rig.device.free();
+}
+
+#[test]
+fn registering_a_select_takes_one_lock_and_for_an_event_of_the_queue_a_second() {
+    let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
+    let entry = Entry::new();
+    let cost = |call: &dyn Fn()| {
+        let before = (rig.world.sections(), rig.world.allocations());
+        call();
+        (rig.world.sections() - before.0, rig.world.allocations() - before.1)
+    };
+    for (event, sections) in [(Event::Read, 2), (Event::Write, 1), (Event::Error, 1), (Event::Disconnected, 1)] {
+        assert_eq!(cost(&|| rig.device.select(entry.sync(), event)), (sections, 0), "{event:?}");
+        assert_eq!(cost(&|| rig.device.deselect(entry.sync(), event)), (1, 0), "{event:?}");
     }
 }

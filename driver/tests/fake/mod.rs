@@ -12,8 +12,8 @@ mod delivery;
 mod locks;
 mod memory;
 mod packet;
-mod poll;
 mod rig;
+mod select;
 mod toy;
 mod wait;
 mod world;
@@ -23,8 +23,8 @@ pub(crate) use {
     delivery::{Delivery, INTERFACE, received},
     memory::{UNTOUCHED, User},
     packet::{Packet, Queue},
-    poll::Entry,
     rig::{Rig, Shared, read, send},
+    select::Entry,
     toy::{ARP, IPV4, IPV6, OWN, ToyTap, ToyTun, frame, packet4, packet6},
     wait::WaitPoint,
     world::{Task, World},
@@ -40,6 +40,6 @@ impl tuntap_driver::Kernel for Fake {
     type Lock<T: Send> = locks::Spinning<T>;
     type Mutex<T: Send> = locks::Sleeping<T>;
     type WaitPoint = WaitPoint;
-    type Poll = poll::Pool;
+    type Select = select::Sync;
     type Delivery = Delivery;
 }

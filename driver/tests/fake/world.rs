@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tuntap_driver::Error;
 
+use crate::fake::select::Told;
 use crate::fake::wait::Semaphore;
 use crate::sync::thread::{self, JoinHandle};
 
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) signal_wins: AtomicBool,
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// Selects by their number, until they end. The lock is the scheduler's, so that one may end just before it is notified.
+    pub(super) selects: crate::sync::Mutex<Vec<Option<Arc<Told>>>>,
 }
 
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use crate::{Stage, explore, join};
 fn select_and_read(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Vec<u8> {
     loop {
         let entry = Entry::new();
-        device.select(&entry, Event::Read).unwrap();
+        device.select(entry.sync(), Event::Read);
         entry.wait();
-        device.deselect(&entry, Event::Read);
+        device.deselect(entry.sync(), Event::Read);
         match read(device, descriptor) {
             Ok(packet) => return packet,
             Err(error) => assert_eq!(error, Error::WouldBlock),
@@ -52,9 +52,9 @@ fn a_select_for_writing_misses_no_room() {
 /// Selects for an event until it is told.
 fn select_and_wait(device: &Shared<ToyTun>, event: Event) {
     let entry = Entry::new();
-    device.select(&entry, event).unwrap();
+    device.select(entry.sync(), event);
     entry.wait();
-    device.deselect(&entry, event);
+    device.deselect(entry.sync(), event);
 }
 
 #[test]
@@ -91,11 +91,43 @@ fn one_select_taken_out_takes_no_notification_from_another() {
         });
         let leaves = stage.thread(|device, _| {
             let entry = Entry::new();
-            device.select(&entry, Event::Read).unwrap();
-            device.deselect(&entry, Event::Read);
+            device.select(entry.sync(), Event::Read);
+            device.deselect(entry.sync(), Event::Read);
         });
         stage.send(1).unwrap();
         assert_eq!(join(waits), packet4(1, 20));
         join(leaves);
+    });
+}
+
+/// The kernel frees a select as soon as `deselect` has returned: [`Entry`] panics if it is notified after that.
+#[test]
+fn a_select_is_not_notified_after_it_was_taken_out() {
+    explore(|| {
+        let stage = Stage::new();
+        let leaves = stage.thread(|device, _| {
+            let entry = Entry::new();
+            device.select(entry.sync(), Event::Read);
+            device.deselect(entry.sync(), Event::Read);
+            drop(entry);
+        });
+        stage.send(1).unwrap();
+        join(leaves);
+    });
+}
+
+#[test]
+fn a_select_is_not_notified_of_a_hang_up_after_it_was_taken_out() {
+    explore(|| {
+        let stage = Stage::new();
+        let leaves = stage.thread(|device, _| {
+            let entry = Entry::new();
+            device.select(entry.sync(), Event::Disconnected);
+            device.deselect(entry.sync(), Event::Disconnected);
+            drop(entry);
+        });
+        stage.rig.device.close();
+        join(leaves);
+        stage.rig.device.free();
     });
 }

@@ -163,7 +163,7 @@ impl<M: Mode> Pair<M> {
         let rig = Rig::new();
         let watch = Entry::new();
         for event in EVENTS {
-            rig.device.select(&watch, event).unwrap();
+            rig.device.select(watch.sync(), event);
         }
         Self { rig, model: Model::new(), descriptor: None, attachments: vec![], watch }
     }
@@ -313,9 +313,9 @@ impl<M: Mode> Pair<M> {
         let now = self.model.readiness();
         for (at, event) in EVENTS.into_iter().enumerate() {
             let fresh = Entry::new();
-            self.rig.device.select(&fresh, event).unwrap();
+            self.rig.device.select(fresh.sync(), event);
             assert_eq!(fresh.told(event), u32::from(now[at]), "{event:?}");
-            self.rig.device.deselect(&fresh, event);
+            self.rig.device.deselect(fresh.sync(), event);
             // A select that has been waiting is told no later than now.
             assert!(self.watch.told(event) > 0 || before[at] || !now[at], "{event:?} was not told");
         }
@@ -347,7 +347,7 @@ fn run<M: Mode>(steps: Vec<Step>) {
         pair.compare(before);
     }
     for event in EVENTS {
-        pair.rig.device.deselect(&pair.watch, event);
+        pair.rig.device.deselect(pair.watch.sync(), event);
     }
 }
 

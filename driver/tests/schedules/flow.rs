@@ -60,16 +60,12 @@ pub(crate) fn records(packets: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Waits, by a select, until the event has come or the descriptor is in trouble.
-pub(crate) fn select(device: &Shared<ToyTun>, event: Event) -> Result<(), Error> {
+pub(crate) fn select(device: &Shared<ToyTun>, event: Event) {
     let entry = Entry::new();
-    device.select(&entry, event)?;
-    let selected = device.select(&entry, Event::Error);
-    if selected.is_ok() {
-        entry.wait();
-        device.deselect(&entry, Event::Error);
-    }
-    device.deselect(&entry, event);
-    selected
+    let events = [event, Event::Error];
+    events.iter().for_each(|&event| device.select(entry.sync(), event));
+    entry.wait();
+    events.iter().for_each(|&event| device.deselect(entry.sync(), event));
 }
 
 /// Fetches packets by a read or a batch.
@@ -85,7 +81,7 @@ pub(crate) fn fetch_quickly(device: &Shared<ToyTun>, descriptor: &Descriptor) ->
 /// The same, sometimes after a select.
 fn fetch(device: &Shared<ToyTun>, descriptor: &Descriptor) -> Result<Vec<Vec<u8>>, Error> {
     if once_in(3) {
-        select(device, Event::Read)?;
+        select(device, Event::Read);
     }
     fetch_quickly(device, descriptor)
 }
@@ -109,7 +105,7 @@ pub(crate) fn to_user() {
                             tally.arrived();
                         }),
                         Err(Error::Closed) => break,
-                        Err(Error::WouldBlock) => drop(select(&device, Event::Read)),
+                        Err(Error::WouldBlock) => select(&device, Event::Read),
                         Err(error) => assert_eq!(error, Error::Interrupted),
                     }
                 }
@@ -147,11 +143,14 @@ fn write(device: &Shared<ToyTun>, descriptor: &Descriptor, packet: &[u8]) {
         let written = match pick(0..3) {
             0 => device.write(descriptor, &User::holding(packet)),
             1 => device.write_batch(descriptor, &User::holding(&records(&[packet.to_vec()])), 1).map(|_| packet.len()),
-            _ => select(device, Event::Write).and_then(|()| device.write(descriptor, &User::holding(packet))),
+            _ => {
+                select(device, Event::Write);
+                device.write(descriptor, &User::holding(packet))
+            }
         };
         match written {
             Ok(length) => break assert_eq!(length, packet.len()),
-            Err(Error::WouldBlock) => select(device, Event::Write).unwrap(),
+            Err(Error::WouldBlock) => select(device, Event::Write),
             Err(error) => assert_eq!(error, Error::Interrupted),
         }
     }

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::sync::Mutex;
 
 use tuntap_driver::{
-    Delivery, Error, Event, Fifo, FrameHeader, Interruptible, Kernel, Lock, Packet, Poll, Protocol, UserMemory,
+    Delivery, Error, Event, Fifo, FrameHeader, Interruptible, Kernel, Lock, Packet, Protocol, SelectSync, UserMemory,
     WaitPoint,
 };
 
@@ -20,7 +20,7 @@ impl Kernel for Plain {
     type Lock<T: Send> = Guarded<T>;
     type Mutex<T: Send> = Guarded<T>;
     type WaitPoint = Nowhere;
-    type Poll = Nobody;
+    type Select = NoSelect;
     type Delivery = Direct;
 }
 
@@ -146,25 +146,10 @@ impl WaitPoint for Nowhere {
     fn wake(&self, _: u32) {}
 }
 
-/// No selects.
-pub(crate) struct Nobody;
+/// A select that nothing has registered.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct NoSelect;
 
-impl Poll for Nobody {
-    type Entry = ();
-
-    fn new() -> Self {
-        Self
-    }
-
-    fn add(&self, (): &(), _: Event) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn remove(&self, (): &(), _: Event) -> bool {
-        true
-    }
-
-    fn notify_entry((): &(), _: Event) {}
-
-    fn notify(&self, _: Event) {}
+impl SelectSync for NoSelect {
+    fn notify(self, _: Event) {}
 }

@@ -10,8 +10,7 @@ mod user;
 pub(crate) use lock::{KernelMutex, SpinLock};
 pub(crate) use modules::{device_link_changed, give_modules_back, take_modules};
 pub(crate) use packet::{NetBuffer, PacketList};
-pub(crate) use select::event;
-pub(crate) use select::{SelectEntry, SelectPool};
+pub(crate) use select::{SelectEntry, event};
 pub(crate) use semaphore::Semaphore;
 pub(crate) use user::UserSlice;
 
@@ -30,6 +29,6 @@ impl Kernel for Haiku {
     type Lock<T: Send> = SpinLock<T>;
     type Mutex<T: Send> = KernelMutex<T>;
     type WaitPoint = Semaphore;
-    type Poll = SelectPool;
+    type Select = SelectEntry;
     type Delivery = Delivery;
 }
