@@ -30,12 +30,18 @@ struct Table<S> {
 
 impl<S: SelectSync> Table<S> {
     /// Finds the slot of a select, or one that is free.
+    #[inline]
     fn slot(&mut self, sync: S) -> Option<&mut Option<Entry<S>>> {
-        let used = self.slots.get(..self.used).unwrap_or_default();
-        let own = used.iter().position(|slot| slot.is_some_and(|entry| entry.sync == sync));
-        let index = own.or_else(|| self.slots.iter().position(Option::is_none))?;
-        self.used = self.used.max(index + 1);
-        self.slots.get_mut(index)
+        let mut free = self.used;
+        for (index, slot) in self.slots.iter().enumerate().take(self.used) {
+            match slot {
+                Some(entry) if entry.sync == sync => return self.slots.get_mut(index),
+                Some(_) => {}
+                None => free = free.min(index),
+            }
+        }
+        self.used = self.used.max(free + 1).min(SLOTS);
+        self.slots.get_mut(free)
     }
 
     /// Whether a select waits for one of these events.
