@@ -52,9 +52,9 @@ impl<S: SelectSync> Table<S> {
     /// Returns the first select that waits for an event, from `index` on, and the index behind it.
     fn next(&self, index: usize, event: Event) -> Option<(usize, S)> {
         let slots = self.slots.iter().enumerate().take(self.used).skip(index);
-        slots.flat_map(|(index, slot)| slot.map(|entry| (index, entry))).find_map(|(index, entry)| {
-            (entry.events & event.bit() != 0).then_some((index + 1, entry.sync))
-        })
+        slots
+            .flat_map(|(index, slot)| slot.map(|entry| (index, entry)))
+            .find_map(|(index, entry)| (entry.events & event.bit() != 0).then_some((index + 1, entry.sync)))
     }
 }
 
@@ -103,7 +103,8 @@ impl<K: Kernel> Selects<K> {
     /// Removes a select's registration for an event. It is not notified of it after this returns.
     pub(crate) fn remove(&self, sync: K::Select, event: Event) {
         let may_be_notified = self.table.with(|table| {
-            let slot = table.slots.iter_mut().take(table.used).find(|slot| slot.is_some_and(|entry| entry.sync == sync));
+            let slot =
+                table.slots.iter_mut().take(table.used).find(|slot| slot.is_some_and(|entry| entry.sync == sync));
             if let Some(slot) = slot {
                 *slot = slot.and_then(|entry| match entry.events & !event.bit() {
                     0 => None,

@@ -153,7 +153,7 @@ impl Delivery {
     /// Looks at the interface of this name again, if the last look is old. Called with no lock held.
     #[inline]
     pub(crate) fn look(&self, name: impl FnOnce() -> Option<Name>) -> Option<Look> {
-        if !self.is_allowed || now() - self.looked_at.load(Ordering::Relaxed) < LOOK_EVERY {
+        if now() - self.looked_at.load(Ordering::Relaxed) < LOOK_EVERY {
             return None;
         }
         self.look_now(&name()?)
@@ -180,10 +180,12 @@ impl Delivery {
         let protocols = [Protocol::Ipv4, Protocol::Ipv6];
         let any = protocols.into_iter().map(|protocol| domain(stack, protocol)).find(|domain| !domain.is_null())?;
         let interface = NetInterface::find(datalink, any, name).ok()?;
-        for (way, protocol) in self.ways.iter().zip(protocols) {
-            way.domain.store(way.find_domain(stack, &interface, protocol), Ordering::Release);
+        if self.is_allowed {
+            for (way, protocol) in self.ways.iter().zip(protocols) {
+                way.domain.store(way.find_domain(stack, &interface, protocol), Ordering::Release);
+            }
+            self.is_captured.store(is_captured(stack, interface.device()), Ordering::Relaxed);
         }
-        self.is_captured.store(is_captured(stack, interface.device()), Ordering::Relaxed);
         Some(Look { promiscuous: interface.flags() & sys::IFF_PROMISC != 0 })
     }
 }

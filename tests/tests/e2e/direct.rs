@@ -202,8 +202,14 @@ fn a_family_without_an_address_goes_through_the_queue() {
 }
 
 #[test]
-fn promiscuous_mode_passes_the_frames_of_others() {
-    let bench = Bench::new(Mode::Tap, "", 1);
+fn a_tap_follows_the_promiscuous_flag_of_its_interface_whichever_way_its_packets_go() {
+    for settings in ["", "delivery reader"] {
+        follows_the_promiscuous_flag(settings);
+    }
+}
+
+fn follows_the_promiscuous_flag(settings: &str) {
+    let bench = Bench::new(Mode::Tap, settings, 1);
     let others = frame([0x02, 1, 2, 3, 4, 5], STRANGER, ETHER_TYPE_IP, &echo_request());
     let info = bench.rig.stack().interface("tap/0").unwrap();
     let before = bench.program.statistics().to_stack.delivered;
@@ -213,6 +219,12 @@ fn promiscuous_mode_passes_the_frames_of_others() {
     until("the driver sees the flag", || {
         bench.program.write(&others).unwrap();
         bench.program.statistics().to_stack.delivered > before
+    });
+    bench.rig.stack().set_flags("tap/0", info.flags).unwrap();
+    until("the driver sees that the flag is gone", || {
+        let before = bench.program.statistics().to_stack.dropped;
+        bench.program.write(&others).unwrap();
+        bench.program.statistics().to_stack.dropped != before
     });
     bench.end();
 }
