@@ -13,12 +13,12 @@ const COUNT: u32 = 48;
 const ONE: u64 = 1 << COUNT;
 const ADDRESS: u64 = ONE - 1;
 
-/// The groups that an interface has joined: looked up for every frame to a group, so they are atomics and not one more
-/// lock. Whoever changes them holds the device's mutex.
+/// The multicast groups that an interface has joined. They are atomics without another lock, because every frame to a group
+/// is looked up. The caller that changes them holds the device's mutex.
 #[derive(Debug)]
 pub struct Groups {
-    /// An address in the low 48 bits, how often it was joined above: two sockets may join the same group, and two groups
-    /// of IP may have the same address. Zero joins: the place is free.
+    /// The address in the low 48 bits, the number of joins above: two sockets may join the same group, and two IP groups may
+    /// have the same link address. With zero joins the entry is free.
     entries: [AtomicU64; LISTED],
     /// Joins that found no place. While there are some, every group counts as joined.
     unlisted: AtomicU32,
@@ -130,7 +130,7 @@ mod tests {
         assert!(!groups.contains(&group(200)));
         groups.join(group(most));
         assert!(groups.contains(&group(200)));
-        // A place that became free does not end it: nobody knows any more which group it was.
+        // A free entry does not end the overflow: the groups that did not fit are not recorded.
         groups.leave(group(3));
         assert!(groups.contains(&group(200)));
         groups.leave(group(most));

@@ -99,14 +99,14 @@ pub trait UserMemory {
     fn write(&self, offset: usize, from: &[u8]) -> Result<(), Error>;
 }
 
-/// A lock around a value. The value is only lent to a closure: nobody can forget to let go of it.
+/// A lock around a value. The value is only lent to a closure, so that a caller cannot forget to unlock.
 pub trait Lock<T>: Send + Sync {
-    /// A free lock around `value`.
+    /// Returns a free lock around `value`.
     fn new(value: T) -> Self;
-    /// Calls `section` with the value, and nobody else meanwhile.
+    /// Calls `section` with exclusive access to the value.
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R;
-    /// As [`Self::with`], but gives up if somebody else has the lock: for a debugger, which looks at a system that stands
-    /// still and would wait for ever.
+    /// As [`Self::with`], but returns `None` if the lock is held: for a debugger, which runs while the system is stopped and
+    /// would wait for ever.
     fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
         Some(self.with(section))
     }
@@ -121,10 +121,10 @@ pub enum Interruptible {
     No,
 }
 
-/// Where threads wait: a counting semaphore. Whoever wants to be woken is counted by the core, which wakes exactly as
-/// many as it has counted; so no wake is lost. One that a signal forestalled is for whoever waits next.
+/// A place where threads wait: a counting semaphore. The core counts the waiters and wakes exactly as many, so no wake is
+/// lost. If a signal wins the race, the wake stays for the next waiter.
 pub trait WaitPoint: Sized + Send + Sync {
-    /// A place where nobody waits yet.
+    /// Returns a wait point without waiters.
     ///
     /// # Errors
     ///

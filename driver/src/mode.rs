@@ -8,11 +8,11 @@ bitflags! {
     /// What kind of link an interface says it is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct LinkFlags: u8 {
-        /// A frame can be for everyone.
+        /// The link has a broadcast address.
         const BROADCAST = 1;
-        /// A frame can be for a group.
+        /// The link has multicast groups.
         const MULTICAST = 1 << 1;
-        /// There is just one station on the other side.
+        /// The link has one peer.
         const POINT_TO_POINT = 1 << 2;
     }
 }

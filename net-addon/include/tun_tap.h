@@ -119,7 +119,7 @@ struct tun_statistics {
 };
 
 /*
- * Any unit's statistics, from /dev/misc/tun_tap, which everyone may open and which opens no unit. Begins with
+ * Any unit's statistics, from /dev/misc/tun_tap, which any user may open and which opens no unit. Begins with
  * TUN_STATISTICS_VERSION. Fails with ENXIO if the unit has neither an interface nor an opener.
  */
 struct tun_unit_statistics {

@@ -1,7 +1,7 @@
-//! The kernel debugger's command `tun_tap`: lists the units and what became of their packets.
+//! The kernel debugger's command `tun_tap`: lists the units and their counters.
 //!
-//! The debugger runs with the whole system stopped, perhaps in the middle of one of our critical sections, so nothing here
-//! waits for a lock: a unit whose lock is held says so, and so does the table of units.
+//! The debugger runs with the whole system stopped, perhaps inside a critical section of this driver, so nothing here waits
+//! for a lock: a locked unit is listed as locked, and so is a locked table of units.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::Write;
@@ -20,16 +20,18 @@ const NAME: &CStr = c"tun_tap";
 
 /// Adds the command.
 pub(crate) fn start() {
-    // SAFETY: C strings that live for ever, and a hook that lives as long as the add-on, which removes it.
+    // SAFETY: static C strings and a function; `stop` removes the command before the add-on is unloaded.
     unsafe { sys::add_debugger_command(NAME.as_ptr(), Some(tun_tap), c"List the TUN and TAP units".as_ptr()) };
 }
 
-/// Removes it.
+/// Removes the command.
 pub(crate) fn stop() {
-    // SAFETY: as above.
+    // SAFETY: a static C string and the function that `start` added.
     unsafe { sys::remove_debugger_command(NAME.as_ptr(), Some(tun_tap)) };
 }
 
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn tun_tap(_: c_int, _: *mut *mut c_char) -> c_int {
     units::<Tun>();
     units::<Tap>();
@@ -80,7 +82,7 @@ fn direction(name: &str, counters: &Counters, queued: u32) {
 
 fn print(text: core::fmt::Arguments<'_>) {
     let mut line = Line::new();
-    // Cut short is the worst that can happen to a line.
+    // The only error is a truncated line.
     let _ = line.write_fmt(text);
     // SAFETY: the format takes one C string, and the line ends with a zero.
     unsafe { sys::kprintf(c"%s".as_ptr(), line.as_ptr()) };

@@ -1,4 +1,4 @@
-//! What the kernel looks up in the file: the driver role's functions, and the module role's tables.
+//! The symbols that the kernel looks up in the file: the driver role's functions and the module role's tables.
 
 #![allow(
     non_upper_case_globals,
@@ -19,53 +19,57 @@ use crate::node::{Hooks, Node};
 use crate::units::{Kind, UNITS};
 use crate::{inspect, interface, roles, settings};
 
-/// The driver's name, for the kernel to find it again by.
+/// The name by which the kernel finds the loaded driver.
 const DRIVER: &CStr = c"tun_tap";
-/// The module's name: that of the file, under the directory it must lie in.
+/// The module's name: the file's path below `add-ons/kernel`, and the version.
 const MODULE: &CStr = c"network/devices/tun_tap/v1";
 
 const DRIVER_ROLE: &str = "driver";
 const MODULE_ROLE: &str = "module";
 
-/// A static that C reads or writes, and Rust leaves alone but where it says so.
+/// A static that C reads or writes.
+///
+/// # Invariants
+///
+/// Rust makes a reference to the content only where a SAFETY comment says which lock of the kernel excludes C's accesses.
 #[repr(transparent)]
 pub struct ForC<T>(UnsafeCell<T>);
 
-// SAFETY: each use says who else may be there.
+// SAFETY: the invariant of `ForC`: sharing one gives no access to its content.
 unsafe impl<T> Sync for ForC<T> {}
 
-/// Which version of the driver interface this is: that with `select`.
+/// The version of the driver interface: 2, which has `select`.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub static api_version: i32 = sys::B_CUR_DRIVER_API_VERSION as i32;
 
-/// Whether the hardware is there: a virtual one always is.
+/// Reports that the hardware is present, which is always so for a virtual device.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn init_hardware() -> status_t {
     sys::B_OK
 }
 
-/// The driver role starts.
+/// Starts the driver role.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn init_driver() -> status_t {
     roles::start(DRIVER_ROLE);
     sys::B_OK
 }
 
-/// The driver role ends.
+/// Stops the driver role.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn uninit_driver() {
     roles::stop(DRIVER_ROLE);
 }
 
-/// The longest list of nodes: those for inspection, those of both modes, and the null at its end.
+/// The length of the longest list of nodes: those for inspection, those of both modes, and the null at the end.
 const NODES: usize = 2 + 2 * UNITS + 1;
 
 static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); NODES]));
 
-/// The nodes there should be, as a null-terminated list of C strings.
+/// Returns the nodes to publish, as a null-terminated list of C strings.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn publish_devices() -> *const *const c_char {
-    // SAFETY: the kernel calls this, and reads the list, with its own lock on drivers held.
+    // SAFETY: the kernel calls this, and reads the list, with its lock on drivers held (`legacy_drivers.cpp`, `sLock`).
     let list = unsafe { &mut *PUBLISHED.0.get() };
     let [table, short, units @ ..] = list;
     *table = inspect::TABLE_NODE.as_ptr();
@@ -77,16 +81,16 @@ pub extern "C" fn publish_devices() -> *const *const c_char {
     list.as_ptr()
 }
 
-/// The hooks of a node.
+/// Returns the hooks of a node, or null if the driver has no such node.
 ///
 /// # Safety
-/// `name` is a C string.
+/// `name` is a C string. The kernel passes the names of [`publish_devices`].
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks {
     static TUN: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tun>::TABLE));
     static TAP: ForC<device_hooks> = ForC(UnsafeCell::new(Hooks::<Tap>::TABLE));
     static INSPECT: ForC<device_hooks> = ForC(UnsafeCell::new(inspect::HOOKS));
-    // SAFETY: the kernel gives a C string.
+    // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     if Node::parse::<Tun>(name).is_some() {
         TUN.0.get()
@@ -99,17 +103,17 @@ pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks
     }
 }
 
-/// Has the kernel ask [`publish_devices`] again, after the first use of a unit.
+/// Has the kernel call [`publish_devices`] again, after the first use of a unit.
 pub(crate) fn rescan() {
-    // SAFETY: a C string; called with no lock of ours held.
+    // SAFETY: a C string; the caller holds no lock of this driver.
     let found = unsafe { sys::devfs_rescan_driver(DRIVER.as_ptr()) };
     if found != sys::B_OK {
-        // The module role alone makes interfaces that nobody can open: worth a line, and no more can be done here.
+        // Without the driver role no program can open the interface's unit.
         ::log::warn!(target: DRIVER_ROLE, "the driver role is not loaded, so /dev has no new node; is its link there?");
     }
 }
 
-/// The names of the nodes that a mode has now.
+/// Returns the names of a mode's current nodes.
 fn nodes<M: Kind>(names: &'static Names, clone: &'static CStr) -> impl Iterator<Item = &'static CStr> {
     let clone_nodes = settings::current().clone_nodes;
     let units = (0..UNITS).filter(move |&number| !clone_nodes && M::units().has_node(number));
@@ -147,6 +151,8 @@ impl Names {
     }
 }
 
+/// # Safety
+/// Has no requirements; it is unsafe because the type of [`module_info::std_ops`] is.
 unsafe extern "C" fn std_ops(op: i32) -> status_t {
     match op as u32 {
         sys::B_MODULE_INIT => {
@@ -161,9 +167,9 @@ unsafe extern "C" fn std_ops(op: i32) -> status_t {
     }
 }
 
-/// `std_ops` is variadic in C, and no operation has further arguments.
+/// Returns the function as a variadic one, as `std_ops` is in C. No operation has further arguments.
 const fn variadic(ops: unsafe extern "C" fn(i32) -> status_t) -> unsafe extern "C" fn(i32, ...) -> status_t {
-    // SAFETY: on x86_64 a variadic call passes its first arguments as any other does.
+    // SAFETY: the ABI of x86_64 passes the named arguments of a variadic call as those of any other call.
     unsafe { core::mem::transmute(ops) }
 }
 
@@ -181,8 +187,9 @@ pub static modules: ForC<[*const module_info; 2]> =
 static STACK: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
 static BUFFER: ForC<*mut module_info> = ForC(UnsafeCell::new(core::ptr::null_mut()));
 
-/// The modules that the kernel loads before ours. It stores their addresses where nobody looks, for its references end
-/// with the module role, and an open descriptor may still have packets then: each unit with an interface takes its own.
+/// The modules that the kernel loads before this one. The addresses that it stores are not used, because its references
+/// end with the module role, and an open descriptor may still have packets then: each unit with an interface takes its own
+/// references.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub static module_dependencies: ForC<[module_dependency; 3]> = ForC(UnsafeCell::new([
     module_dependency { name: sys::NET_STACK_MODULE_NAME.as_ptr(), info: STACK.0.get() },

@@ -1,4 +1,9 @@
-//! The module role's interfaces: what the stack calls when `ifconfig` names one.
+//! The module role: the hooks that the stack calls for an interface.
+//!
+//! Haiku counts the references to a device (`device_interfaces.cpp`, `net_device_interface::ref_count`) and calls
+//! [`uninit_device`] when the last is released. Every other hook is called by a holder of one: the interface's protocol
+//! chain, a control, or the reader thread, which `down_device_interface` waits for. That is the guarantee behind "the
+//! stack has not called `uninit_device`" below.
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_void};
@@ -18,7 +23,7 @@ use crate::status::{status, to_status};
 use crate::unit::{Unit, set_flag};
 use crate::units::{Kind, Lease};
 
-/// The hooks that the stack calls through, without the module's name around them.
+/// Returns the module's table of hooks.
 pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
     net_device_module_info {
         info,
@@ -37,13 +42,17 @@ pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
     }
 }
 
-/// An interface: the stack's part first, so that the stack's pointer is ours.
+/// An interface. The stack's part comes first, so that the stack's pointer to it is a pointer to the whole.
+///
+/// # Invariants
+///
+/// It lives in memory of `malloc`, from [`make`] until [`uninit_device`], and does not move. The stack and other threads
+/// write to `device` at any time, so no reference to it is made, and single words of it are accessed atomically.
 #[repr(C)]
 struct Interface {
-    /// The stack writes into it as it likes.
     device: UnsafeCell<net_device>,
     attachment: Attachment,
-    /// The link was brought in line since the interface came up.
+    /// `IFF_LINK` was synchronized since the interface came up.
     is_linked: AtomicBool,
     unit: AnyUnit,
 }
@@ -54,7 +63,7 @@ enum AnyUnit {
     Tap(Lease<Tap>),
 }
 
-/// What an interface does, whatever its mode.
+/// The operations of an interface, for either mode.
 trait Station {
     fn take_modules(&self) -> Result<(), status_t>;
     fn up(&self, end: StackEnd);
@@ -69,7 +78,7 @@ trait Station {
     fn leave(&self, attachment: Attachment, group: LinkAddress);
     fn describe(&self, device: &mut net_device);
     /// # Safety
-    /// As [`Unit::interface_made`].
+    /// That of [`Unit::interface_made`].
     unsafe fn made(&self, device: *mut net_device);
     fn gone(&self, device: *mut net_device);
     fn sync_link(&self);
@@ -124,8 +133,8 @@ impl<M: Mode> Station for Unit<M> {
         self.device.leave(attachment, group);
     }
 
-    /// How the interface presents itself: always as Ethernet, for that is the only link that Haiku's stack carries both
-    /// IPv4 and IPv6 over. What can change later is shown to it when it is made.
+    /// Fills in what never changes. The link is always Ethernet, because Haiku's stack carries both IPv4 and IPv6 only
+    /// over Ethernet-like links.
     fn describe(&self, device: &mut net_device) {
         device.flags = flags(M::LINK.flags);
         device.r#type = sys::IFT_ETHER;
@@ -133,6 +142,7 @@ impl<M: Mode> Station for Unit<M> {
         device.address.length = sys::ETHER_ADDRESS_LENGTH as u8;
     }
 
+    // The trait's declaration has the safety section.
     unsafe fn made(&self, device: *mut net_device) {
         // SAFETY: the caller's promise.
         unsafe { self.interface_made(device) };
@@ -155,13 +165,12 @@ const fn flags(link: LinkFlags) -> u32 {
 }
 
 impl Interface {
-    /// The interface behind the stack's pointer.
+    /// Returns the interface behind the stack's pointer.
     ///
     /// # Safety
-    /// `device` comes from [`init_device`], and [`uninit_device`] is not called while the reference lives: the stack
-    /// does so after the last other call has returned.
+    /// `device` comes from [`init_device`], and [`uninit_device`] does not free it while the reference lives.
     unsafe fn of<'i>(device: *mut net_device) -> &'i Self {
-        // SAFETY: the caller's promise; the stack's part is the first of ours.
+        // SAFETY: the caller's promise, and the invariant of `Interface`: `device` is its first field.
         unsafe { &*device.cast::<Self>() }
     }
 
@@ -179,7 +188,7 @@ impl AnyUnit {
     }
 }
 
-/// The unit that an interface's name stands for.
+/// Leases the unit that an interface's name stands for.
 fn lease(name: &[u8]) -> Result<AnyUnit, status_t> {
     fn of_kind<M: Kind>(name: &[u8]) -> Option<Result<Lease<M>, status_t>> {
         match Node::parse::<M>(name)? {
@@ -196,12 +205,16 @@ fn lease(name: &[u8]) -> Result<AnyUnit, status_t> {
     Err(sys::B_BAD_VALUE)
 }
 
+/// Makes the device of an interface. `get_device_interface` asks every module under `network/devices` for each new name.
+///
+/// # Safety
+/// `name` is a C string, and `device` points to a place for the device.
 unsafe extern "C" fn init_device(name: *const c_char, device: *mut *mut net_device) -> status_t {
-    // SAFETY: the stack gives a C string.
+    // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) };
     match make(name.to_bytes_with_nul()) {
         Ok(made) => {
-            // SAFETY: the stack gives a place for the device.
+            // SAFETY: the caller's promise.
             unsafe { *device = made.as_ptr().cast() };
             sys::B_OK
         }
@@ -214,7 +227,7 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     let Some((_, bare)) = name.split_last() else { return Err(sys::B_BAD_VALUE) };
     let unit = lease(bare)?;
     unit.station().take_modules()?;
-    // SAFETY: the size of an interface; the kernel returns null or that much memory, aligned for any type of C.
+    // SAFETY: a plain call. The kernel returns null or that much memory, aligned for any type of C.
     let memory = unsafe { sys::malloc(size_of::<Interface>()) }.cast::<Interface>();
     let interface = NonNull::new(memory).ok_or(sys::B_NO_MEMORY)?;
     // SAFETY: all zeros is a `net_device` without anything in it.
@@ -225,75 +238,104 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
     unit.station().describe(&mut device);
     let attachment = unit.station().attach();
     let device = UnsafeCell::new(device);
-    // SAFETY: fresh memory of that size, which nobody else knows.
+    // SAFETY: `malloc` returned memory of that size above, and no other pointer to it exists.
     unsafe { interface.write(Interface { device, attachment, is_linked: AtomicBool::new(false), unit }) };
-    // SAFETY: written just now.
+    // SAFETY: initialised by the write above.
     let made = unsafe { interface.as_ref() };
-    // SAFETY: the interface is freed in `uninit_device`, after it has told the unit that it is gone.
+    // SAFETY: `uninit_device` frees the interface after `interface_gone` has returned.
     unsafe { made.station().made(interface.as_ptr().cast()) };
     Ok(interface)
 }
 
+/// Frees a device. `put_device_interface` calls it when the last reference is released, and `get_device_interface` if it
+/// cannot register a new device. Both ignore the result.
+///
+/// # Safety
+/// `device` comes from [`init_device`], no other hook runs for it, and the stack does not use it again.
 unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
-    // SAFETY: the stack's last call for this device.
+    // SAFETY: the caller's promise; the reference is not used after the memory is freed below.
     let interface = unsafe { Interface::of(device) };
     interface.station().gone(device);
     interface.station().detach(interface.attachment);
-    // Only now: until it was told, the unit may have set a flag in there.
-    // SAFETY: nobody knows the interface any more, and it is not used again.
+    // The unit accesses the interface until `gone` returns, so the memory is freed only after it.
+    // SAFETY: the stack no longer uses the interface, and the field is not used again, so this moves it out.
     let unit = unsafe { (&raw const interface.unit).read() };
-    // SAFETY: the memory came from `malloc`, what was in it has been moved out, and nobody knows it any more.
+    // SAFETY: the invariant of `Interface`: memory of `malloc`. The stack, the unit and the core no longer refer to it.
     unsafe { sys::free(device.cast::<c_void>()) };
     drop(unit);
     sys::B_OK
 }
 
+/// Brings a device up. `up_device_interface` calls it for the first user of the device, before it starts the reader thread.
+///
+/// # Safety
+/// `device` comes from [`init_device`] and has its index; the stack has not called [`uninit_device`].
 unsafe extern "C" fn up(device: *mut net_device) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let interface = unsafe { Interface::of(device) };
-    // SAFETY: the stack has the device, with its index, until `uninit_device`, which takes the value from the core.
+    // SAFETY: the caller's promise; `uninit_device` detaches the interface, which takes the value from the core, before it
+    // frees the device.
     interface.station().up(unsafe { StackEnd::new(device) });
-    // Again once the reader runs: the stack has yet to set `IFF_UP`, and may undo with it what somebody who opens the unit
-    // meanwhile does to the same word.
+    // `receive_data` synchronizes the link again: the stack sets `IFF_UP` only after this hook, not atomically, and may
+    // undo a change that an opener makes to the same word.
     interface.is_linked.store(false, Ordering::Relaxed);
     interface.station().sync_link();
     sys::B_OK
 }
 
+/// Takes a device down. `down_device_interface` calls it for the last user of the device, then waits for the reader thread.
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn down(device: *mut net_device) {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let station = unsafe { Interface::of(device) }.station();
     station.down();
-    // The stack has just cleared `IFF_UP`, and may have undone what somebody did to the same word.
+    // The stack has just cleared `IFF_UP`, not atomically, and may have undone an opener's change to the same word.
     station.sync_link();
 }
 
+/// Refuses every control that the stack does not handle itself, such as `SIOCSIFMEDIA`.
+///
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn control(_: *mut net_device, _: i32, _: *mut c_void, _: usize) -> status_t {
     sys::B_BAD_VALUE
 }
 
+/// Takes a packet from the stack. The last protocol of an interface's chain calls it (`interface_protocol_send_data`).
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`], except that the packet's own reference
+/// to an interface address may be the last. `buffer` is a live packet; ownership passes with a result of `B_OK`.
 unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise; the packet's address reference is held until the end of this function.
     let interface = unsafe { Interface::of(device) };
-    // SAFETY: the stack hands over a live packet, which is ours because this hook returns `B_OK`.
+    // SAFETY: the caller's promise; this hook returns `B_OK` whenever it takes the packet.
     let Some(mut packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
-    // A queued packet must keep no interface alive: the interface would outlive its deletion, and end in the middle of the
-    // program's read. The reference is released last, because it may be the one that keeps this interface.
+    // A queued packet must not keep an interface alive: the interface would outlive its deletion, and would be freed inside
+    // the program's read. The reference is released last, because it may be the one that keeps this interface.
     let address = packet.detach_address();
     if interface.station().send(packet).is_err() {
         // SAFETY: the interface is alive until `address` is released.
         let dropped = unsafe { &raw mut (*device).stats.send.dropped };
-        // SAFETY: the word is aligned and alive; the stack adds to it atomically too.
+        // SAFETY: the word is aligned and alive; the stack adds to it atomically.
         let dropped = unsafe { AtomicU32::from_ptr(dropped) };
         dropped.fetch_add(1, Ordering::Relaxed);
     }
     drop(address);
-    // Never an error: Haiku's callers leak a packet that is refused, or stop their retransmission timer.
+    // Never an error: Haiku's callers leak a refused packet, or stop their retransmission timer.
     sys::B_OK
 }
 
+/// Returns the next packet for the stack, waiting for one. The reader thread calls it while `IFF_UP` is set
+/// (`device_reader_thread`).
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`]. `buffer` points to a place for the
+/// packet, which the caller owns.
 unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let interface = unsafe { Interface::of(device) };
     if !interface.is_linked.load(Ordering::Relaxed) {
         interface.is_linked.store(true, Ordering::Relaxed);
@@ -301,7 +343,7 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
     }
     match interface.station().receive() {
         Ok(packet) => {
-            // SAFETY: the stack gives a place for the packet, and owns it from now on.
+            // SAFETY: the caller's promise.
             unsafe { *buffer = packet.into_raw() };
             sys::B_OK
         }
@@ -309,51 +351,77 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
     }
 }
 
+/// Sets the MTU, in bytes of IP. The stack calls it for `SIOCSIFMTU` (`interface_protocol_control`).
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn set_mtu(device: *mut net_device, mtu: usize) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let interface = unsafe { Interface::of(device) };
     status(interface.station().set_mtu(mtu).map_err(to_status))
 }
 
+/// Sets promiscuous mode. The stacks of R1/beta5 and master have no caller.
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn set_promiscuous(device: *mut net_device, promiscuous: bool) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     unsafe { Interface::of(device) }.station().set_promiscuous(promiscuous);
-    // SAFETY: as above.
+    // SAFETY: the caller's promise.
     unsafe { set_flag(device, sys::IFF_PROMISC, promiscuous) };
     sys::B_OK
 }
 
+/// Refuses to choose a medium, for `SIOCSIFMEDIA`.
+///
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn set_media(_: *mut net_device, _: u32) -> status_t {
     status(Err(sys::B_NOT_SUPPORTED))
 }
 
+/// Joins a multicast group of the link. The last protocol of an interface's chain calls it
+/// (`interface_protocol_join_multicast`).
+///
+/// # Safety
+/// `device` comes from [`init_device`]; the stack has not called [`uninit_device`]. `address` is a complete address of its
+/// family.
 unsafe extern "C" fn add_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let interface = unsafe { Interface::of(device) };
-    // SAFETY: the stack gives an address.
+    // SAFETY: the caller's promise.
     let group = unsafe { group(address) };
     status(group.map(|group| interface.station().join(interface.attachment, group)))
 }
 
+/// Leaves a multicast group of the link. The last protocol of an interface's chain calls it
+/// (`interface_protocol_leave_multicast`).
+///
+/// # Safety
+/// That of [`add_multicast`].
 unsafe extern "C" fn remove_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
-    // SAFETY: the stack calls hooks only for devices it has.
+    // SAFETY: the caller's promise.
     let interface = unsafe { Interface::of(device) };
-    // SAFETY: the stack gives an address.
+    // SAFETY: the caller's promise.
     let group = unsafe { group(address) };
     status(group.map(|group| interface.station().leave(interface.attachment, group)))
 }
 
-/// The group that an address of the stack's is.
+/// Returns the Ethernet group of a link address.
+///
+/// # Errors
+/// `B_BAD_VALUE` if it is not an Ethernet address, or not that of a group.
 ///
 /// # Safety
-/// `address` is a whole address of its family.
+/// `address` is a complete address of its family.
 unsafe fn group(address: *const sockaddr) -> Result<LinkAddress, status_t> {
-    // SAFETY: the caller's promise. The stack has it on its own stack, as bytes for all it is concerned.
+    // SAFETY: the caller's promise; the field is a byte, so the address need not be aligned.
     let family = unsafe { (*address).sa_family };
     if family != sys::AF_LINK as u8 {
         return Err(sys::B_BAD_VALUE);
     }
-    // SAFETY: so it is one of these.
+    // SAFETY: the caller's promise: an address of the family `AF_LINK` is a whole `sockaddr_dl`.
     let address = unsafe { address.cast::<sockaddr_dl>().read_unaligned() };
     if address.sdl_type != sys::IFT_ETHER as u8 {
         return Err(sys::B_BAD_VALUE);

@@ -1,9 +1,9 @@
-//! The Haiku kernel add-on: where the device core meets the kernel.
+//! The Haiku kernel add-on: connects the device core to the kernel.
 //!
 //! One file, two roles. As a driver it publishes the nodes that programs open ([`node`]); as a network device module it
-//! makes the interfaces that the stack configures ([`interface`]). Both find the same units in [`units`], so either may
-//! come first and either may go first. [`kernel`] is Haiku as the core wants it; all that is unsafe about this project
-//! is in this crate, and most of it there.
+//! makes the interfaces that the stack configures ([`interface`]). Both find the same units in [`units`], so either role
+//! may start or stop first. [`kernel`] implements the core's traits with Haiku's kernel calls. All unsafe code of the
+//! product is in this crate, most of it there.
 #![no_std]
 
 #[cfg(test)]
@@ -28,7 +28,7 @@ mod status;
 mod unit;
 mod units;
 
-/// The kernel's own panic, in the real add-on. Nothing calls it: the audit of the linked file looks for callers.
+/// Calls the kernel's own panic, in the real add-on. It is unreachable: the audit of the linked file looks for callers.
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

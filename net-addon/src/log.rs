@@ -17,7 +17,7 @@ impl Log for KernelLog {
 
     fn log(&self, record: &Record<'_>) {
         let mut line = Line::new();
-        // Cut short is the worst that can happen to a line.
+        // The only error is a truncated line.
         let _ = line.write_str("tun_tap: ");
         let _ = line.write_str(record.target());
         let _ = line.write_str(": ");
@@ -30,13 +30,13 @@ impl Log for KernelLog {
     fn flush(&self) {}
 }
 
-/// Sends what is logged to the kernel's log. Both roles call it; the second time changes nothing.
+/// Connects the `log` crate to the kernel's log. Both roles call it; the second call changes nothing.
 pub(crate) fn start() {
     static LOG: KernelLog = KernelLog;
     let _ = log::set_logger(&LOG);
 }
 
-/// A line of text that ends with a zero, in a buffer of its own.
+/// A line of text in a fixed buffer, always terminated by a zero.
 pub(crate) struct Line {
     bytes: [u8; LINE],
     length: usize,
@@ -47,13 +47,13 @@ impl Line {
         Self { bytes: [0; LINE], length: 0 }
     }
 
-    /// Its first bytes, zero-padded.
+    /// Returns its first bytes, zero-padded.
     pub(crate) fn prefix<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= LINE) };
         self.bytes.first_chunk().copied().unwrap_or([0; N])
     }
 
-    /// The line as C wants it.
+    /// Returns the line as a C string.
     pub(crate) fn as_ptr(&self) -> *const core::ffi::c_char {
         self.bytes.as_ptr().cast()
     }

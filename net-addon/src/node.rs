@@ -1,6 +1,10 @@
 //! The driver role's nodes: a table of hooks for each mode, made as a constant of a generic type.
 //!
-//! Each hook is one short shim: it finds what the cookie stands for, calls a safe function, and turns the error.
+//! Each hook is a short shim: it turns the cookie into a reference, calls a safe function, and converts the error.
+//!
+//! devfs keeps the cookie of `open` in a file descriptor of the kernel. A call in progress holds a reference to the
+//! descriptor, and so does a select until `deselect` has returned; `free` is called when the last reference is released
+//! (`fd.cpp`, `put_fd`). That is the guarantee behind "`free` has not been called" below.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::marker::PhantomData;
@@ -18,12 +22,12 @@ use crate::status::{status, to_status, transferred};
 use crate::unit::NO_TEAM;
 use crate::units::{Kind, Lease, UNITS};
 
-/// One open of a unit: what a cookie stands for.
+/// Per-open state: what a cookie points to.
 pub(crate) struct Open<M: Kind> {
     pub(crate) lease: Lease<M>,
     pub(crate) descriptor: Descriptor,
-    /// How it was opened: `O_RDONLY`, `O_WRONLY` or `O_RDWR`. The kernel checks it for reads and writes, and leaves
-    /// controls to us.
+    /// The access mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`. The kernel checks it for reads and writes, but not for
+    /// controls.
     access: u32,
 }
 
@@ -45,12 +49,14 @@ impl<M: Kind> Hooks<M> {
         writev: None,
     };
 
+    /// # Safety
+    /// `name` is a C string, and `cookie` points to a place for the cookie.
     unsafe extern "C" fn open(name: *const c_char, flags: u32, cookie: *mut *mut c_void) -> status_t {
-        // SAFETY: devfs gives a C string.
+        // SAFETY: the caller's promise.
         let name = unsafe { CStr::from_ptr(name) };
         match Open::<M>::new(name.to_bytes(), flags) {
             Ok(open) => {
-                // SAFETY: devfs gives a place for the cookie.
+                // SAFETY: the caller's promise.
                 unsafe { *cookie = open.into_cookie() };
                 sys::B_OK
             }
@@ -58,50 +64,65 @@ impl<M: Kind> Hooks<M> {
         }
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], and `free` has not been called.
     unsafe extern "C" fn close(cookie: *mut c_void) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it later.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         open.close();
         sys::B_OK
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], no other hook runs for it, and it is not used again.
     unsafe extern "C" fn free(cookie: *mut c_void) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, for the last time.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::from_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         drop(open);
         sys::B_OK
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], and `free` has not been called. `data` may be anything: it is a number, or an
+    /// address that is checked and copied by [`UserSlice`].
     unsafe extern "C" fn control(cookie: *mut c_void, op: u32, data: *mut c_void, _: usize) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         status(ioctl::control(open, op, data))
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], and `free` has not been called. `length` points to the kernel's own word, which
+    /// no other thread uses during the call. `data` may be anything: [`UserSlice`] checks it.
     unsafe extern "C" fn read(cookie: *mut c_void, _: sys::off_t, data: *mut c_void, length: *mut usize) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        // SAFETY: devfs gives the length in and takes it out.
+        // SAFETY: the caller's promise.
         let length = unsafe { &mut *length };
         transferred(length, |length| open.lease.device.read(&open.descriptor, &UserSlice::new(data, length)?))
     }
 
+    /// # Safety
+    /// That of [`Self::read`].
     unsafe extern "C" fn write(
         cookie: *mut c_void,
         _: sys::off_t,
         data: *const c_void,
         length: *mut usize,
     ) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        // SAFETY: devfs gives the length in and takes it out.
+        // SAFETY: the caller's promise.
         let length = unsafe { &mut *length };
         open.lease.look_at_interface();
         transferred(length, |length| open.lease.device.write(&open.descriptor, &UserSlice::new(data, length)?))
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], and `free` has not been called. `sync` is alive until `deselect` has returned
+    /// for it.
     unsafe extern "C" fn select(cookie: *mut c_void, event: u8, _: u32, sync: *mut selectsync) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
             return sys::B_BAD_VALUE;
@@ -110,8 +131,10 @@ impl<M: Kind> Hooks<M> {
         sys::B_OK
     }
 
+    /// # Safety
+    /// `cookie` comes from [`Self::open`], and `free` has not been called. `sync` is alive until this returns.
     unsafe extern "C" fn deselect(cookie: *mut c_void, event: u8, sync: *mut selectsync) -> status_t {
-        // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+        // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
             return sys::B_BAD_VALUE;
@@ -132,7 +155,7 @@ impl<M: Kind> Open<M> {
         };
         let open = Shared::new(Self { lease, descriptor, access: flags & sys::O_RWMASK }).map_err(to_status)?;
         open.lease.sync_link();
-        // SAFETY: a plain call, which any thread may make.
+        // SAFETY: a plain call.
         open.lease.opener.store(unsafe { sys::getpid() }, Ordering::Relaxed);
         ::log::debug!(target: M::NAME, "unit {} opened", open.lease.number);
         Ok(open)
@@ -145,8 +168,8 @@ impl<M: Kind> Open<M> {
         Ok((lease, descriptor))
     }
 
-    /// Opens the lowest unit that has no opener and that the caller may open. It may have an interface, which was configured
-    /// before its program started, or outlived it.
+    /// Opens the lowest unit that has no opener and that the caller may open. It may already have an interface, configured
+    /// before its program started or left by an earlier one.
     fn open_lowest(blocking: Blocking) -> Result<(Lease<M>, Descriptor), status_t> {
         let mut refusal = sys::EBUSY;
         for number in 0..UNITS {
@@ -159,12 +182,12 @@ impl<M: Kind> Open<M> {
         Err(refusal)
     }
 
-    /// Whether packets may be read, or not if it was opened with `O_WRONLY`.
+    /// Checks that the descriptor was not opened with `O_WRONLY`.
     pub(crate) fn check_read(&self) -> Result<(), status_t> {
         if self.access == sys::O_WRONLY { Err(sys::EBADF) } else { Ok(()) }
     }
 
-    /// Whether packets may be written, or not if it was opened with `O_RDONLY`.
+    /// Checks that the descriptor was not opened with `O_RDONLY`.
     pub(crate) fn check_write(&self) -> Result<(), status_t> {
         if self.access == sys::O_RDONLY { Err(sys::EBADF) } else { Ok(()) }
     }
@@ -178,14 +201,14 @@ impl<M: Kind> Open<M> {
 }
 
 impl<M: Kind> Drop for Open<M> {
-    /// Ends the open, whether devfs freed it or it never came about.
+    /// Ends the open: devfs freed the cookie, or `open` failed halfway.
     fn drop(&mut self) {
         self.close();
         self.lease.device.free();
     }
 }
 
-/// What a node's name stands for.
+/// The meaning of a node's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     /// `tun/3`: this unit.
@@ -195,7 +218,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// What a path below /dev, or an interface's name, means to a mode.
+    /// Parses a path below /dev, or an interface's name, as a node of a mode.
     pub(crate) fn parse<M: Kind>(name: &[u8]) -> Option<Self> {
         let rest = name.strip_prefix(M::NAME.as_bytes())?;
         if rest.is_empty() {
@@ -204,7 +227,7 @@ impl Node {
         Self::number(rest.strip_prefix(b"/")?).map(Self::Unit)
     }
 
-    /// A unit's number: decimal, without leading zeros, so that no unit has two names.
+    /// Parses a unit's number: decimal, without leading zeros, so that no unit has two names.
     pub(crate) fn number(digits: &[u8]) -> Option<usize> {
         if digits.len() > 1 && digits.first() == Some(&b'0') {
             return None;

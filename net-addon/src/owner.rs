@@ -7,9 +7,9 @@ use haiku_sys as sys;
 use crate::ioctl::Controlled;
 use crate::settings;
 
-/// Neither a user nor a group.
+/// No user, or no group.
 const NONE: u32 = u32::MAX;
-/// `R_OK`, and a node's mode by which only its group may read it.
+/// `R_OK`, and the mode of a node that only its group may read.
 const READ: i32 = 4;
 const GROUP_READS: u32 = 0o040;
 
@@ -20,7 +20,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// A unit without a user and without a group.
+    /// Returns an owner without a user and without a group.
     pub(crate) const fn none() -> Self {
         Self { user: AtomicU32::new(NONE), group: AtomicU32::new(NONE) }
     }
@@ -36,7 +36,7 @@ impl Owner {
     }
 
     /// Checks whether the caller may open the unit. As on Linux, a caller must match both user and group if both are set.
-    /// Without either, only root may, unless the setting `open everyone` is in force.
+    /// Without either, only root may, unless the setting `open everyone` is set.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Owner {
     pub(crate) fn check_open(&self) -> Controlled {
         let (user, group) = (self.user.load(Ordering::Relaxed), self.group.load(Ordering::Relaxed));
         let may = match (user, group) {
-            (NONE, NONE) => settings::current().open_everyone || is_user(0),
+            (NONE, NONE) => settings::current().open_to_all || is_user(0),
             _ => is_user(0) || ((user == NONE || is_user(user)) && (group == NONE || is_in_group(group))),
         };
         if may { Ok(()) } else { Err(sys::EPERM) }
@@ -61,12 +61,12 @@ impl Owner {
 }
 
 fn is_user(user: u32) -> bool {
-    // SAFETY: a plain call, which any thread may make.
+    // SAFETY: a plain call.
     user == unsafe { sys::geteuid() }
 }
 
 /// Whether the caller's effective or supplementary groups include this one, by the kernel's own check.
 fn is_in_group(group: u32) -> bool {
-    // SAFETY: a plain call, which any thread may make.
+    // SAFETY: a plain call.
     unsafe { sys::check_access_permissions(READ, GROUP_READS, group, NONE) == sys::B_OK }
 }

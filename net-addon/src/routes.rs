@@ -1,9 +1,8 @@
 //! Routes to a peer: what `TUNSETPEER` adds.
 //!
-//! Haiku's stack gives the peer of an interface no route, and an IPv6 address none at all. A route can be had from within
-//! the kernel by the stack's own datalink module, through tables that R1/beta5 and master share. An IPv6 peer needs two:
-//! one to itself, and one to the group that its neighbour solicitations go to (RFC 4291, section 2.7.1), for Haiku routes
-//! those like any packet.
+//! Haiku's stack adds no route to the peer of an interface, and none at all for an IPv6 address. The stack's datalink module
+//! can add one, through tables that R1/beta5 and master share. An IPv6 peer needs two: one to itself, and one to its
+//! solicited-node multicast address (RFC 4291, section 2.7.1), because Haiku routes solicitations like any packet.
 
 use core::ptr::null_mut;
 
@@ -19,7 +18,7 @@ pub(crate) enum Peer {
     V6([u8; 16]),
 }
 
-/// An address as the stack reads it: as a `sockaddr_in` or a `sockaddr_in6`, whose words are aligned.
+/// An address that the stack reads as a `sockaddr_in` or a `sockaddr_in6`, whose words are aligned.
 #[repr(align(8))]
 struct SocketAddress(sockaddr);
 
@@ -31,7 +30,7 @@ impl Peer {
         }
     }
 
-    /// The address as the stack wants it.
+    /// Returns the address as a socket address.
     fn socket_address(self) -> SocketAddress {
         let mut data = [0; 30];
         // The port comes first; IPv6 has flow information after it.
@@ -48,7 +47,7 @@ impl Peer {
         SocketAddress(sockaddr { sa_len: sa_len as u8, sa_family: self.family() as u8, sa_data: data })
     }
 
-    /// The group that solicitations for the peer go to.
+    /// Returns the solicited-node multicast address of an IPv6 peer.
     const fn solicited_node(self) -> Option<Self> {
         match self {
             Self::V4(_) => None,
@@ -63,22 +62,22 @@ fn place(data: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
-/// Adds what routes a peer needs through the interface of this name. One that exists already is left alone.
+/// Adds the routes that a peer needs through the interface of this name. An existing route is left unchanged.
 ///
-/// The interface must be up: the stack drops an interface's routes when it goes down, and only then. One that was added
-/// before it came up would keep it alive for ever after `ifconfig --delete`.
+/// The interface must be up: the stack drops an interface's routes only when it goes down. A route that was added before the
+/// interface came up would keep it alive for ever after `ifconfig --delete`.
 ///
 /// # Errors
 ///
-/// `ENETDOWN`; `EADDRNOTAVAIL` if the interface has no address of the peer's family; whatever the stack says.
+/// `ENETDOWN`; `EADDRNOTAVAIL` if the interface has no address of the peer's family; any error of the stack.
 pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
     let stack = Module::<sys::net_stack_module_info>::take(sys::NET_STACK_MODULE_NAME)?;
     let datalink = Module::<net_datalink_module_info>::take(sys::NET_DATALINK_MODULE_NAME)?;
     let get_domain = stack.table().get_domain.ok_or(sys::B_NOT_SUPPORTED)?;
-    // SAFETY: a plain call of the stack's.
+    // SAFETY: a plain call.
     let domain = unsafe { get_domain(peer.family() as i32) };
     if domain.is_null() {
-        // Nothing has loaded the family's protocol, so no interface has an address of the family.
+        // The family's protocol is not loaded, so no interface has an address of the family.
         return Err(sys::EADDRNOTAVAIL);
     }
     let interface = NetInterface::find(datalink.table(), domain, name)?;
@@ -90,7 +89,7 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
         *new = address.add_route(domain, route)?.then_some(route);
         Ok(())
     });
-    // If it is still up, and not going down, it will drop the routes itself when it does. Another one of its name will not.
+    // If the same interface is still up, it drops the routes itself when it goes down. A new one of its name would not.
     let still_up =
         NetInterface::find(datalink.table(), domain, name).and_then(|now| now.check_is(&interface)?.check_up());
     let result = added.and(still_up);
@@ -101,12 +100,13 @@ pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
 }
 
 impl Address<'_> {
-    /// Adds a route; says whether there was none before.
+    /// Adds a route. Returns whether it is new.
     fn add_route(&self, domain: *mut net_domain, to: Peer) -> Result<bool, status_t> {
         let add = self.datalink.add_route.ok_or(sys::B_NOT_SUPPORTED)?;
         let mut destination = to.socket_address();
         let route = self.route(&raw mut destination.0);
-        // SAFETY: the stack copies the route and takes a reference of its own to the address.
+        // SAFETY: the route and its destination live during the call; the stack copies them and takes its own reference to
+        // the address, which is alive by the invariant of `Address`.
         match unsafe { add(domain, &raw const route) } {
             sys::B_OK => Ok(true),
             sys::B_FILE_EXISTS => Ok(false),
@@ -114,12 +114,12 @@ impl Address<'_> {
         }
     }
 
-    /// Takes a route out again. That it may be gone already is no error.
+    /// Removes a route. It is no error if the route is gone already.
     fn remove_route(&self, domain: *mut net_domain, to: Peer) {
         let mut destination = to.socket_address();
         let route = self.route(&raw mut destination.0);
         if let Some(remove) = self.datalink.remove_route {
-            // SAFETY: the stack only compares the route with those it has.
+            // SAFETY: the route and its destination live during the call; the stack only compares them with its own.
             unsafe { remove(domain, &raw const route) };
         }
     }
@@ -141,14 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_of_ipv4_is_spelled_as_a_sockaddr_in() {
+    fn an_ipv4_peer_becomes_a_sockaddr_in() {
         let address = Peer::V4([10, 9, 0, 2]).socket_address().0;
         assert_eq!((address.sa_len, u32::from(address.sa_family)), (32, sys::AF_INET));
         assert_eq!(address.sa_data[..6], [0, 0, 10, 9, 0, 2]);
     }
 
     #[test]
-    fn a_peer_of_ipv6_is_spelled_as_a_sockaddr_in6_and_solicited_by_its_last_three_bytes() {
+    fn an_ipv6_peer_becomes_a_sockaddr_in6_and_its_solicited_node_group_has_its_last_three_bytes() {
         let mut peer = [0; 16];
         (peer[0], peer[15], peer[14], peer[13]) = (0xfd, 3, 2, 1);
         let address = Peer::V6(peer).socket_address().0;

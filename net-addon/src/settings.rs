@@ -23,30 +23,30 @@ use crate::kernel::SpinLock;
 /// How a program's packets reach the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeliverySetting {
-    /// Straight with one processor, by the reader thread with several.
+    /// `Direct` with one processor, `Reader` with several.
     Auto,
-    /// Straight to their protocol, in the writer's thread.
+    /// To their protocol, in the writer's thread.
     Direct,
     /// Through the queue and the stack's reader thread.
     Reader,
 }
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Of each queue of a new unit.
+    /// The limits of each queue of a new unit.
     pub limits: Limits,
-    /// Of a new interface.
+    /// The MTU of a new interface.
     pub mtu: usize,
-    /// One node for each mode, each open of which takes the lowest unit without an opener, instead of a node for each unit.
+    /// One node for each mode, whose open takes the lowest unit without an opener, instead of a node for each unit.
     pub clone_nodes: bool,
     /// The link is up even while no program has the unit open.
     pub link_always: bool,
     /// Any user may open a unit that has neither an owner nor a group.
-    pub open_everyone: bool,
+    pub open_to_all: bool,
     /// How a program's packets reach the stack.
     pub delivery: DeliverySetting,
-    /// What is logged.
+    /// The log level.
     pub log: LevelFilter,
 }
 
@@ -56,12 +56,12 @@ impl Settings {
         mtu: 1500,
         clone_nodes: false,
         link_always: false,
-        open_everyone: false,
+        open_to_all: false,
         delivery: DeliverySetting::Auto,
         log: LevelFilter::Info,
     };
 
-    /// Whether a program's packets go straight to their protocol.
+    /// Whether a program's packets are delivered to their protocol in the writer's thread.
     pub(crate) fn delivers_directly(&self) -> bool {
         match self.delivery {
             // SAFETY: a plain call.
@@ -71,7 +71,7 @@ impl Settings {
         }
     }
 
-    /// Takes one line of the file; says whether it was understood.
+    /// Applies one line of the file. Returns whether it was understood.
     fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name, value) {
             (b"queue_packets", _) => within(value, 1..=Limits::MOST.packets).map(|n| self.limits.packets = n).is_some(),
@@ -86,7 +86,7 @@ impl Settings {
                 true
             }
             (b"open", b"owner" | b"everyone") => {
-                self.open_everyone = value == b"everyone";
+                self.open_to_all = value == b"everyone";
                 true
             }
             (b"delivery", _) => delivery(value).map(|delivery| self.delivery = delivery).is_some(),
@@ -98,7 +98,7 @@ impl Settings {
 
 static CURRENT: SpinLock<Settings> = SpinLock::free(Settings::DEFAULT);
 
-/// The settings in force.
+/// Returns the current settings.
 pub(crate) fn current() -> Settings {
     CURRENT.with(|settings| *settings)
 }
@@ -106,18 +106,18 @@ pub(crate) fn current() -> Settings {
 /// Reads the file again, if there is one.
 pub(crate) fn load() {
     let mut settings = Settings::DEFAULT;
-    // In an image that was just loaded nothing is logged yet; complaints about the file are to be.
+    // In a freshly loaded image the level is still off, but errors in the file must be logged.
     ::log::set_max_level(settings.log);
     // SAFETY: a C string; null means no file.
     let handle = unsafe { sys::load_driver_settings(c"tun_tap".as_ptr()) };
     if !handle.is_null() {
         // SAFETY: the handle is open.
         let file = unsafe { sys::get_driver_settings(handle) };
-        // SAFETY: null, or what is in the file, until it is unloaded.
+        // SAFETY: null, or the parsed file, which lives until it is unloaded below.
         if let Some(file) = unsafe { file.as_ref() } {
             read(file, &mut settings);
         }
-        // SAFETY: the handle is open, and nothing of it is used any more.
+        // SAFETY: the handle is open, and nothing from it is used after this.
         unsafe { sys::unload_driver_settings(handle) };
     }
     ::log::set_max_level(settings.log);
@@ -129,12 +129,12 @@ fn read(file: &sys::driver_settings, settings: &mut Settings) {
     if count == 0 {
         return;
     }
-    // SAFETY: the kernel says how many parameters there are.
+    // SAFETY: the kernel's parser made the array and counted its elements; they live as long as the handle.
     for parameter in unsafe { core::slice::from_raw_parts(file.parameters, count) } {
         // SAFETY: a name is a C string that lives as long as the handle.
         let name = unsafe { text(parameter.name) };
         let value = if parameter.value_count == 1 {
-            // SAFETY: there is one value.
+            // SAFETY: the array has one element.
             let value = unsafe { *parameter.values };
             // SAFETY: a value is a C string that lives as long as the handle.
             unsafe { text(value) }
@@ -152,8 +152,10 @@ fn read(file: &sys::driver_settings, settings: &mut Settings) {
     }
 }
 
+/// Returns the bytes of a C string; none for null.
+///
 /// # Safety
-/// `text` is null or a C string that lives long enough.
+/// `text` is null or a C string that lives for `'t`.
 unsafe fn text<'t>(text: *const c_char) -> &'t [u8] {
     if text.is_null() {
         return b"";
@@ -162,7 +164,7 @@ unsafe fn text<'t>(text: *const c_char) -> &'t [u8] {
     unsafe { CStr::from_ptr(text) }.to_bytes()
 }
 
-/// A number in decimal digits.
+/// Parses a decimal number.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() {
         return None;
@@ -173,7 +175,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// A number within bounds.
+/// Parses a decimal number within bounds.
 fn within(digits: &[u8], bounds: RangeInclusive<u32>) -> Option<u32> {
     decimal(digits).filter(|number| bounds.contains(number))
 }

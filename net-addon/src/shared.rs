@@ -1,6 +1,6 @@
-//! [`Shared`]: a reference-counted value on the kernel's heap, which may refuse.
+//! [`Shared`]: a reference-counted value on the kernel's heap.
 //!
-//! `alloc::sync::Arc` would do, but that it panics when there is no memory; a kernel must say so instead.
+//! Unlike `alloc::sync::Arc` it returns an error when there is no memory, instead of a panic.
 
 use core::ffi::c_void;
 use core::mem::{align_of, size_of};
@@ -16,12 +16,16 @@ struct Block<T> {
     value: T,
 }
 
-/// A value with as many owners as there are clones.
+/// An owner of a reference-counted value.
+///
+/// # Invariants
+///
+/// `block` points to an initialised block from `memalign`, and one of its references belongs to this owner.
 pub(crate) struct Shared<T> {
     block: NonNull<Block<T>>,
 }
 
-// SAFETY: as for `Arc`: owners on several threads share `&T`, and the last of them drops the `T`.
+// SAFETY: as for `Arc`: owners on several threads share `&T`, and the last one drops the `T`.
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
@@ -29,48 +33,49 @@ unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 impl<T> Shared<T> {
     /// Moves a value to the heap.
     pub(crate) fn new(value: T) -> Result<Self, Error> {
-        // SAFETY: a size and a power of two; the kernel returns null or that much memory.
+        // SAFETY: a plain call with a power of two. The kernel returns null or that much memory.
         let memory = unsafe { sys::memalign(align_of::<Block<T>>(), size_of::<Block<T>>()) };
         let block = NonNull::new(memory.cast::<Block<T>>()).ok_or(Error::NoMemory)?;
-        // SAFETY: fresh memory of the right size and alignment, which nobody else knows.
+        // SAFETY: `memalign` returned memory of this size and alignment above, and no other pointer to it exists.
         unsafe { block.write(Block { references: AtomicUsize::new(1), value }) };
         Ok(Self { block })
     }
 
-    /// Gives the value to C as an opaque pointer. It owns one reference.
+    /// Converts the owner into an opaque pointer for C, which keeps its reference.
     pub(crate) fn into_cookie(self) -> *mut c_void {
         let cookie = self.block.as_ptr().cast();
         core::mem::forget(self);
         cookie
     }
 
-    /// Takes back what [`Self::into_cookie`] gave.
+    /// Converts a pointer of [`Self::into_cookie`] back into its owner.
     ///
     /// # Safety
-    /// `cookie` comes from `into_cookie` of the same type, and is not used again.
+    /// `cookie` is null or comes from `into_cookie` of the same type, and is not used again.
     pub(crate) unsafe fn from_cookie(cookie: *mut c_void) -> Option<Self> {
         NonNull::new(cookie.cast()).map(|block| Self { block })
     }
 
-    /// Looks at what [`Self::into_cookie`] gave.
+    /// Borrows the value behind a pointer of [`Self::into_cookie`].
     ///
     /// # Safety
-    /// `cookie` comes from `into_cookie` of the same type, and is not taken back while the reference lives.
+    /// `cookie` is null or comes from `into_cookie` of the same type, and `from_cookie` is not called while the reference
+    /// lives.
     pub(crate) unsafe fn borrow_cookie<'c>(cookie: *mut c_void) -> Option<&'c T> {
         let block = NonNull::new(cookie.cast::<Block<T>>())?;
-        // SAFETY: the caller's promise: the block is alive.
+        // SAFETY: the caller's promise: the cookie's reference keeps the block alive.
         Some(unsafe { &block.as_ref().value })
     }
 
     fn block(&self) -> &Block<T> {
-        // SAFETY: the block lives as long as any owner, and this is one.
+        // SAFETY: the invariant of `Shared`.
         unsafe { self.block.as_ref() }
     }
 }
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        // Relaxed: whoever clones has a reference already, so nothing is published by having one more.
+        // Relaxed: the caller already has a reference, so another one publishes nothing.
         self.block().references.fetch_add(1, Ordering::Relaxed);
         Self { block: self.block }
     }
@@ -86,14 +91,14 @@ impl<T> Deref for Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // What any owner did to the value comes before its end. A fence for the last would do; the thread sanitizer does
-        // not know of those.
+        // Orders every owner's accesses before the value is dropped. A release with an acquire fence for the last owner would
+        // do, but the thread sanitizer does not model fences.
         if self.block().references.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        // SAFETY: this was the last owner, so nobody else can reach the block.
+        // SAFETY: the invariant of `Shared`, and this was the last reference.
         unsafe { self.block.drop_in_place() };
-        // SAFETY: the memory came from `memalign`.
+        // SAFETY: the invariant of `Shared`: memory of `memalign`, whose content was dropped above.
         unsafe { sys::free(self.block.as_ptr().cast()) };
     }
 }

@@ -1,4 +1,4 @@
-//! The C edge: results of the core as results of Haiku's.
+//! The C edge: converts results of the core into Haiku's `status_t`.
 
 use haiku_sys::{
     B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_OK, B_WOULD_BLOCK, EBUSY, EINVAL, EMSGSIZE, ENETDOWN,
@@ -6,7 +6,7 @@ use haiku_sys::{
 };
 use tuntap_driver::Error;
 
-/// What Haiku calls an error.
+/// Returns Haiku's error for an error of the core.
 pub(crate) const fn to_status(error: Error) -> status_t {
     match error {
         Error::WouldBlock => B_WOULD_BLOCK,
@@ -22,7 +22,7 @@ pub(crate) const fn to_status(error: Error) -> status_t {
     }
 }
 
-/// What Haiku calls a result.
+/// Returns Haiku's status for a result.
 pub(crate) fn status(result: Result<(), status_t>) -> status_t {
     match result {
         Ok(()) => B_OK,
@@ -30,7 +30,7 @@ pub(crate) fn status(result: Result<(), status_t>) -> status_t {
     }
 }
 
-/// Runs a transfer and stores how much was moved: nothing, if it failed.
+/// Runs a transfer, and stores the number of bytes moved: 0 if it failed.
 pub(crate) fn transferred(length: &mut usize, transfer: impl FnOnce(usize) -> Result<usize, Error>) -> status_t {
     match transfer(*length) {
         Ok(moved) => {

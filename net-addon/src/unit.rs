@@ -1,7 +1,7 @@
-//! A unit: a device of the core's, and the interface that the stack may have made for it.
+//! A unit: a device of the core, and its interface if the stack has made one.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use haiku_sys as sys;
 use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode, Overview};
@@ -14,7 +14,7 @@ use crate::stack::Name;
 
 /// One unit, such as `tun/0`. Lives while it has an opener or an interface.
 pub(crate) struct Unit<M: Mode> {
-    /// Which of its kind it is.
+    /// Its number within its mode.
     pub(crate) number: usize,
     /// The device itself.
     pub(crate) device: Device<M, Haiku>,
@@ -29,15 +29,20 @@ pub(crate) struct Unit<M: Mode> {
 pub(crate) const NO_TEAM: sys::team_id = -1;
 
 /// The stack's side of a unit.
+///
+/// # Invariants
+///
+/// `device` is null, or was passed to [`Unit::interface_made`] and is alive: [`Unit::interface_gone`] clears it under the
+/// same mutex before the device is freed.
 struct Interface {
     /// The stack's view of the interface; null while there is none.
     device: *mut sys::net_device,
     /// Whether the unit has references to the stack's modules. It takes them with its first interface and keeps them as
-    /// long as it lives, for whoever has it open may be copying a packet when the interface goes.
+    /// long as it lives, because its opener may be copying a packet when the interface is deleted.
     modules: bool,
 }
 
-// SAFETY: a `net_device` belongs to no thread; what of it is written here is written atomically.
+// SAFETY: a `net_device` belongs to no thread, and words that the stack reads unlocked are written atomically.
 unsafe impl Send for Interface {}
 
 impl<M: Mode> Unit<M> {
@@ -60,11 +65,12 @@ impl<M: Mode> Unit<M> {
         })
     }
 
-    /// Makes sure that packets can be made, before there is an interface to carry them.
+    /// Takes references to the stack's modules, without which there are no packets. Called before the first interface is
+    /// made.
     ///
     /// # Errors
     ///
-    /// Whatever the kernel says if the stack's modules cannot be loaded.
+    /// The kernel's, if the stack's modules cannot be loaded.
     pub(crate) fn take_modules(&self) -> Result<(), sys::status_t> {
         self.interface.with(|interface| {
             if !interface.modules {
@@ -96,22 +102,22 @@ impl<M: Mode> Unit<M> {
         });
     }
 
-    /// Brings `IFF_LINK`, by which the stack chooses routes, and `IFM_ACTIVE`, by which `net_server` configures interfaces,
-    /// in line with whether a program has the unit open, and notifies the stack of a change.
+    /// Synchronizes `IFF_LINK`, by which the stack chooses routes, and `IFM_ACTIVE`, by which `net_server` configures
+    /// interfaces, with whether a program has the unit open, and notifies the stack of a change.
     pub(crate) fn sync_link(&self) {
         self.interface.with(|interface| {
             if interface.device.is_null() {
                 return;
             }
             let link = self.device.has_link() || settings::current().link_always;
-            // SAFETY: the interface is alive while it is noted here.
+            // SAFETY: the invariant of `Interface`: the device is alive.
             let media = unsafe { &raw mut (*interface.device).media };
-            // SAFETY: the word is aligned and alive; the stack reads it unlocked, whole.
+            // SAFETY: the word is aligned and alive; the stack only reads it, as a whole.
             let media = unsafe { AtomicU32::from_ptr(media) };
             media.store(if link { sys::IFM_ACTIVE } else { 0 }, Ordering::Relaxed);
-            // SAFETY: the interface is alive while it is noted here.
+            // SAFETY: the invariant of `Interface`: the device is alive.
             if unsafe { set_flag(interface.device, sys::IFF_LINK, link) } {
-                // SAFETY: as above; the stack only sends a notification, and takes no lock of ours.
+                // SAFETY: the same invariant. The stack only sends a notification, and does not call back into the driver.
                 unsafe { device_link_changed(interface.device) };
             }
         });
@@ -123,16 +129,16 @@ impl<M: Mode> Unit<M> {
         Overview { has_link: overview.has_link || settings::current().link_always, ..overview }
     }
 
-    /// The name by which the stack knows the interface, if there is one.
+    /// Returns the interface's name, if there is an interface.
     pub(crate) fn interface_name(&self) -> Option<Name> {
         self.interface.with(|interface| {
             let device = NonNull::new(interface.device)?.as_ptr();
-            // SAFETY: the interface is alive while it is noted here, and keeps its name.
+            // SAFETY: the invariant of `Interface`: the device is alive. Its name is written once, before it is shared.
             Some(unsafe { (*device).name })
         })
     }
 
-    /// Looks at what of its interface the stack does not tell a driver, if the last look is old: captures, addresses and
+    /// Reads what the stack does not tell a driver about its interface, if the last look is old: captures, addresses and
     /// promiscuous mode. Called by writers, with no lock held.
     #[inline]
     pub(crate) fn look_at_interface(&self) {
@@ -155,39 +161,44 @@ impl<M: Mode> Unit<M> {
         Ok(())
     }
 
-    /// Shows the interface the device's MTU and address: those of now, for whoever set others since has yet to come here.
+    /// Copies the device's current MTU and address to the interface. With several setters at once the last call here copies
+    /// the last values, because each reads them under the mutex.
     fn show_settings(&self, interface: &Interface) {
         let Some(device) = NonNull::new(interface.device) else { return };
         let (device, link) = (device.as_ptr(), self.device.link());
-        // SAFETY: the interface is alive while it is noted here; the stack reads the word unlocked, as it does that of any
-        // device.
-        unsafe { (*device).mtu = link.mtu };
-        // SAFETY: as above.
-        let address = unsafe { &raw mut (*device).address.data };
-        // SAFETY: as above, and there is room for the six bytes.
-        unsafe { address.cast::<LinkAddress>().write(link.address) };
+        // SAFETY: the invariant of `Interface`: the device is alive.
+        let mtu = unsafe { &raw mut (*device).mtu };
+        // SAFETY: the word is aligned and alive; the stack only reads it, as a whole.
+        unsafe { AtomicUsize::from_ptr(mtu) }.store(link.mtu, Ordering::Relaxed);
+        // SAFETY: the invariant of `Interface`: the device is alive.
+        let address = unsafe { &raw mut (*device).address.data }.cast::<LinkAddress>();
+        // SAFETY: the field has room for six bytes; only this function writes them, under the mutex.
+        if unsafe { address.read() } != link.address {
+            // SAFETY: as above. The core changes the address only while the interface is down, so no sender reads it now.
+            unsafe { address.write(link.address) };
+        }
     }
 }
 
 impl<M: Mode> Drop for Unit<M> {
     fn drop(&mut self) {
-        // The last interface and the last descriptor emptied the queues, so no packet is left that would need them.
+        // The last interface and the last descriptor emptied the queues, so no packet is left that needs the modules.
         if self.interface.with(|interface| interface.modules) {
             give_modules_back();
         }
     }
 }
 
-/// Sets or clears a flag of an interface, and says whether that changed it. The stack sets others of the same word, so
-/// it is one atomic step.
+/// Sets or clears a flag of an interface atomically, because the stack sets others of the same word. Returns whether the
+/// flag changed.
 ///
 /// # Safety
 /// `interface` is alive.
 pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bool) -> bool {
     // SAFETY: the caller's promise.
     let flags = unsafe { &raw mut (*interface).flags };
-    // SAFETY: the word is aligned and alive. The stack's own accesses are not atomic: one at the same time may undo ours,
-    // but ours none of its. It sets and clears `IFF_UP` so, and `sync_link` comes again after either.
+    // SAFETY: the word is aligned and alive. The stack sets and clears `IFF_UP` without an atomic operation, so it may undo
+    // this change, but this change cannot undo the stack's. `sync_link` runs again after either.
     let flags = unsafe { AtomicU32::from_ptr(flags) };
     let before = if on { flags.fetch_or(flag, Ordering::Relaxed) } else { flags.fetch_and(!flag, Ordering::Relaxed) };
     (before & flag != 0) != on

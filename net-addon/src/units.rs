@@ -1,4 +1,4 @@
-//! All units of a mode: which exist, which nodes there are, and who keeps a unit alive.
+//! All units of a mode: the table, the nodes, and the leases that keep a unit alive.
 
 use core::ops::Deref;
 
@@ -20,11 +20,11 @@ static TAP: Units<Tap> = Units::new();
 
 /// A mode that has units: each has its own table of them, in a static that generic code can find.
 pub(crate) trait Kind: Mode + Sized {
-    /// What Linux's `TUNSETIFF` calls it.
+    /// Its flag in Linux's `TUNSETIFF`.
     const FLAG: TunFlags;
-    /// What FreeBSD's `TUNGIFINFO` says it is.
+    /// Its type in FreeBSD's `TUNGIFINFO`.
     const BSD_TYPE: u8;
-    /// The table.
+    /// Returns the table.
     fn units() -> &'static Units<Self>;
 }
 
@@ -48,14 +48,14 @@ impl Kind for Tap {
     }
 }
 
-/// One place in the table.
+/// An entry of the table.
 struct Slot<M: Mode> {
     unit: Option<Shared<Unit<M>>>,
     /// How many leases there are.
     leases: u32,
-    /// Whether it ever had one: then its node stays, so that no node goes while a program looks at it.
+    /// Whether it ever had a lease: then its node stays, so that no node is removed while a program uses it.
     used: bool,
-    /// The link address that the unit had last, which it keeps while the system runs.
+    /// The unit's last link address, which it keeps while the system runs.
     address: Option<LinkAddress>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Units<M: Mode> {
     slots: SpinLock<[Slot<M>; UNITS]>,
 }
 
-/// A claim on a unit. The unit goes with the last one.
+/// A reference to a unit. The last one deletes the unit.
 pub(crate) struct Lease<M: Kind> {
     unit: Shared<Unit<M>>,
 }
@@ -74,7 +74,7 @@ impl<M: Kind> Units<M> {
         Self { slots: SpinLock::free([const { Slot::FREE }; UNITS]) }
     }
 
-    /// Leases a unit, which is made if need be. Its first lease ever brings another node, whatever becomes of the lease.
+    /// Leases a unit, and makes it if it does not exist. The first lease of a unit publishes another node.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl<M: Kind> Units<M> {
         let (lease, new_node) = match self.lease_of(number, None) {
             Some(leased) => leased,
             None => {
-                // Made outside the lock, because that allocates. If another thread was faster, this one goes unused.
+                // Made outside the lock, because this allocates. If another thread was faster, `fresh` is dropped.
                 let address = self.address(number).unwrap_or_else(random_address);
                 let fresh = Shared::new(Unit::new(number, address)?)?;
                 self.lease_of(number, Some(&fresh)).ok_or(Error::Invalid)?
@@ -95,18 +95,18 @@ impl<M: Kind> Units<M> {
         Ok(lease)
     }
 
-    /// Leases the unit that is there, or else `fresh`.
+    /// Leases the existing unit, or else `fresh`.
     fn lease_of(&self, number: usize, fresh: Option<&Shared<Unit<M>>>) -> Option<(Lease<M>, NewNode)> {
         let (unit, new_node) = self.slots.with(|slots| slots.get_mut(number)?.lease(fresh))?;
         Some((Lease { unit }, new_node))
     }
 
-    /// Returns the link address that the unit had last.
+    /// Returns the unit's last link address.
     fn address(&self, number: usize) -> Option<LinkAddress> {
         self.slots.with(|slots| slots.get(number)?.address)
     }
 
-    /// Whether a unit has a node: each that was ever used, and the lowest that was not.
+    /// Whether a unit has a node: every unit that was ever used, and the lowest unused one.
     pub(crate) fn has_node(&self, number: usize) -> bool {
         self.slots.with(|slots| {
             let unused = slots.iter().position(|slot| !slot.used);
@@ -129,13 +129,13 @@ impl<M: Kind> Units<M> {
         self.slots.with(|slots| slots.iter().skip(from).find_map(|slot| slot.unit.clone()))
     }
 
-    /// Calls `look` with each unit, for a debugger, which cannot wait for a lock. `None` if the table's lock is held.
+    /// Calls `look` with each unit. Returns `None` if the table's lock is held, for a debugger, which cannot wait.
     pub(crate) fn glance(&self, mut look: impl FnMut(&Unit<M>)) -> Option<()> {
         self.slots.try_with(|slots| slots.iter().filter_map(|slot| slot.unit.as_ref()).for_each(|unit| look(unit)))
     }
 }
 
-/// Whether a lease was the first ever of its unit, so that another node is due.
+/// Whether a lease was the first of its unit, so that another node must be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NewNode {
     Due,
@@ -146,7 +146,7 @@ impl<M: Mode> Slot<M> {
     /// A place without a unit.
     const FREE: Self = Self { unit: None, leases: 0, used: false, address: None };
 
-    /// Counts one lease more, of the unit that is there or else of `fresh`.
+    /// Adds a lease of the existing unit, or else of `fresh`.
     fn lease(&mut self, fresh: Option<&Shared<Unit<M>>>) -> Option<(Shared<Unit<M>>, NewNode)> {
         let unit = match (&self.unit, fresh) {
             (Some(unit), _) => unit.clone(),
@@ -171,7 +171,7 @@ impl<M: Kind> Deref for Lease<M> {
 
 impl<M: Kind> Drop for Lease<M> {
     fn drop(&mut self) {
-        // The unit itself is dropped outside the lock, because that calls the kernel.
+        // The unit is dropped outside the lock, because that calls the kernel.
         let last = M::units().slots.with(|slots| {
             let slot = slots.get_mut(self.unit.number)?;
             slot.leases = slot.leases.saturating_sub(1);

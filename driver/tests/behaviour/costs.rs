@@ -65,7 +65,7 @@ fn a_packet_costs_the_allocations_of_its_buffer_and_no_other() {
 }
 
 #[test]
-fn nobody_is_woken_who_does_not_wait() {
+fn a_thread_that_does_not_wait_is_not_woken() {
     let (rig, descriptor) = rig();
     for _ in 0..40 {
         rig.write(&descriptor, &packet4(1, 20)).unwrap();

@@ -215,14 +215,14 @@ fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
     rig.device.deselect(late.sync(), Event::Error);
 }
 
-/// Somebody asks Haiku about an interface that does not exist: it makes one, looks, and removes it.
+/// Probes an interface that does not exist: Haiku makes it, reads its state, and removes it.
 fn look(rig: &Rig<ToyTun>) {
     let attachment = rig.device.attach();
     rig.device.detach(attachment);
 }
 
 #[test]
-fn who_merely_looks_at_an_interface_disturbs_nobody() {
+fn probing_an_interface_does_not_hang_up_its_opener() {
     let rig = Rig::new();
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     let entry = Entry::new();

@@ -211,7 +211,7 @@ fn an_address_is_taken_over_by_the_mode_and_by_frames_to_the_stack() {
 }
 
 #[test]
-fn an_interface_that_is_up_keeps_the_address_that_haiku_tells_everyone() {
+fn an_interface_that_is_up_keeps_the_address_that_haiku_announces() {
     let (rig, _) = Rig::<ToyTap>::running(Blocking::DontWait);
     assert_eq!(rig.device.set_address([2, 0, 0, 0, 7, 7]), Err(Error::Busy));
     assert_eq!((rig.device.link().address, rig.device.set_address(OWN)), (OWN, Ok(())));
@@ -234,7 +234,7 @@ fn an_interface_begins_with_the_units_address() {
 }
 
 #[test]
-fn an_address_of_a_group_or_of_nobody_is_refused() {
+fn an_address_of_a_group_and_the_zero_address_are_refused() {
     let rig = Rig::<ToyTun>::new();
     for address in [[0; 6], [0xff; 6], [1, 0, 0x5e, 0, 0, 1], [3, 0, 0, 0, 0, 1]] {
         assert_eq!(rig.device.set_address(address), Err(Error::Invalid));

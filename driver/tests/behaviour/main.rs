@@ -81,7 +81,7 @@ fn signal_wins(world: &World, wins: bool) {
     world.signal_wins.store(wins, Ordering::SeqCst);
 }
 
-/// A packet that nobody should have got is a failure with its bytes in it.
+/// Returns the error of a read that must fail; an unexpected packet fails the test with its bytes.
 #[track_caller]
 fn failed(result: Result<Vec<u8>, Error>) -> Error {
     result.expect_err("no packet")

@@ -27,7 +27,7 @@ fn merged_packets() {
     }
 }
 
-/// Whoever put a packet in never told those who waited in select: they slept until their timeout.
+/// Adding a packet did not notify the waiters in select: they slept until their timeout.
 #[test]
 fn select_without_notification() {
     let (rig, descriptor) = rig();
@@ -92,7 +92,7 @@ fn false_write_readiness() {
     assert!(!ready(), "nor is an interface that is down");
 }
 
-/// The queues were never emptied: whoever opened the unit next read what was for the one before.
+/// The queues were never emptied: the next opener of the unit read packets for the previous one.
 #[test]
 fn stale_packets_for_a_new_opener() {
     let (rig, _) = rig();

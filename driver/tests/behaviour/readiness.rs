@@ -10,7 +10,7 @@ const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
 fn a_select_for_reading_is_told_at_once_if_there_is_a_packet() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
-    // Level: as often as somebody asks, until the packet is gone.
+    // Level-triggered: each select is notified, until the packet is gone.
     for _ in 0..3 {
         let entry = Entry::new();
         rig.device.select(entry.sync(), Event::Read);
@@ -62,7 +62,7 @@ fn one_that_was_taken_out_is_told_nothing_and_the_others_still_are() {
     rig.device.select(out.sync(), Event::Read);
     rig.device.select(stays.sync(), Event::Read);
     rig.device.deselect(out.sync(), Event::Read);
-    // Taken out twice, or never registered, is nothing to anybody.
+    // Deselecting twice, or without a registration, changes nothing.
     rig.device.deselect(out.sync(), Event::Read);
     rig.device.deselect(Entry::new().sync(), Event::Read);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();

@@ -1,4 +1,4 @@
-//! Signals: they end a wait, and take nobody else's wake with them.
+//! Signals: they end a wait, and do not consume another waiter's wake.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ impl<T: Send> Lock<T> for Spinning<T> {
     }
 }
 
-/// A lock that puts to sleep whoever finds it taken.
+/// A lock whose waiters sleep.
 pub(crate) struct Sleeping<T>(Mutex<T>);
 
 impl<T: Send> Lock<T> for Sleeping<T> {

@@ -7,7 +7,7 @@ use tuntap_driver::{Error, UserMemory};
 
 use crate::fake::Task;
 
-/// What memory holds that nobody has written to. No packet of the tests' has a byte of it.
+/// The pattern of memory that was not written. No packet of the tests contains it.
 pub(crate) const UNTOUCHED: u8 = 0xa5;
 
 /// A buffer of a program's.

@@ -16,7 +16,7 @@ pub(crate) struct Rig<M: Mode> {
 pub(crate) type Shared<M> = Arc<Device<M, Fake>>;
 
 impl<M: Mode> Rig<M> {
-    /// A unit that nobody has open and no interface is attached to.
+    /// A unit without an opener and without an interface.
     pub(crate) fn new() -> Self {
         let world = World::new();
         let device = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
@@ -86,7 +86,7 @@ impl<M: Mode> Drop for Rig<M> {
             return;
         }
         self.check_accounts();
-        // Nobody else has the device now. What is in its queues is dropped with it.
+        // This is the last reference to the device. Packets in its queues are dropped with it.
         let spare = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
         let device = std::mem::replace(&mut self.device, Arc::new(spare));
         assert!(Arc::into_inner(device).is_some(), "a thread was left behind");

@@ -9,7 +9,7 @@ use tuntap_driver::{Error, Interruptible};
 use crate::fake::Task;
 use crate::sync::{Condvar, Mutex};
 
-/// A counting semaphore. Dropped, it must have nobody waiting, and no more wakes left over than signals forestalled.
+/// A counting semaphore. When it is dropped, it must have no waiters, and no more unused wakes than waits that a signal ended.
 pub(crate) struct WaitPoint {
     name: &'static CStr,
     semaphore: Arc<Semaphore>,
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Semaphore {
 }
 
 impl Semaphore {
-    /// Makes whoever waits look for signals.
+    /// Makes the waiters check for signals.
     pub(super) fn rouse(&self) {
         let _state = self.state.lock().unwrap();
         self.changed.notify_all();
@@ -80,7 +80,7 @@ impl tuntap_driver::WaitPoint for WaitPoint {
 
     fn wake(&self, count: u32) {
         Task::current().must_not_spin("waking");
-        assert!(count > 0, "a call of the kernel's that wakes nobody");
+        assert!(count > 0, "a kernel call that wakes no waiter");
         Task::current().world.woken();
         self.semaphore.state.lock().unwrap().wakes += count;
         self.semaphore.changed.notify_all();
@@ -93,7 +93,7 @@ impl Drop for WaitPoint {
             return;
         }
         let state = self.semaphore.state.lock().unwrap();
-        assert_eq!(state.waiting, 0, "somebody waits at {:?}, which is going away", self.name);
+        assert_eq!(state.waiting, 0, "a thread waits at {:?}, which is being dropped", self.name);
         assert!(state.wakes <= state.interrupted, "a wake was left over at {:?}", self.name);
     }
 }

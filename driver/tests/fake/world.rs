@@ -26,7 +26,7 @@ pub(crate) struct World {
     allocations: AtomicUsize,
     /// Sections of spinning locks so far.
     sections: AtomicUsize,
-    /// Calls that woke somebody so far.
+    /// The number of calls so far that woke a waiter.
     wakes: AtomicUsize,
     /// How many allocations from now on the one that fails is; negative for none.
     failing: AtomicI64,
@@ -111,7 +111,7 @@ impl World {
         self.sections.fetch_add(1, SeqCst);
     }
 
-    /// How many calls there were that woke somebody.
+    /// The number of calls so far that woke a waiter.
     pub(crate) fn wakes(&self) -> usize {
         self.wakes.load(SeqCst)
     }

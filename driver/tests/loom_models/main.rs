@@ -280,7 +280,7 @@ fn an_answer_that_comes_too_late_for_its_interface_is_not_left_for_the_next() {
     });
 }
 
-/// A signal for one of two readers, and a packet. Whoever can have the packet gets it.
+/// A signal for one of two readers, and a packet. A reader that can take the packet gets it.
 fn signalled_reader(wins: bool) {
     explore(move || {
         let stage = Stage::new();

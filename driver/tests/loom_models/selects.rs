@@ -1,4 +1,4 @@
-//! Readiness: whoever selects is told, whatever happens at the same moment.
+//! Readiness: every select is notified, with any calls at the same time.
 
 use tuntap_driver::{Blocking, Descriptor, Error, Event};
 

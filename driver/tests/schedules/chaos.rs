@@ -1,9 +1,9 @@
-//! Everything at once: two programs that open, call and close, a stack that makes interfaces, sends, and takes them
-//! away, and somebody who changes limits, sends signals and lets allocations fail.
+//! Everything at once: two programs that open, call and close, a stack that makes interfaces, sends, and deletes them, and
+//! a thread that changes limits, sends signals and lets allocations fail.
 //!
-//! Nothing is promised here of which packet arrives. What must hold: every call returns, with a result that is possible
-//! at that time; nothing comes twice, out of order, changed, or to somebody it was not for; the books balance; and at
-//! the end no packet, wake, select or thread is left.
+//! It is not fixed which packet arrives. What must hold: every call returns, with a result that is possible at that time;
+//! no packet comes twice, out of order, changed, or to the wrong receiver; the counters add up; and at the end no packet,
+//! wake, select or thread is left.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -78,7 +78,7 @@ fn check(town: &Town) {
     let (written, received) = town.to_stack.counts();
     assert_eq!(statistics.to_stack.accepted, written + statistics.to_user.answered);
     assert_eq!(statistics.to_stack.delivered, received + town.answers.load(SeqCst));
-    assert_eq!(statistics.to_user_queued.packets, 0, "nobody has it open");
+    assert_eq!(statistics.to_user_queued.packets, 0, "no program has it open");
     assert_eq!(statistics.to_stack_queued.packets, 0, "no interface is up");
 }
 
@@ -255,7 +255,7 @@ fn traffic(town: &Arc<Town>, sender: u8, frames: u32) {
     }
 }
 
-/// Changes what can be changed under everybody's feet.
+/// Changes settings at random while the other threads use the device.
 fn meddler(town: &Arc<Town>) {
     let device = &town.device;
     for _ in 0..pick(2..8) {

@@ -1,5 +1,5 @@
-//! Nothing but traffic: each packet that is accepted must arrive, without help from a close that wakes everybody. If a
-//! wake is lost, the last packets stay in the queue while all wait, and shuttle calls it a deadlock.
+//! Only traffic: each accepted packet must arrive, without help from a close that wakes all waiters. If a wake is lost, the
+//! last packets stay in the queue while all threads wait, and shuttle reports a deadlock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -161,7 +161,7 @@ fn write(device: &Shared<ToyTun>, descriptor: &Descriptor, packet: &[u8]) {
 pub(crate) fn waiting_writers() {
     const WRITERS: usize = 3;
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
-    // So few that a single place is half of the queue, and whoever waits is woken for it.
+    // So few that one free place is half of the queue, and wakes the waiting writers.
     let limit = pick(1..3) as usize;
     rig.device.set_to_stack_limits(Limits { packets: limit as u32, bytes: 1 << 20 });
     let (descriptor, finished) = (Arc::new(descriptor), Arc::new(AtomicUsize::new(0)));
@@ -180,7 +180,7 @@ pub(crate) fn waiting_writers() {
         .collect();
     for left in (1..=batches.iter().sum::<u32>() as usize).rev() {
         let queued = left.min(limit);
-        // In this order: once the queue is full, whoever is woken still finds no room.
+        // In this order: once the queue is full, a woken writer still finds no room.
         while rig.device.statistics().to_stack_queued.packets < queued as u32 {
             thread::yield_now();
         }
@@ -194,8 +194,8 @@ pub(crate) fn waiting_writers() {
     rig.close_and_free();
 }
 
-/// From the program to the stack: a small queue, two writers, interrupted now and then, somebody who asks questions, and
-/// the stack's one reader.
+/// From the program to the stack: a small queue, two writers that are sometimes interrupted, a thread that asks ARP
+/// requests, and the stack's one reader.
 pub(crate) fn to_stack() {
     let (rig, descriptor) = Rig::<ToyTun>::running(if once_in(2) { Blocking::Wait } else { Blocking::DontWait });
     rig.world.signal_wins.store(once_in(2), SeqCst);

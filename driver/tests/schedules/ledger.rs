@@ -35,7 +35,7 @@ fn packet((sender, number): Name, length: usize) -> Vec<u8> {
 }
 
 impl Ledger {
-    /// A packet that nobody has sent yet. A sender is one thread.
+    /// Makes a packet that was not sent before. A sender is one thread.
     pub(crate) fn make(&self, sender: u8) -> Vec<u8> {
         let mut entries = self.0.lock().unwrap();
         let number = entries.made.entry(sender).or_default();
@@ -60,7 +60,7 @@ impl Ledger {
     /// It was fetched by a thread of that era: whole, unchanged, for the first time, and in order.
     pub(crate) fn arrived(&self, bytes: &[u8], seen: &mut Seen, era: u32) {
         let name = (bytes[1], bytes[2]);
-        assert_eq!(bytes, packet(name, bytes.len()), "a packet that nobody sent");
+        assert_eq!(bytes, packet(name, bytes.len()), "a packet that was never sent");
         assert_eq!(usize::from(bytes[3]), bytes.len(), "a packet that is not whole");
         let last = seen.0.insert(name.0, name.1).unwrap_or(0);
         assert!(last < name.1, "{name:?} came after {last}");

@@ -53,7 +53,7 @@ pub(crate) fn has_node(path: &[u8]) -> bool {
     Form::of(path).is_some()
 }
 
-/// One open of a node: what a cookie stands for.
+/// Per-open state: what a cookie points to.
 struct Inspection {
     form: Form,
     /// The text that reads continue in; none before the first read. Read under no lock: a reader takes a reference.
@@ -108,12 +108,16 @@ pub(crate) const HOOKS: device_hooks = device_hooks {
     writev: None,
 };
 
+// devfs calls `free` when the last reference to the descriptor is released, as `node.rs` says.
+
+/// # Safety
+/// `name` is a C string, and `cookie` points to a place for the cookie.
 unsafe extern "C" fn open(name: *const c_char, flags: u32, cookie: *mut *mut c_void) -> status_t {
-    // SAFETY: devfs gives a C string.
+    // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) };
     match Inspection::new(name.to_bytes(), flags) {
         Ok(inspection) => {
-            // SAFETY: devfs gives a place for the cookie.
+            // SAFETY: the caller's promise.
             unsafe { *cookie = inspection.into_cookie() };
             sys::B_OK
         }
@@ -121,37 +125,48 @@ unsafe extern "C" fn open(name: *const c_char, flags: u32, cookie: *mut *mut c_v
     }
 }
 
+/// # Safety
+/// Has no requirements; the argument is not used.
 unsafe extern "C" fn close(_: *mut c_void) -> status_t {
     // No call waits.
     sys::B_OK
 }
 
+/// # Safety
+/// `cookie` comes from [`open`], no other hook runs for it, and it is not used again.
 unsafe extern "C" fn free(cookie: *mut c_void) -> status_t {
-    // SAFETY: devfs hands back the cookie of `open`, for the last time.
+    // SAFETY: the caller's promise.
     let Some(inspection) = (unsafe { Shared::<Inspection>::from_cookie(cookie) }) else { return sys::B_BAD_VALUE };
     drop(inspection);
     sys::B_OK
 }
 
+/// # Safety
+/// Has no requirements: `data` may be anything, because it is only copied, through [`UserSlice`].
 unsafe extern "C" fn control(_: *mut c_void, op: u32, data: *mut c_void, _: usize) -> status_t {
     status(ioctl::inspect(op, data))
 }
 
+/// # Safety
+/// `cookie` comes from [`open`], and `free` has not been called. `length` points to the kernel's own word, which no other
+/// thread uses during the call. `data` may be anything: [`UserSlice`] checks it.
 unsafe extern "C" fn read(
     cookie: *mut c_void,
     position: sys::off_t,
     data: *mut c_void,
     length: *mut usize,
 ) -> status_t {
-    // SAFETY: devfs hands back the cookie of `open`, and frees it when this has returned.
+    // SAFETY: the caller's promise.
     let Some(inspection) = (unsafe { Shared::<Inspection>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-    // SAFETY: devfs gives the length in and takes it out.
+    // SAFETY: the caller's promise.
     let length = unsafe { &mut *length };
     transferred(length, |length| inspection.read(position, &UserSlice::new(data, length)?))
 }
 
+/// # Safety
+/// `length` points to the kernel's own word, which no other thread uses during the call.
 unsafe extern "C" fn write(_: *mut c_void, _: sys::off_t, _: *const c_void, length: *mut usize) -> status_t {
-    // SAFETY: devfs gives the length in and takes it out.
+    // SAFETY: the caller's promise.
     unsafe { *length = 0 };
     sys::B_READ_ONLY_DEVICE
 }

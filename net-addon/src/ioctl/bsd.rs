@@ -14,7 +14,7 @@ const IFF_BROADCAST: u32 = 0x2;
 const IFF_POINTOPOINT: u32 = 0x10;
 const IFF_MULTICAST: u32 = 0x8000;
 
-/// `TUNGIFINFO`: MTU and type. The baud rate is nobody's, and 0.
+/// `TUNGIFINFO`: returns MTU and type. The baud rate is not used, and 0.
 pub(super) fn get_info<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let mtu = u16::try_from(open.lease.device.link().mtu).unwrap_or(u16::MAX);
     argument.store(&TunInfo { baudrate: 0, mtu, kind: M::BSD_TYPE, dummy: 0 })
@@ -30,7 +30,7 @@ pub(super) fn set_info<M: Kind>(open: &Open<M>, argument: Argument) -> Controlle
     open.lease.set_mtu(usize::from(info.mtu)).map_err(to_status)
 }
 
-/// `TUNSIFMODE`: what kind of link a TUN is. Only the kind it is, with or without multicast.
+/// `TUNSIFMODE`: accepts the link's own kind, with or without multicast. The kind cannot change.
 pub(super) fn set_mode<M: Kind>(argument: Argument) -> Controlled {
     let mode = argument.fetch::<u32>()?;
     let broadcast = if M::LINK.flags.contains(LinkFlags::BROADCAST) { IFF_BROADCAST } else { 0 };
@@ -38,12 +38,12 @@ pub(super) fn set_mode<M: Kind>(argument: Argument) -> Controlled {
     if mode & !IFF_MULTICAST == broadcast | peer { Ok(()) } else { Err(sys::EINVAL) }
 }
 
-/// `TUNGIFHEAD`: whether packets have an address family in front.
+/// `TUNGIFHEAD`: returns whether packets have an address family in front.
 pub(super) fn get_head<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     argument.store(&i32::from(open.descriptor.framing() == Framing::AddressFamily))
 }
 
-/// `TUNSIFHEAD`: puts it there, or not.
+/// `TUNSIFHEAD`: sets whether packets have an address family in front.
 pub(super) fn set_head<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let head = argument.fetch::<i32>()? != 0;
     open.descriptor.set_framing(if head { Framing::AddressFamily } else { Framing::Bare });

@@ -1,4 +1,4 @@
-//! Linux's controls: `<linux/if_tun.h>`, and two of `<linux/sockios.h>` that its tap answers on the descriptor.
+//! Linux's controls: `<linux/if_tun.h>`, and two of `<linux/sockios.h>` that its TAP accepts on the descriptor.
 
 use core::fmt::Write;
 
@@ -17,7 +17,7 @@ const ARPHRD_ETHER: u16 = 1;
 /// Linux's `ARPHRD_NONE`: the link type of its TUNs.
 const ARPHRD_NONE: u16 = 0xfffe;
 
-/// `TUNSETIFF`: says which kind of interface it is to be, and how packets are framed.
+/// `TUNSETIFF`: checks the kind of interface and its name, and sets the framing of packets.
 pub(super) fn set_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let mut request = argument.fetch::<LinuxRequest>()?;
     let flags = TunFlags::from_bits(request.flags).ok_or(sys::EINVAL)?;
@@ -31,7 +31,7 @@ pub(super) fn set_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Cont
     Ok(())
 }
 
-/// `TUNGETIFF`: which unit this is. Of use where one node stands for all of them.
+/// `TUNGETIFF`: returns the unit's name, which a program needs when one node serves all units.
 pub(super) fn get_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let framing = match open.descriptor.framing() {
         Framing::PacketInformation => TunFlags::empty(),
@@ -41,12 +41,12 @@ pub(super) fn get_interface<M: Kind>(open: &Open<M>, argument: Argument) -> Cont
     argument.store(&LinuxRequest { name: name::<M>(open.lease.number), flags, address: [0; 6], rest: [0; 16] })
 }
 
-/// `TUNGETFEATURES`: the flags that `TUNSETIFF` understands.
+/// `TUNGETFEATURES`: returns the flags that `TUNSETIFF` accepts.
 pub(super) fn get_features(argument: Argument) -> Controlled {
     argument.store(&u32::from(TunFlags::all().bits()))
 }
 
-/// `TUNSETPERSIST`: here every interface stays until `ifconfig --delete`.
+/// `TUNSETPERSIST`: changes nothing, because every interface stays until `ifconfig --delete`.
 pub(super) fn set_persistent<M: Kind>(open: &Open<M>) -> Controlled {
     open.lease.owner.check_change()
 }
@@ -65,7 +65,7 @@ pub(super) fn set_group<M: Kind>(open: &Open<M>, argument: Argument) -> Controll
     Ok(())
 }
 
-/// `TUNSETLINK`: the link type. Haiku's stack carries everything over Ethernet, so nothing changes.
+/// `TUNSETLINK`: accepts a link type, and changes nothing, because Haiku's stack carries everything over Ethernet.
 pub(super) fn set_link_type<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.lease.owner.check_change()?;
     if open.lease.device.is_up() {
@@ -77,7 +77,7 @@ pub(super) fn set_link_type<M: Kind>(open: &Open<M>, argument: Argument) -> Cont
     }
 }
 
-/// `TUNSETCARRIER`: whether the link works. The stack passes over routes through one that does not.
+/// `TUNSETCARRIER`: sets whether the link is up. The stack skips routes through an interface without a link.
 pub(super) fn set_carrier<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let carrier = argument.fetch::<i32>()? != 0;
     open.lease.owner.check_change()?;
@@ -86,13 +86,13 @@ pub(super) fn set_carrier<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
     Ok(())
 }
 
-/// `TUNGETSNDBUF`: how many bytes the queue to the stack may hold.
+/// `TUNGETSNDBUF`: returns the limit in bytes of the queue to the stack.
 pub(super) fn get_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let (_, to_stack) = open.lease.device.limits();
     argument.store(&i32::try_from(to_stack.bytes).unwrap_or(i32::MAX))
 }
 
-/// `TUNSETSNDBUF`: sets it.
+/// `TUNSETSNDBUF`: sets the limit in bytes of the queue to the stack.
 pub(super) fn set_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let bytes = u32::try_from(argument.fetch::<i32>()?).ok().filter(|&bytes| bytes > 0).ok_or(sys::EINVAL)?;
     open.lease.owner.check_change()?;
@@ -101,7 +101,7 @@ pub(super) fn set_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Co
     Ok(())
 }
 
-/// `SIOCGIFHWADDR`: the interface's own address.
+/// `SIOCGIFHWADDR`: returns the interface's own address.
 pub(super) fn get_address<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     argument.store(&LinuxRequest {
         name: name::<M>(open.lease.number),
@@ -111,7 +111,7 @@ pub(super) fn get_address<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
     })
 }
 
-/// `SIOCSIFHWADDR`: gives it another.
+/// `SIOCSIFHWADDR`: sets the interface's own address.
 pub(super) fn set_address<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let request = argument.fetch::<LinuxRequest>()?;
     open.lease.owner.check_change()?;
@@ -119,7 +119,7 @@ pub(super) fn set_address<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
         return Err(sys::EINVAL);
     }
     open.lease.set_address(request.address).map_err(|error| match error {
-        // Linux's word for an address that no station can have.
+        // Linux's error for an address that no station can have.
         Error::Invalid => sys::EADDRNOTAVAIL,
         other => to_status(other),
     })
@@ -133,7 +133,7 @@ fn name<M: Kind>(number: usize) -> [u8; 16] {
     line.prefix()
 }
 
-/// Whether a name can mean this unit: its own, as Haiku or as Linux spells it, or one that leaves the choice to us.
+/// Whether a name can mean this unit: its own, as Haiku or as Linux spells it, or one that leaves the choice to the driver.
 fn is_name<M: Kind>(name: &[u8; 16], number: usize) -> bool {
     let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     let name = name.get(..length).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Controls: what `ioctl` can do to an open unit.
+//! Controls: the `ioctl`s of an open unit.
 //!
-//! The kernel says nothing reliable about the length of what a program points to, so each control knows its own; and it
-//! checks nothing about where that is, so [`UserSlice`] does. Everything is copied in once, judged, and copied out once.
+//! The length that the kernel passes is not reliable, so each control knows its own; and the kernel does not check the
+//! address, so [`UserSlice`] does. Every argument is copied in once, checked, and copied out once.
 
 mod bsd;
 mod inspect;
@@ -26,17 +26,21 @@ use crate::units::Kind;
 /// What a control returns: nothing, or one of Haiku's errors.
 pub(crate) type Controlled = Result<(), sys::status_t>;
 
-/// What a program gave with a control: a pointer, or a number in its place.
+/// A control's argument: a number, or an address.
+///
+/// # Invariants
+///
+/// It is never dereferenced, only copied from and to through [`UserSlice`].
 #[derive(Clone, Copy, Debug)]
 struct Argument(*mut c_void);
 
 impl Argument {
-    /// The number that stands in the pointer's place.
+    /// Returns the argument as a number.
     fn number(self) -> u32 {
         self.0 as usize as u32
     }
 
-    /// What it points to.
+    /// Returns the memory that it points to, if that is user memory.
     fn memory(self, length: usize) -> Result<UserSlice, sys::status_t> {
         UserSlice::new(self.0, length).map_err(to_status)
     }
@@ -66,7 +70,7 @@ pub(crate) fn control<M: Kind>(open: &Open<M>, op: u32, data: *mut c_void) -> Co
             open.descriptor.set_blocking(Blocking::Wait);
             Ok(())
         }
-        // devfs turns it into one of the above; a caller inside the kernel may not have come that way.
+        // devfs turns it into one of the above, but a caller inside the kernel need not go through devfs.
         sys::FIONBIO => {
             let wait = argument.fetch::<i32>()? == 0;
             open.descriptor.set_blocking(if wait { Blocking::Wait } else { Blocking::DontWait });

@@ -1,5 +1,5 @@
-//! This driver's own controls: statistics, queue limits, batches. Each begins with a version and a size, so that what
-//! is added later is no surprise to a program of today.
+//! This driver's own controls: statistics, queue limits, peers, batches. Each request begins with a version and a size, so
+//! that later additions do not break existing programs.
 
 use haiku_sys as sys;
 use tuntap_driver::{Batch, Error, Limits};
@@ -26,7 +26,7 @@ impl Preamble {
     }
 }
 
-/// `TUNGETSTATISTICS`: what became of every packet so far.
+/// `TUNGETSTATISTICS`: returns the counters of both directions.
 pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
     preamble.check(STATISTICS_VERSION, size_of::<StatisticsRequest>())?;
@@ -38,7 +38,7 @@ pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Con
     })
 }
 
-/// `TUNGETLIMITS`: how much each queue may hold.
+/// `TUNGETLIMITS`: returns the limits of each queue.
 pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
     preamble.check(VERSION, size_of::<LimitsRequest>())?;
@@ -52,7 +52,7 @@ pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Control
     })
 }
 
-/// `TUNSETLIMITS`: sets it.
+/// `TUNSETLIMITS`: sets the limits of each queue.
 pub(super) fn set_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let request = argument.fetch::<LimitsRequest>()?;
     request.preamble.check(VERSION, size_of::<LimitsRequest>())?;
@@ -69,7 +69,7 @@ fn limits(packets: u32, bytes: u32) -> Result<Limits, sys::status_t> {
     if sane { Ok(Limits { packets, bytes }) } else { Err(sys::EINVAL) }
 }
 
-/// `TUNSETPEER`: adds the routes that the peer needs, which the stack does not.
+/// `TUNSETPEER`: adds the routes that the peer needs, because the stack does not.
 pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let request = argument.fetch::<PeerRequest>()?;
     request.preamble.check(VERSION, size_of::<PeerRequest>())?;
@@ -83,20 +83,20 @@ pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlle
     routes::add(&open.lease.interface_name().ok_or(sys::ENXIO)?, peer)
 }
 
-/// `TUNREADBATCH`: as many packets as there are and fit.
+/// `TUNREADBATCH`: reads as many packets as are queued and fit.
 pub(super) fn read_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.check_read()?;
     batch(argument, |records, most| open.lease.device.read_batch(&open.descriptor, records, most))
 }
 
-/// `TUNWRITEBATCH`: as many packets as the device takes.
+/// `TUNWRITEBATCH`: writes as many packets as the device takes.
 pub(super) fn write_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.check_write()?;
     open.lease.look_at_interface();
     batch(argument, |records, most| open.lease.device.write_batch(&open.descriptor, records, most))
 }
 
-/// Carries out a batch over the records behind the request, and says how far it came.
+/// Runs a batch over the records after the request, and stores how many were done.
 fn batch(argument: Argument, transfer: impl FnOnce(&UserSlice, u32) -> Result<Batch, Error>) -> Controlled {
     let request = argument.fetch::<BatchRequest>()?;
     let (header, size) = (size_of::<BatchRequest>(), request.preamble.size as usize);
@@ -104,7 +104,7 @@ fn batch(argument: Argument, transfer: impl FnOnce(&UserSlice, u32) -> Result<Ba
         return Err(sys::EINVAL);
     }
     let records = argument.memory(size)?.skip(header);
-    // A batch of frames that are dropped is bounded by no queue, and would keep even a killed thread for long.
+    // No queue bounds a batch of frames that are all dropped: without this limit even a killed thread would run for long.
     let most = request.packets.min(Limits::MOST.packets);
     let done = transfer(&records, most).map_err(to_status)?;
     let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);

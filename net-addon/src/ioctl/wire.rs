@@ -65,7 +65,7 @@ numbers! {
 }
 
 bitflags! {
-    /// The flags of `TUNSETIFF`. Others of Linux's exist and are refused, for nothing here would honour them.
+    /// The flags of `TUNSETIFF`. Linux's other flags are refused, because this driver does not implement them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct TunFlags: u16 {
         /// IP packets.
@@ -101,7 +101,7 @@ const _: () = assert!(size_of::<LinuxRequest>() == 40);
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TunInfo {
-    /// Nobody's: 0.
+    /// Not used: 0.
     pub baudrate: i32,
     /// In bytes of IP.
     pub mtu: u16,
@@ -116,7 +116,7 @@ pub const VERSION: u32 = 1;
 /// The version of [`TUNGETSTATISTICS`] and [`TUNGETUNITSTATISTICS`].
 pub const STATISTICS_VERSION: u32 = 2;
 
-/// What every one of this driver's own requests begins with.
+/// The start of each of this driver's own requests.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Preamble {
@@ -179,7 +179,7 @@ impl DirectionStatistics {
     }
 }
 
-/// What `TUNGETSTATISTICS` points to.
+/// The argument of `TUNGETSTATISTICS`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct StatisticsRequest {
@@ -191,7 +191,7 @@ pub struct StatisticsRequest {
     pub to_stack: DirectionStatistics,
 }
 
-/// What `TUNGETUNITSTATISTICS` points to.
+/// The argument of `TUNGETUNITSTATISTICS` points to.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct UnitStatisticsRequest {
@@ -207,7 +207,7 @@ pub struct UnitStatisticsRequest {
     pub to_stack: DirectionStatistics,
 }
 
-/// What `TUNGETLIMITS` and `TUNSETLIMITS` point to.
+/// The argument of `TUNGETLIMITS` and `TUNSETLIMITS`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LimitsRequest {
@@ -223,7 +223,7 @@ pub struct LimitsRequest {
     pub to_stack_bytes: u32,
 }
 
-/// What `TUNREADBATCH` and `TUNWRITEBATCH` point to; the records follow it.
+/// The argument of `TUNREADBATCH` and `TUNWRITEBATCH`; the records follow it.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BatchRequest {
@@ -235,7 +235,7 @@ pub struct BatchRequest {
     pub bytes: u32,
 }
 
-/// What `TUNSETPEER` points to.
+/// The argument of `TUNSETPEER`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PeerRequest {

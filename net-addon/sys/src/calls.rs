@@ -29,49 +29,49 @@ kernel! {
     fn malloc(size: usize) -> *mut c_void;
     /// `memalign`: as `malloc`, aligned to a power of two.
     fn memalign(alignment: usize, size: usize) -> *mut c_void;
-    /// `free`: gives memory back.
+    /// `free`: frees memory of `malloc` or `memalign`.
     fn free(memory: *mut c_void);
     /// `user_memcpy`: copies with either side in user memory; `B_BAD_ADDRESS` if that faults. May sleep.
     fn user_memcpy(to: *mut c_void, from: *const c_void, size: usize) -> status_t;
 
     /// `create_sem`: a counting semaphore, or a negative error.
     fn create_sem(count: i32, name: *const c_char) -> sem_id;
-    /// `delete_sem`: everyone who waits is woken with `B_BAD_SEM_ID`.
+    /// `delete_sem`: wakes every waiter with `B_BAD_SEM_ID`.
     fn delete_sem(id: sem_id) -> status_t;
-    /// `acquire_sem_etc`: takes `count`, waiting if need be.
+    /// `acquire_sem_etc`: takes `count`, and waits for it if necessary.
     fn acquire_sem_etc(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) -> status_t;
-    /// `release_sem_etc`: gives `count`, waking as many.
+    /// `release_sem_etc`: adds `count`, and wakes as many waiters.
     fn release_sem_etc(id: sem_id, count: i32, flags: u32) -> status_t;
 
     /// `recursive_lock_init`: must come before any other use of the lock; the name is kept by reference.
     fn recursive_lock_init(lock: *mut recursive_lock, name: *const c_char);
-    /// `recursive_lock_destroy`: nobody may hold it.
+    /// `recursive_lock_destroy`: no thread may hold it.
     fn recursive_lock_destroy(lock: *mut recursive_lock);
     /// `recursive_lock_lock`: may sleep; the holder may lock it again.
     fn recursive_lock_lock(lock: *mut recursive_lock) -> status_t;
-    /// `recursive_lock_unlock`: by the thread that locked it, as often.
+    /// `recursive_lock_unlock`: must be called by the thread that locked it, once for each time.
     fn recursive_lock_unlock(lock: *mut recursive_lock);
     /// `disable_interrupts`: on this CPU, until `restore_interrupts`.
     fn disable_interrupts() -> cpu_status;
-    /// `restore_interrupts`: to what they were.
+    /// `restore_interrupts`: restores the state before `disable_interrupts`.
     fn restore_interrupts(status: cpu_status);
 
-    /// `add_select_sync_pool_entry`: the pool is made when it is null. Needs a lock of the driver's.
+    /// `add_select_sync_pool_entry`: allocates the pool if it is null. The driver must serialize the calls for a pool.
     fn add_select_sync_pool_entry(pool: *mut *mut select_sync_pool, sync: *mut selectsync, event: u8) -> status_t;
-    /// `remove_select_sync_pool_entry`: the pool is deleted with its last entry. Needs the same lock.
+    /// `remove_select_sync_pool_entry`: frees the pool with its last entry. Needs the same lock.
     fn remove_select_sync_pool_entry(pool: *mut *mut select_sync_pool, sync: *mut selectsync, event: u8) -> status_t;
     /// `delete_select_sync_pool`.
     fn delete_select_sync_pool(pool: *mut select_sync_pool);
-    /// `notify_select_event_pool`: everyone in the pool who waits for `event`. Needs the same lock.
+    /// `notify_select_event_pool`: notifies every select in the pool that waits for `event`. Needs the same lock.
     fn notify_select_event_pool(pool: *mut select_sync_pool, event: u8);
-    /// `notify_select_event`: this one.
+    /// `notify_select_event`: notifies one select.
     fn notify_select_event(sync: *mut selectsync, event: u8) -> status_t;
 
     /// `get_module`: loads a module and takes a reference.
     fn get_module(path: *const c_char, module: *mut *mut module_info) -> status_t;
-    /// `put_module`: gives it back.
+    /// `put_module`: releases the reference.
     fn put_module(path: *const c_char) -> status_t;
-    /// `devfs_rescan_driver`: the kernel asks `publish_devices` again.
+    /// `devfs_rescan_driver`: calls the driver's `publish_devices` again.
     fn devfs_rescan_driver(name: *const c_char) -> status_t;
 
     /// `load_driver_settings`: reads `settings/kernel/drivers/NAME`; null if there is none.
@@ -112,13 +112,13 @@ kernel! {
 }
 
 unsafe extern "C" {
-    /// `dprintf`: to the system's log. Only ever called with `"%s"` and one string.
+    /// `dprintf`: writes to the system's log. Only called with `"%s"` and one string.
     #[cfg_attr(not(target_os = "none"), link_name = "haiku_dprintf")]
     pub fn dprintf(format: *const c_char, ...);
-    /// `kprintf`: to the kernel debugger's screen. Only ever called with `"%s"` and one string.
+    /// `kprintf`: writes to the kernel debugger's screen. Only called with `"%s"` and one string.
     #[cfg_attr(not(target_os = "none"), link_name = "haiku_kprintf")]
     pub fn kprintf(format: *const c_char, ...);
-    /// `panic`: stops the system in its debugger. Only ever called with `"%s"` and one string.
+    /// `panic`: stops the system in its debugger. Only called with `"%s"` and one string.
     #[cfg_attr(not(target_os = "none"), link_name = "haiku_panic")]
     pub fn panic(format: *const c_char, ...);
 }

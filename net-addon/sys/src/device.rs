@@ -1,10 +1,10 @@
-//! What a driver exports: `headers/os/drivers/Drivers.h` and `Select.h`.
+//! A driver's hooks: `headers/os/drivers/Drivers.h` and `Select.h`.
 
 use core::ffi::{c_char, c_void};
 
 use crate::{iovec, off_t, status_t};
 
-/// One `select` or `poll` in progress; opaque, handed back to the kernel as it came.
+/// One `select` or `poll` in progress; opaque.
 #[repr(C)]
 pub struct selectsync {
     _opaque: [u8; 0],
@@ -23,9 +23,9 @@ pub struct select_sync_pool {
 pub struct device_hooks {
     /// Opens the node `name` (its path below /dev) and makes a cookie.
     pub open: Option<unsafe extern "C" fn(name: *const c_char, flags: u32, cookie: *mut *mut c_void) -> status_t>,
-    /// The descriptor was closed: wake everyone.
+    /// The descriptor was closed: wakes every waiter.
     pub close: Option<unsafe extern "C" fn(cookie: *mut c_void) -> status_t>,
-    /// The last call has returned: release the cookie.
+    /// The last call has returned: releases the cookie.
     pub free: Option<unsafe extern "C" fn(cookie: *mut c_void) -> status_t>,
     /// ioctl; `len` is 0 for a plain `ioctl(fd, op, arg)`.
     pub control: Option<unsafe extern "C" fn(cookie: *mut c_void, op: u32, data: *mut c_void, len: usize) -> status_t>,
@@ -38,7 +38,7 @@ pub struct device_hooks {
     /// A `select` begins to wait for `event`.
     pub select:
         Option<unsafe extern "C" fn(cookie: *mut c_void, event: u8, reference: u32, sync: *mut selectsync) -> status_t>,
-    /// It no longer waits.
+    /// A `select` ends waiting for `event`.
     pub deselect: Option<unsafe extern "C" fn(cookie: *mut c_void, event: u8, sync: *mut selectsync) -> status_t>,
     /// Unused: the kernel calls `read` once per vector.
     pub readv: Option<

@@ -1,4 +1,4 @@
-//! Types of the kernel itself: modules, identifiers, and the one lock that may be held by value.
+//! Types of the kernel itself: modules, identifiers, and a lock.
 
 use core::ffi::{c_char, c_void};
 
@@ -18,10 +18,10 @@ pub type bigtime_t = i64;
 pub type off_t = i64;
 /// What `disable_interrupts` returns and `restore_interrupts` takes.
 pub type cpu_status = u64;
-/// Haiku's own spin lock: a word that only the kernel's functions touch.
+/// Haiku's own spin lock: a word that only the kernel's functions access.
 pub type spinlock = i32;
 
-/// `struct list_link` (`headers/private/kernel/util/list.h`): the hook by which lists thread their elements.
+/// `struct list_link` (`headers/private/kernel/util/list.h`): the links of a list's element.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct list_link {
@@ -38,15 +38,15 @@ pub struct list {
     offset: i32,
 }
 
-/// A kernel `recursive_lock`, opaque: what its words mean changes with the kernel's debug level.
+/// A kernel `recursive_lock`, opaque, because its layout changes with the kernel's debug level.
 ///
-/// It has 40 bytes on x86_64, aligned to 8, in R1/beta5 and on master; there is room for one that grows. Only
-/// `recursive_lock_init`, `recursive_lock_lock`, `recursive_lock_unlock` and `recursive_lock_destroy` may touch it.
+/// It has 40 bytes on x86_64, aligned to 8, in R1/beta5 and on master; this one has room to spare. Only
+/// `recursive_lock_init`, `recursive_lock_lock`, `recursive_lock_unlock` and `recursive_lock_destroy` may access it.
 #[repr(C, align(8))]
 pub struct recursive_lock([u8; 64]);
 
 impl recursive_lock {
-    /// Space for a lock, to be handed to `recursive_lock_init` before anything else.
+    /// Returns space for a lock, which `recursive_lock_init` must initialise before any other use.
     #[must_use]
     pub const fn uninitialised() -> Self {
         Self([0; 64])
@@ -64,7 +64,7 @@ pub struct module_info {
     pub std_ops: Option<unsafe extern "C" fn(op: i32, ...) -> status_t>,
 }
 
-/// `struct module_dependency`: a module to be loaded before ours, and where to put its address.
+/// `struct module_dependency`: a module that the kernel loads before the one that lists it.
 #[repr(C)]
 pub struct module_dependency {
     /// The module's name, or null at the end of the list.
@@ -127,8 +127,8 @@ pub const USER_BASE: usize = 0x10_0000;
 /// The last byte that a user program can have.
 pub const USER_TOP: usize = USER_BASE + (0x8000_0000_0000 - (0x20_0000 + USER_BASE)) - 1;
 
-/// `is_user_address_range`: whether `size` bytes at `address` all lie in user memory. devfs checks the buffers of
-/// `read` and `write`; nobody but the driver checks those of an ioctl.
+/// `is_user_address_range`: whether `size` bytes at `address` all lie in user memory. devfs checks the buffers of `read` and
+/// `write`; a driver must check those of an ioctl itself.
 #[must_use]
 pub const fn is_user_address_range(address: usize, size: usize) -> bool {
     match address.checked_add(size) {

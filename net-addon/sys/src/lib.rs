@@ -1,10 +1,10 @@
-//! Haiku's kernel ABI in Rust, as far as a network driver meets it.
+//! Haiku's kernel ABI in Rust, as far as a network driver uses it.
 //!
-//! C names are kept as Haiku's headers spell them, so that either can be read with the other open. Layouts and
-//! figures are those of x86_64, where R1/beta5 and master agree; `tests/abi.rs` compares every one of them with
-//! `abi/x86_64.json`, which was measured by compiling Haiku's own headers.
+//! C names are kept as Haiku's headers spell them. Layouts and values are those of x86_64, where R1/beta5 and master agree;
+//! `tests/abi.rs` compares each with `abi/x86_64.json`, which was measured by compiling Haiku's own headers.
 //!
-//! Nothing here touches the inside of a lock: its layout changes with the kernel's debug level.
+//! The structures mirror C: their pointers have no invariants of their own, and functions that dereference one say what it
+//! must be. Locks are opaque, because their layout changes with the kernel's debug level.
 #![no_std]
 #![expect(non_camel_case_types, reason = "types are spelled as Haiku's headers spell them")]
 

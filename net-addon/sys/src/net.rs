@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_void};
 
 use crate::{list_link, module_info, sockaddr, status_t};
 
-/// An entry of a table that exists, is never called from here, and so has no type.
+/// An entry of a table that is never called from here, and so has no type.
 pub type Unused = Option<unsafe extern "C" fn()>;
 
 /// The name of the network stack's own module.
@@ -28,7 +28,7 @@ pub struct net_domain {
     pub family: i32,
     /// Its protocol.
     pub module: *const net_protocol_module_info,
-    /// What the stack knows of its addresses; opaque.
+    /// The functions for its addresses; opaque.
     pub address_module: *const c_void,
 }
 
@@ -40,7 +40,7 @@ pub struct net_protocol_module_info {
     /// `NET_PROTOCOL_*`.
     pub flags: u32,
     _unlisted: [Unused; 21],
-    /// A packet for the protocol, which owns it only if it returns `B_OK`.
+    /// Receives a packet. The protocol owns it only if it returns `B_OK`.
     pub receive_data: Option<unsafe extern "C" fn(buffer: *mut net_buffer) -> status_t>,
 }
 
@@ -62,9 +62,9 @@ impl net_protocol_module_info {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct net_hardware_address {
-    /// The address, from the first byte.
+    /// The address, in the first bytes.
     pub data: [u8; 64],
-    /// How many bytes of it there are.
+    /// Length of the address in bytes.
     pub length: u8,
 }
 
@@ -96,10 +96,10 @@ pub struct ifreq_stats {
     pub collisions: u32,
 }
 
-/// `struct net_device` (`net_device.h`): what the stack knows of a device. The device owns the memory.
+/// `struct net_device` (`net_device.h`): the state of a device that it shares with the stack. The device owns the memory.
 #[repr(C)]
 pub struct net_device {
-    /// Set by the stack, which calls through it.
+    /// The device's module; set by the stack.
     pub module: *mut net_device_module_info,
     /// The interface's name, such as `tun/0`.
     pub name: [c_char; 32],
@@ -121,22 +121,22 @@ pub struct net_device {
     pub header_length: usize,
     /// The link-layer address.
     pub address: net_hardware_address,
-    /// Mostly kept by the stack.
+    /// Statistics; the stack updates most of them.
     pub stats: ifreq_stats,
 }
 
-/// `struct net_buffer` (`net_buffer.h`): a packet. Its data is behind it, in nodes that only the module knows.
+/// `struct net_buffer` (`net_buffer.h`): a packet. Its data is in nodes that only the buffer module accesses.
 #[repr(C)]
 pub struct net_buffer {
-    /// The hook by which whoever owns the packet may queue it.
+    /// The links with which the packet's owner may queue it.
     pub link: list_link,
     /// The sender; filled by the deframer.
     pub source: *mut sockaddr,
     /// The receiver; filled by the deframer.
     pub destination: *mut sockaddr,
-    /// Must be null in a packet that a device hands up.
+    /// Must be null in a packet that a device hands to the stack.
     pub interface_address: *mut net_interface_address,
-    /// A union in C: frame type, fragment, sequence, offset or index, whichever layer has it.
+    /// A union in C: frame type, fragment, sequence, offset or index, depending on the layer that has the packet.
     pub r#type: i32,
     /// `MSG_*`.
     pub msg_flags: u32,
@@ -144,7 +144,7 @@ pub struct net_buffer {
     pub size: u32,
     /// The transport protocol.
     pub protocol: u8,
-    /// `NET_BUFFER_*`: which checksums are known to be right.
+    /// `NET_BUFFER_*`: which checksums are known to be correct.
     pub buffer_flags: u16,
 }
 
@@ -217,31 +217,31 @@ pub struct net_route {
 pub struct net_device_module_info {
     /// Name, flags and `std_ops`.
     pub info: module_info,
-    /// An interface of this name is wanted: make its device.
+    /// Makes the device of a new interface of this name.
     pub init_device: Option<unsafe extern "C" fn(name: *const c_char, device: *mut *mut net_device) -> status_t>,
-    /// The interface is gone; the result is ignored.
+    /// Frees the device after its interface is gone; the result is ignored.
     pub uninit_device: Option<unsafe extern "C" fn(device: *mut net_device) -> status_t>,
-    /// `ifconfig up`; the reader thread starts after it.
+    /// Brings the device up; the reader thread starts after it.
     pub up: Option<unsafe extern "C" fn(device: *mut net_device) -> status_t>,
-    /// `ifconfig down`; a blocked `receive_data` must return.
+    /// Takes the device down; a blocked `receive_data` must return.
     pub down: Option<unsafe extern "C" fn(device: *mut net_device)>,
-    /// A socket ioctl nobody else took; `argument` is a user pointer.
+    /// Handles a socket ioctl that the stack does not; `argument` is a user pointer.
     pub control: Option<
         unsafe extern "C" fn(device: *mut net_device, op: i32, argument: *mut c_void, length: usize) -> status_t,
     >,
-    /// A frame for the device, which owns it only if it returns `B_OK`. Must not block.
+    /// Sends a frame. The device owns it only if it returns `B_OK`, and must not block.
     pub send_data: Option<unsafe extern "C" fn(device: *mut net_device, buffer: *mut net_buffer) -> status_t>,
-    /// The next frame for the stack; called in a loop by the reader thread.
+    /// Returns the next frame for the stack; called in a loop by the reader thread.
     pub receive_data: Option<unsafe extern "C" fn(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t>,
-    /// A new MTU, in bytes of IP.
+    /// Sets the MTU, in bytes of IP.
     pub set_mtu: Option<unsafe extern "C" fn(device: *mut net_device, mtu: usize) -> status_t>,
-    /// Promiscuous mode on or off.
+    /// Sets promiscuous mode.
     pub set_promiscuous: Option<unsafe extern "C" fn(device: *mut net_device, promiscuous: bool) -> status_t>,
-    /// A medium was chosen.
+    /// Chooses a medium.
     pub set_media: Option<unsafe extern "C" fn(device: *mut net_device, media: u32) -> status_t>,
-    /// A link-layer group was joined.
+    /// Joins a link-layer group.
     pub add_multicast: Option<unsafe extern "C" fn(device: *mut net_device, address: *const sockaddr) -> status_t>,
-    /// A link-layer group was left.
+    /// Leaves a link-layer group.
     pub remove_multicast: Option<unsafe extern "C" fn(device: *mut net_device, address: *const sockaddr) -> status_t>,
 }
 
@@ -250,28 +250,28 @@ pub struct net_device_module_info {
 pub struct net_buffer_module_info {
     /// Name, flags and `std_ops`.
     pub info: module_info,
-    /// An empty buffer with `header_space` bytes kept free in front; null without memory.
+    /// Makes an empty buffer with `header_space` bytes kept free in front; null without memory.
     pub create: Option<unsafe extern "C" fn(header_space: usize) -> *mut net_buffer>,
     /// Frees a buffer with all its nodes.
     pub free: Option<unsafe extern "C" fn(buffer: *mut net_buffer)>,
-    /// A deep copy.
+    /// Makes a deep copy.
     pub duplicate: Option<unsafe extern "C" fn(from: *mut net_buffer) -> *mut net_buffer>,
-    /// A copy that shares its data.
+    /// Makes a copy that shares its data.
     pub clone: Option<unsafe extern "C" fn(from: *mut net_buffer, share_free_space: bool) -> *mut net_buffer>,
     /// `split`; not called from here.
     pub split: Unused,
     /// `merge`; not called from here.
     pub merge: Unused,
-    /// Makes room in front, with nothing in it yet; `place` (or null) gets its address, if it is in one piece.
+    /// Adds uninitialised bytes in front; `place` (or null) gets their address, if they are in one piece.
     pub prepend_size:
         Option<unsafe extern "C" fn(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t>,
-    /// Puts bytes in front.
+    /// Copies bytes to the front.
     pub prepend: Option<unsafe extern "C" fn(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t>,
-    /// Makes room at the end, with nothing in it yet; `place` (or null) gets its address, if it is in one piece.
+    /// Adds uninitialised bytes at the end; `place` (or null) gets their address, if they are in one piece.
     pub append_size:
         Option<unsafe extern "C" fn(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t>,
-    /// Puts bytes at the end; `data` may be a user pointer, but then a fault goes unreported where the packet is in more
-    /// than one piece.
+    /// Copies bytes to the end; `data` may be a user pointer, but a fault is not reported if the packet is in more than one
+    /// piece.
     pub append: Option<unsafe extern "C" fn(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t>,
     /// `insert`; not called from here.
     pub insert: Unused,
@@ -334,7 +334,7 @@ pub struct net_stack_module_info {
     pub register_domain: Unused,
     /// `unregister_domain`; not called from here.
     pub unregister_domain: Unused,
-    /// The domain of an address family, or null.
+    /// Returns the domain of an address family, or null.
     pub get_domain: Option<unsafe extern "C" fn(family: i32) -> *mut net_domain>,
     /// `register_domain_protocols`; not called from here.
     pub register_domain_protocols: Unused,
@@ -356,10 +356,10 @@ pub struct net_stack_module_info {
     pub register_device_handler: Unused,
     /// `unregister_device_handler`; not called from here.
     pub unregister_device_handler: Unused,
-    /// Adds a packet capture to a device, which is found by its name.
+    /// Registers a packet capture of a device, which is found by its name.
     pub register_device_monitor:
         Option<unsafe extern "C" fn(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t>,
-    /// Removes it.
+    /// Unregisters a packet capture.
     pub unregister_device_monitor:
         Option<unsafe extern "C" fn(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t>,
     /// Tells the stack that `IFF_LINK` of the device changed.
@@ -414,7 +414,7 @@ pub struct net_stack_module_info {
 pub struct net_datalink_module_info {
     /// Name, flags and `std_ops`.
     pub info: module_info,
-    /// One of the controls of a socket that are about interfaces; `value` may be the kernel's memory.
+    /// Handles a control of a socket about an interface; `value` may be kernel memory.
     pub control: Option<
         unsafe extern "C" fn(domain: *mut net_domain, op: i32, value: *mut c_void, length: *mut usize) -> status_t,
     >,
@@ -426,25 +426,25 @@ pub struct net_datalink_module_info {
     pub is_local_address: Unused,
     /// `is_local_link_address`; not called from here.
     pub is_local_link_address: Unused,
-    /// The interface of an index (not its device's, which is counted apart), with a reference; null without one. 0 is
-    /// the first.
+    /// Returns the interface of an index, with a reference; null if there is none, and the first for 0. The index is not that
+    /// of the device.
     pub get_interface: Option<unsafe extern "C" fn(domain: *mut net_domain, index: u32) -> *mut net_interface>,
     /// `get_interface_with_address`; not called from here.
     pub get_interface_with_address: Unused,
-    /// Gives that reference back.
+    /// Releases that reference.
     pub put_interface: Option<unsafe extern "C" fn(interface: *mut net_interface)>,
     /// `get_interface_address`; not called from here.
     pub get_interface_address: Unused,
-    /// The address after `*address` (null for the first), with a reference; gives back the one passed in.
+    /// Replaces `*address` by the next address (the first for null), with a reference; releases the one passed in.
     pub get_next_interface_address:
         Option<unsafe extern "C" fn(interface: *mut net_interface, address: *mut *mut net_interface_address) -> bool>,
-    /// Gives that reference back.
+    /// Releases that reference.
     pub put_interface_address: Option<unsafe extern "C" fn(address: *mut net_interface_address)>,
     /// `join_multicast`; not called from here.
     pub join_multicast: Unused,
     /// `leave_multicast`; not called from here.
     pub leave_multicast: Unused,
-    /// Adds a route: the kernel copies what it is shown.
+    /// Adds a route; the stack copies it.
     pub add_route: Option<unsafe extern "C" fn(domain: *mut net_domain, route: *const net_route) -> status_t>,
     /// Removes a route.
     pub remove_route: Option<unsafe extern "C" fn(domain: *mut net_domain, route: *const net_route) -> status_t>,

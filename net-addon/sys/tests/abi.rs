@@ -412,7 +412,7 @@ fn every_constant_is_that_of_the_headers() {
         let ours = ours.remove(name.as_str()).unwrap_or_else(|| panic!("{name} is missing from haiku-sys"));
         assert_eq!(ours, value.as_i64().expect("an integer"), "{name}");
     }
-    assert!(ours.is_empty(), "constants nobody measured: {ours:?}");
+    assert!(ours.is_empty(), "constants without a measured value: {ours:?}");
 }
 
 #[test]

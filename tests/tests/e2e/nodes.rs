@@ -160,7 +160,7 @@ fn a_unit_outlives_its_interface_for_whoever_has_it_open() {
 }
 
 #[test]
-fn who_asks_about_an_interface_that_is_not_there_disturbs_no_program() {
+fn probing_a_missing_interface_does_not_hang_up_a_program() {
     let rig = Rig::boot();
     let program = Program::new(Mode::Tun);
     // As `BNetworkDevice` and `ifconfig scan` do: Haiku makes the interface to look at it, and removes it.
@@ -240,7 +240,7 @@ fn a_clone_finds_the_interface_that_was_made_before_it_or_outlived_its_program()
 }
 
 #[test]
-fn a_clone_passes_over_what_belongs_to_somebody_else() {
+fn a_clone_skips_units_of_other_owners() {
     let rig = Rig::with_settings("nodes clone\n");
     rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
     let program = Program::open("/dev/tun").expect("a free unit");

@@ -128,7 +128,7 @@ fn ask(rig: &Rig, address: IpAddr) {
 }
 
 #[test]
-fn a_packet_by_a_host_route_that_nobody_reads_keeps_no_interface() {
+fn an_unread_packet_by_a_host_route_keeps_no_interface() {
     let rig = Rig::boot();
     let program = Program::new(Mode::Tun);
     for _ in 0..3 {
@@ -143,7 +143,7 @@ fn a_packet_by_a_host_route_that_nobody_reads_keeps_no_interface() {
 }
 
 #[test]
-fn an_answer_to_a_ping_that_nobody_reads_keeps_no_interface() {
+fn an_unread_answer_to_a_ping_keeps_no_interface() {
     let rig = Rig::boot();
     let program = Program::new(Mode::Tun);
     for _ in 0..3 {

@@ -33,6 +33,10 @@ const END_TO_END: &str = "tuntap-tests";
 /// The steps that run them on one and on the other.
 const LINKED_IN: &str = "end to end, linked in";
 const ON_ADDON: &str = "end to end, on the real add-on";
+/// The steps that need no test program, and are run alone if one of them is asked for by its whole name.
+const FORMATTING: &str = "formatting";
+const WORDS: &str = "banned words";
+const LINTS: &str = "lints";
 /// The steps that make what others need.
 const LAB: &str = "the lab's program and library";
 const ADDON: &str = "the add-on: build, link, audit";
@@ -53,21 +57,26 @@ pub fn run(project: &Project, depth: Depth, only: Option<&str>) -> Result<bool> 
     }
     let lacks = |what: &str| missing.iter().any(|thing| thing.what == what);
 
-    steps.step("formatting", || {
+    steps.step(FORMATTING, || {
         if lacks("rustfmt") {
             return Ok(Outcome::Skipped("there is no rustfmt".to_owned()));
         }
         let hint = "run `cargo fmt --all`";
         cargo_step(project, &["fmt", "--all", "--check"], hint)
     });
-    steps.step("banned words", || voice::check(project));
-    steps.step("lints", || {
+    steps.step(WORDS, || voice::check(project));
+    steps.step(LINTS, || {
         if lacks("clippy") {
             return Ok(Outcome::Skipped("there is no clippy".to_owned()));
         }
         let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         cargo_step(project, &arguments, "its messages are above")
     });
+
+    if only.is_some_and(|only| [FORMATTING, WORDS, LINTS].contains(&only)) {
+        print!("{}", steps.summary());
+        return Ok(steps.succeeded());
+    }
 
     let suites = steps.step_with("build of the tests", || {
         let suites = suites::build(project)?;

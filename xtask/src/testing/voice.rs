@@ -29,20 +29,32 @@ const BANNED: &[&str] = &[
 
 /// Where a banned word may stand.
 struct Exception {
-    /// The file, from the top folder on.
+    /// The file, from the top folder on; empty for every file.
     path: &'static str,
     /// What the line contains; empty for every line of the file.
     line: &'static str,
+}
+
+impl Exception {
+    fn allows(&self, path: &str, line: &str) -> bool {
+        (self.path.is_empty() || self.path == path) && line.contains(self.line)
+    }
 }
 
 /// Add an entry here, with a comment that says why, if a word is not this project's to choose.
 const EXCEPTIONS: &[Exception] = &[
     // The list itself, and its tests.
     Exception { path: "xtask/src/testing/voice.rs", line: "" },
+    // A value of the setting `open`, which users have in their settings files.
+    Exception { path: "", line: "open everyone" },
+    Exception { path: "", line: ".Pq Li owner No or Li everyone ," },
+    Exception { path: "net-addon/src/settings.rs", line: "or: everyone" },
+    Exception { path: "net-addon/src/settings.rs", line: "b\"everyone\"" },
 ];
 
 /// Files and folders that are not rewritten yet.
-const STILL_TO_DO: &[&str] = &["CHANGELOG.md", "docs/", "driver/", "lab/", "net-addon/", "tests/"];
+const STILL_TO_DO: &[&str] =
+    &["docs/compatibility.md", "docs/reliability.md", "driver/", "lab/", "net-addon/src/kernel/", "tests/"];
 
 /// The endings of the names of files that are checked; besides them, scripts without one.
 const ENDINGS: [&str; 11] = ["4", "c", "h", "md", "py", "recipe", "rs", "sh", "toml", "txt", "yml"];
@@ -70,7 +82,7 @@ pub(super) fn check(project: &Project) -> Result<Outcome> {
             continue;
         }
         for Finding { line, word, text } in findings(&text) {
-            match EXCEPTIONS.iter().position(|exception| exception.path == path && text.contains(exception.line)) {
+            match EXCEPTIONS.iter().position(|exception| exception.allows(&path, &text)) {
                 Some(index) => used[index] = true,
                 None => {
                     found += 1;
