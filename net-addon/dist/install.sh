@@ -53,6 +53,10 @@ fi
 architecture=$(getarch -p 2>/dev/null || uname -m)
 [ "$architecture" = x86_64 ] ||
 	fail "this system is for $architecture; tun_tap is for x86_64 only."
+for place in "$system" /boot/home/config; do
+	[ ! -e "$root$place/add-ons/kernel/network/devices/tun_tap" ] ||
+		fail "tun_tap is installed as a package, and with both no packet passes; run \"pkgman uninstall tun_tap\" first."
+done
 if [ -e "$root$link" ] || [ -L "$root$link" ]; then
 	[ "$(readlink "$root$link" || true)" = "$link_target" ] ||
 		fail "$link is there already and is not from this script; move it away first."

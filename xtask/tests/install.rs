@@ -256,6 +256,18 @@ fn changed_settings_survive_until_they_are_purged() {
 }
 
 #[test]
+fn nothing_is_installed_beside_a_package() {
+    for place in ["boot/system", "boot/home/config"] {
+        let haiku = Haiku::new("x86_64");
+        haiku.write(&format!("{place}/add-ons/kernel/network/devices/tun_tap"), "the package's add-on");
+        let before = haiku.snapshot();
+        let said = failed(&haiku.install(&[]));
+        assert!(said.contains("run \"pkgman uninstall tun_tap\" first"), "{place}: {said}");
+        assert_eq!(haiku.snapshot(), before, "{place}");
+    }
+}
+
+#[test]
 fn files_of_other_packages_are_not_overwritten() {
     for path in [ADDON, LINK] {
         let haiku = Haiku::new("x86_64");
