@@ -29,4 +29,7 @@ void check_closing(struct unit* unit);
 void check_going_down(struct unit* unit);
 void check_deleting(struct unit* unit);
 
+/* Packets arrive while the interface is deleted. Haiku then may end its queue under the thread that empties it. */
+void check_deleting_under_writes(struct unit* unit);
+
 #endif

@@ -275,11 +275,16 @@ static bool check_delete_under_waiters(struct unit* unit, const struct responder
 void check_deleting(struct unit* unit)
 {
     struct responder responder;
+    settle_neighbours(unit, &responder);
+    if (check_delete_under_read(unit, false) && check_delete_under_read(unit, true))
+        check_delete_under_waiters(unit, &responder);
+}
+
+void check_deleting_under_writes(struct unit* unit)
+{
+    struct responder responder;
     struct writers writers;
     settle_neighbours(unit, &responder);
-    if (!check_delete_under_read(unit, false) || !check_delete_under_read(unit, true)
-        || !check_delete_under_waiters(unit, &responder))
-        return;
     start_writers(&writers, unit, &responder);
     if (!delete_under(unit))
         return;
