@@ -87,6 +87,7 @@ struct flood_in {
     size_t length;
     atomic_bool stop;
     atomic_ullong received, altered, written, failed;
+    atomic_int last_error; /* of a write that failed */
     const uint8_t* packet;
 };
 
@@ -115,8 +116,10 @@ static void* write_all(void* argument)
     for (int i = 0; i < FLOOD / SENDERS; i++) {
         if (write(flood->fd, flood->packet, flood->length) == (ssize_t)flood->length)
             flood->written++;
-        else
+        else {
+            flood->last_error = errno;
             flood->failed++;
+        }
     }
     return NULL;
 }
@@ -144,7 +147,8 @@ static void check_flood_in(struct unit* unit, const struct responder* responder,
     snprintf(name, sizeof(name), "flood in, %zu bytes of %s by %d threads", payload, family_name(family), SENDERS);
     note("%s %s: %llu written, %llu received", unit->name, name, (unsigned long long)flood.written,
         (unsigned long long)flood.received);
-    expect(flood.failed == 0, name, "expected no write to fail, %llu did", (unsigned long long)flood.failed);
+    expect(flood.failed == 0, name, "expected no write to fail, %llu did, one with \"%s\"",
+        (unsigned long long)flood.failed, strerror(flood.last_error));
     expect(flood.received > 0 && flood.altered == 0, "packets arrive as they were written", "of %llu %llu were altered",
         (unsigned long long)flood.received, (unsigned long long)flood.altered);
     expect_equal(after.to_stack.accepted - before.to_stack.accepted, flood.written, "each write is counted as accepted");
