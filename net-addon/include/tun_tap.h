@@ -10,13 +10,16 @@
 
 #include <stdint.h>
 
-/* Linux's controls. An argument without a star is the number itself. */
+/*
+ * Linux's controls. An argument without a star is the number itself: pass (void*)(uintptr_t)number, because R1/beta5's
+ * ioctl takes a pointer only, and UINT32_MAX for -1, because Haiku's ioctl refuses an address of the kernel.
+ */
 #define TUNSETNOCSUM     0x400454c8 /* int: accepted, changes nothing */
 #define TUNSETIFF        0x400454ca /* struct tun_ifreq*: kind of interface, framing */
 #define TUNSETPERSIST    0x400454cb /* int: accepted: interfaces stay until ifconfig --delete */
-#define TUNSETOWNER      0x400454cc /* uid_t: the user that may open and change the unit beside root; -1: none */
+#define TUNSETOWNER      0x400454cc /* uid_t: the user that may open and change the unit beside root; UINT32_MAX: none */
 #define TUNSETLINK       0x400454cd /* int: link type: 1 or 0xfffe, while down */
-#define TUNSETGROUP      0x400454ce /* gid_t: the group that may open it; with an owner, both must match; -1: none */
+#define TUNSETGROUP      0x400454ce /* gid_t: the group that may open it; with an owner, both must match; likewise */
 #define TUNGETFEATURES   0x800454cf /* unsigned int*: the flags that TUNSETIFF understands */
 #define TUNGETIFF        0x800454d2 /* struct tun_ifreq*: name and flags of this unit */
 #define TUNGETSNDBUF     0x800454d3 /* int*: bytes that the queue to the stack may hold */
