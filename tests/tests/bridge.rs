@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 
-use haiku_lab::cli::Global;
-use haiku_lab::cli::bridge::{self, BridgeArgs};
-use haiku_lab::{Mode, scenario, stack::Family};
-use tuntap_tests::suite::linux;
-use tuntap_tests::watchdog::Watchdog;
+use haiku_lab::Global;
+use haiku_lab::bridge::{self, BridgeArgs};
+use haiku_stack::Family;
+use haiku_system::{Mode, scenario};
+use tuntap_testkit::suite::linux;
+use tuntap_testkit::watchdog::Watchdog;
 
 /// How many requests, and how many replies.
 const COUNT: u32 = 1000;

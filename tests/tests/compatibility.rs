@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use tuntap_tests::suite::record::{RECORD, Record, recording};
-use tuntap_tests::suite::{Ours, cases, haiku, linux, table};
+use tuntap_testkit::suite::record::{RECORD, Record, recording};
+use tuntap_testkit::suite::{Ours, cases, haiku, linux, table};
 
 /// The records of what was seen are made and compared in this order, so it is one test.
 #[test]

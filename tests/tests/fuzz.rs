@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tuntap_tests::fuzz::{Bench, controls, hooks, packets};
-use tuntap_tests::watchdog::Watchdog;
+use tuntap_testkit::fuzz::{Bench, controls, hooks, packets};
+use tuntap_testkit::watchdog::Watchdog;
 
 /// The corpora are with the fuzz targets, which are a workspace of their own.
 fn corpus(target: &str) -> PathBuf {

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use haiku_kernel::syscalls;
-use haiku_lab::far::{FarSide, Options, Waiting};
-use haiku_lab::{Lab, LabOptions, Mode, ping};
 use haiku_sys::{EADDRNOTAVAIL, EINVAL, ENXIO, O_RDWR};
+use haiku_system::far::{FarSide, Options, Waiting};
+use haiku_system::{Lab, LabOptions, Mode, ping};
 use tuntap_net_addon::ioctl::wire::{PeerRequest, Preamble, TUNSETPEER, VERSION};
 
 /// A peer that the subnet of no address of ours holds.

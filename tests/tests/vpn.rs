@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use haiku_lab::Mode;
-use haiku_lab::stack::Family;
-use haiku_lab::vpn::control::Measured;
 use haiku_lab::vpn::plan::{Keys, Side};
 use haiku_lab::vpn::session::{Session, Setup};
 use haiku_lab::vpn::{missing, tools};
+use haiku_stack::Family;
+use haiku_system::Mode;
+use haiku_system::control::Measured;
 
 /// One tunnel at a time: some of the tools have ports that they insist on.
 static TURN: Mutex<()> = Mutex::new(());
@@ -142,7 +142,8 @@ fn survives(what: impl FnOnce(&mut Session)) {
     let traffic = std::thread::spawn(move || remote.execute(&format!("measure {target} 1500 56 1000")));
     what(session);
     let text = traffic.join().expect("the pings").expect("the server's Haiku lives");
-    assert!(text.contains("\"wrong\":0"), "something stale or wrong came back: {}", &text[..text.len().min(80)]);
+    let wrong = text.parse::<Measured>().expect("a measurement").wrong;
+    assert_eq!(wrong, 0, "something stale or wrong came back: {text}");
     tunnel.flows_again();
     tunnel.end();
 }
@@ -162,28 +163,6 @@ fn a_client_that_comes_back_from_another_port_is_followed() {
         session.roam(Side::Client).expect("another port");
         session.start_side(Side::Client).expect("the client starts");
     });
-}
-
-#[test]
-fn a_transfer_arrives_unharmed_in_both_directions() {
-    const BYTES: u64 = 4 << 20;
-    for mode in Mode::ALL {
-        let Some(mut tunnel) = Tunnel::start("openvpn", mode, Keys::Tls) else { return };
-        for side in Side::ALL {
-            let (receiver, sender) = match tunnel.session().transfer(side, BYTES) {
-                Ok(both) => both,
-                Err(error) => panic!("{}", tunnel.session().explain(&error)),
-            };
-            assert_eq!((receiver.bytes, receiver.checksum), (BYTES, sender.checksum), "{mode} {}", side.direction());
-            // How long it stood still is for a machine that does nothing else to say; here it is only that it was timed.
-            let stall = receiver.stall_nanoseconds;
-            assert!(
-                0 < stall && stall <= receiver.nanoseconds && receiver.nanoseconds <= sender.nanoseconds,
-                "{mode} {receiver:?}"
-            );
-        }
-        tunnel.end();
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! reads before it writes, writes past the end, writes after `free` or frees twice is found.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -25,20 +25,6 @@ const FREED_MARK: u64 = 0x6672_6565_6420_626b;
 const TAIL: [u8; 8] = *b"tail end";
 /// How much freed memory is kept for checking.
 const QUARANTINE_BYTES: usize = 1 << 20;
-
-/// Whether memory is filled and checked. Changes only between kernels, when nothing is alive or kept.
-static CHECKED: AtomicBool = AtomicBool::new(true);
-
-/// Says whether memory is filled and checked.
-pub(crate) fn set_checked(checked: bool) {
-    CHECKED.store(checked, Ordering::Relaxed);
-}
-
-/// Whether memory is filled and checked.
-#[inline]
-pub(crate) fn is_checked() -> bool {
-    CHECKED.load(Ordering::Relaxed)
-}
 
 /// What stands directly before each block.
 #[repr(C, align(16))]
@@ -85,10 +71,8 @@ fn allocate(align: usize, size: usize) -> *mut c_void {
     let header = Header { mark: AtomicU64::new(LIVE_MARK), size, align, _unused: 0 };
     // SAFETY: the header's place is before the block and aligned, because the offset and the memory are.
     unsafe { header_of(block).write(header) };
-    if is_checked() {
-        // SAFETY: the block and its tail are inside the layout.
-        unsafe { block.write_bytes(FRESH, size) };
-    }
+    // SAFETY: the block and its tail are inside the layout.
+    unsafe { block.write_bytes(FRESH, size) };
     // SAFETY: as above.
     unsafe { tail_of(block, size).write(TAIL) };
     ledger::HEAP_BLOCKS.add(1);
@@ -123,10 +107,6 @@ unsafe fn release(block: *mut u8) {
     }
     ledger::HEAP_BLOCKS.add(-1);
     ledger::HEAP_BYTES.add(-(size as i64));
-    if !is_checked() {
-        give_back(Freed(block));
-        return;
-    }
     // SAFETY: the block is `size` bytes and nobody else's any longer.
     unsafe { block.write_bytes(FREED, size) };
     let mut quarantine = QUARANTINE.guarded();
@@ -146,9 +126,7 @@ fn give_back(block: Freed) -> usize {
     let (size, align) = (header.size, header.align);
     // SAFETY: as above; nobody else may touch it.
     let content = unsafe { core::slice::from_raw_parts(block, size) };
-    if is_checked()
-        && let Some(offset) = first_change(content)
-    {
+    if let Some(offset) = first_change(content) {
         kpanic!("the block {block:p} of {size} bytes was written at offset {offset} after it was freed");
     }
     if let Some((layout, offset)) = layout(size, align) {
@@ -250,19 +228,6 @@ mod tests {
         // SAFETY: the quarantine keeps the memory alive.
         assert_eq!(unsafe { block.read_volatile() }, FREED);
         assert!(kernel.shutdown().is_zero());
-    }
-
-    #[test]
-    fn unchecked_memory_is_neither_filled_nor_kept() {
-        let kernel = Kernel::boot(Options { unchecked_memory: true, ..Options::default() }).unwrap();
-        let block = haiku_malloc(32).cast::<u8>();
-        // SAFETY: a live block of 32 bytes.
-        unsafe { block.write_bytes(7, 32) };
-        // SAFETY: a live block.
-        unsafe { haiku_free(block.cast()) };
-        assert_eq!(QUARANTINE.guarded().blocks.len(), 0);
-        assert!(kernel.shutdown().is_zero());
-        assert!(is_checked(), "the next kernel's is checked again");
     }
 
     #[test]

@@ -27,9 +27,6 @@ pub struct Options {
     pub net_buffer_node_size: Option<usize>,
     /// The deterministic mode; without it threads and time are Linux's.
     pub schedule: Option<Schedule>,
-    /// Memory is not filled with patterns, nor kept and checked when it was freed: for benchmarks, which would measure
-    /// little else. Whoever looks for mistakes leaves this alone.
-    pub unchecked_memory: bool,
 }
 
 impl fmt::Debug for Options {
@@ -40,7 +37,6 @@ impl fmt::Debug for Options {
             .field("seed", &self.seed)
             .field("net_buffer_node_size", &self.net_buffer_node_size)
             .field("schedule", &self.schedule)
-            .field("unchecked_memory", &self.unchecked_memory)
             .finish_non_exhaustive()
     }
 }
@@ -117,7 +113,6 @@ impl Kernel {
         fault::arm(FaultPlan::Off);
         sem::reset();
         net_buffer::reset(node_size);
-        heap::set_checked(!options.unchecked_memory);
         log::reset(options.log);
         random::seed(options.seed);
         settings::reset(options.settings);
@@ -188,7 +183,6 @@ impl Kernel {
         modules::unload_kept();
         heap::flush();
         net_buffer::flush();
-        heap::set_checked(true);
         let ledgers = Ledgers::now();
         schedule::stop();
         *RUNNING.guarded() = None;

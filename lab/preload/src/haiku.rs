@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use haiku_lab::vpn::control;
-use haiku_lab::{Lab, LabOptions};
+use haiku_system::control;
+use haiku_system::{Lab, LabOptions};
 
 use crate::signals::Blocked;
 use crate::{process, table};
@@ -51,7 +51,7 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
     }
     CLONES.store(settings.lines().any(|line| line.split_whitespace().eq(["nodes", "clone"])), Ordering::Relaxed);
     let options = LabOptions {
-        settings: vec![(haiku_lab::addon::NAME.to_owned(), settings)],
+        settings: vec![(haiku_system::addon::NAME.to_owned(), settings)],
         pcap: std::env::var_os(control::PCAP).map(PathBuf::from),
         log: log(),
         seed: std::env::var(control::SEED).ok().and_then(|seed| seed.parse().ok()),
@@ -70,7 +70,7 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
 }
 
 /// A file for the system's log, if one is wanted.
-fn log() -> Option<haiku_lab::LogSink> {
+fn log() -> Option<haiku_system::LogSink> {
     let path = std::env::var_os(control::LOG)?;
     let file = std::fs::File::options().create(true).append(true).open(path).ok()?;
     let hidden = table::hide(file.as_raw_fd());
@@ -133,9 +133,9 @@ fn connection(fd: RawFd) {
 ///
 /// # Errors
 /// The command's complaint.
-pub(crate) fn execute(line: &str) -> Result<String, haiku_lab::Error> {
+pub(crate) fn execute(line: &str) -> Result<String, haiku_stack::Error> {
     let Some(lab) = running() else {
-        return Err(haiku_lab::Error::Failed("no Haiku runs in this process now".to_owned()));
+        return Err(haiku_stack::Error::Failed("no Haiku runs in this process now".to_owned()));
     };
     let _blocked = Blocked::new();
     let text = control::execute(&lab, line)?;
@@ -160,7 +160,7 @@ pub(crate) fn hang_up() {
 }
 
 /// Ends Haiku with everything that the program has open there. Returns whether it could: nobody may be using it.
-pub(crate) fn end() -> Option<haiku_lab::Ledgers> {
+pub(crate) fn end() -> Option<haiku_system::Ledgers> {
     let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     for (_, open) in table::all() {
         open.rest();

@@ -3,9 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use haiku_lab::Mode;
-use haiku_lab::stack::{Family, InterfaceInfo};
+use haiku_stack::{Family, InterfaceInfo};
 use haiku_sys::{IFF_LINK, IFF_UP};
+use haiku_system::Mode;
 
 use crate::haiku;
 use crate::names::{self, Alias};
@@ -82,7 +82,7 @@ pub(crate) fn control(op: u32, request: &mut Request) -> Option<Result<(), i32>>
     Some(carry_out(&alias, op, request))
 }
 
-fn first(info: &InterfaceInfo) -> Option<&haiku_lab::stack::AddressInfo> {
+fn first(info: &InterfaceInfo) -> Option<&haiku_stack::AddressInfo> {
     info.addresses.iter().find(|address| address.family == Family::Inet && address.local.is_some())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use haiku_lab::Mode;
+use haiku_system::Mode;
 
 use crate::open::Open;
 

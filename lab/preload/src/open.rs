@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use haiku_kernel::devfs::{Observer, observe};
 use haiku_kernel::syscalls::{self, Fd, POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd};
-use haiku_lab::Mode;
 use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, FIONREAD, O_NONBLOCK, status_t};
+use haiku_system::Mode;
 use tuntap_net_addon::ioctl::wire::{
     LimitsRequest, LinuxRequest, Preamble, StatisticsRequest, TUNGETIFF, TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF,
     VERSION,
@@ -320,7 +320,7 @@ impl Open {
         if let Some(recipe) = recipe
             && let Err(status) = self.attach(recipe)
         {
-            eprintln!("haiku-preload: a device could not be opened again: {}", haiku_lab::strerror(status));
+            eprintln!("haiku-preload: a device could not be opened again: {}", haiku_stack::strerror(status));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use haiku_lab::vpn::control;
+use haiku_system::control;
 
 use crate::signals::Blocked;
 use crate::{haiku, real, table};

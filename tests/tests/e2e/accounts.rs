@@ -1,14 +1,14 @@
 //! Every accepted packet is accounted for: accepted = delivered + answered + purged + dropped + queued, whatever is done
 //! and in whatever order; and the counters agree with what the callers saw.
 
-use haiku_lab::Mode;
 use haiku_sys::{B_BAD_ADDRESS, B_WOULD_BLOCK, ENETDOWN, ENXIO};
+use haiku_system::Mode;
 use proptest::prelude::*;
 use tuntap_driver::DropReason;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{STRANGER, Way, arp_request, frame, program_packet, stack_frame};
-use tuntap_tests::program::{Program, dropped, dropped_for, nowhere};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{STRANGER, Way, arp_request, frame, program_packet, stack_frame};
+use tuntap_testkit::program::{Program, dropped, dropped_for, nowhere};
+use tuntap_testkit::rig::Rig;
 
 /// Something that is done to a device.
 #[derive(Clone, Copy, Debug)]

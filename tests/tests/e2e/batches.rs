@@ -1,17 +1,17 @@
 //! Many packets in one call: `TUNREADBATCH` and `TUNWRITEBATCH`.
 
-use haiku_lab::Mode;
 use haiku_sys::{
     B_BAD_ADDRESS, B_INTERRUPTED, B_WOULD_BLOCK, EBADF, EINVAL, EMSGSIZE, ENETDOWN, ENXIO, O_NONBLOCK, O_RDONLY,
     O_WRONLY, status_t,
 };
+use haiku_system::Mode;
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{BatchRequest, Preamble, TUNREADBATCH, TUNWRITEBATCH};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::{Cliff, Program, dropped_for, nowhere, user_address};
-use tuntap_tests::rig::Rig;
-use tuntap_tests::wait::Place;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::{Cliff, Program, dropped_for, nowhere, user_address};
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::wait::Place;
 use zerocopy::{FromBytes, IntoBytes};
 
 const HEADER: usize = size_of::<BatchRequest>();

@@ -2,13 +2,13 @@
 
 use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT};
 use haiku_kernel::thread;
-use haiku_lab::Mode;
 use haiku_sys::{B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, ENETDOWN, ENXIO, IFF_LINK, status_t};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
-use tuntap_tests::wait::Place;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::wait::Place;
 
 /// A call that blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

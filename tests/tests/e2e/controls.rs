@@ -1,15 +1,15 @@
 //! Every control, with good arguments and with pointers that lead nowhere, half nowhere, or to what may not be written.
 
 use haiku_kernel::{creds, syscalls};
-use haiku_lab::Mode;
 use haiku_sys::{
     B_BAD_ADDRESS, B_SET_BLOCKING_IO, B_SET_NONBLOCKING_IO, B_WOULD_BLOCK, EBUSY, EINVAL, ENOTTY, EPERM, FIONBIO,
     FIONREAD, status_t,
 };
+use haiku_system::Mode;
 use tuntap_net_addon::ioctl::wire::*;
-use tuntap_tests::card::Card;
-use tuntap_tests::program::{Cliff, Program, nowhere, preamble, zeroed};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::program::{Cliff, Program, nowhere, preamble, zeroed};
+use tuntap_testkit::rig::Rig;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A control that takes a pointer, with an argument that it accepts from a TUN that is down.
@@ -82,7 +82,7 @@ fn every_control_accepts_good_arguments_whatever_the_length_that_comes_along() {
     let program = Program::new(Mode::Tun);
     for length in [0, 1, 4, 40, 4096, i32::MAX as usize, usize::MAX] {
         for mut control in pointers() {
-            let address = tuntap_tests::program::user_address(&mut control.argument);
+            let address = tuntap_testkit::program::user_address(&mut control.argument);
             let status = syscalls::ioctl(program.fd(), control.op, address, length);
             assert_eq!(status, Ok(0), "{} with length {length:#x}", control.name);
         }
@@ -297,7 +297,7 @@ fn only_root_and_the_owner_change_an_interface() {
         creds::set_euid(user);
         let mut tried = Vec::new();
         for mut control in pointers() {
-            let address = tuntap_tests::program::user_address(&mut control.argument);
+            let address = tuntap_testkit::program::user_address(&mut control.argument);
             tried.push((control.name, program.control(control.op, address)));
         }
         for (name, op, number) in NUMBERS {
@@ -343,7 +343,7 @@ fn requests_of_the_drivers_own_say_version_and_size() {
             let mut memory = vec![0; 1024];
             let preamble = Preamble { version, size: said as u32 };
             memory[..size_of::<Preamble>()].copy_from_slice(preamble.as_bytes());
-            let status = program.control(op, tuntap_tests::program::user_address(&mut memory));
+            let status = program.control(op, tuntap_testkit::program::user_address(&mut memory));
             assert_eq!(status, Err(EINVAL), "{op:#x}, version {version}, size {said}");
         }
     }

@@ -2,11 +2,11 @@
 
 use haiku_kernel::fault::{self, Counts};
 use haiku_kernel::{Fault, FaultPlan};
-use haiku_lab::Mode;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 /// What the kernel is asked for while something is done.
 fn asked(act: impl FnOnce()) -> Counts {

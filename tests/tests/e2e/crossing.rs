@@ -1,11 +1,11 @@
 //! Packets through the whole lab, from the stack's sockets to the far side and back: all sizes, both modes, both
 //! families, none lost, each compared.
 
-use haiku_lab::far::Waiting;
-use haiku_lab::stack::Family;
-use haiku_lab::{LabOptions, Mode};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_stack::Family;
+use haiku_system::far::Waiting;
+use haiku_system::{LabOptions, Mode};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 /// The longest data of an echo request that fits into one packet.
 const fn longest(family: Family) -> usize {

@@ -1,11 +1,11 @@
 //! The kernel debugger's command `tun_tap`.
 
 use haiku_kernel::debugger;
-use haiku_lab::Mode;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{STRANGER, Way, arp_request, frame, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{STRANGER, Way, arp_request, frame, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 fn kdl() -> String {
     debugger::run("tun_tap", &[]).expect("the command")

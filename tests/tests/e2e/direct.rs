@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use haiku_kernel::smp;
 use haiku_kernel::syscalls::POLLIN;
-use haiku_lab::Mode;
 use haiku_sys::B_WOULD_BLOCK;
-use tuntap_tests::packet::{ETHER_TYPE_IP, FAR, NEAR, STRANGER, echo_request, frame, numbered_echo_request};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
-use tuntap_tests::watchdog::until;
+use haiku_system::Mode;
+use tuntap_testkit::packet::{ETHER_TYPE_IP, FAR, NEAR, STRANGER, echo_request, frame, numbered_echo_request};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::watchdog::until;
 
 /// How many packets show how they are delivered.
 const MANY: u16 = 200;

@@ -7,9 +7,9 @@ use haiku_sys::{
     B_BAD_ADDRESS, B_BAD_VALUE, B_FILE_ERROR, B_OK, B_WOULD_BLOCK, EBUSY, EINVAL, ENETDOWN, ENOENT, O_NONBLOCK, O_RDWR,
     device_hooks, status_t,
 };
-use tuntap_tests::image::Image;
-use tuntap_tests::packet::{Way, ipv4};
-use tuntap_tests::program::{nowhere, user_address};
+use tuntap_testkit::image::Image;
+use tuntap_testkit::packet::{Way, ipv4};
+use tuntap_testkit::program::{nowhere, user_address};
 
 /// Opens a node by its hook.
 fn open(hooks: &device_hooks, name: &str) -> Result<*mut c_void, status_t> {

@@ -3,21 +3,21 @@
 
 use haiku_kernel::syscalls::{POLLIN, POLLOUT};
 use haiku_kernel::{Fault, FaultPlan, Kernel, fault};
-use haiku_lab::far::Waiting;
-use haiku_lab::stack::{Family, Stack, StackOptions};
-use haiku_lab::{LabOptions, Mode, addon, ping, scenario};
+use haiku_stack::{Family, Stack, StackOptions};
 use haiku_sys::B_NO_MEMORY;
+use haiku_system::far::Waiting;
+use haiku_system::{LabOptions, Mode, addon, ping, scenario};
 use std::time::Duration;
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{
     BatchRequest, LinuxRequest, Preamble, SIOCGIFHWADDR, SIOCSIFHWADDR, TUNGETIFF, TUNGIFINFO, TUNREADBATCH,
     TUNSETCARRIER, TUNSETIFF, TUNSETSNDBUF, TUNWRITEBATCH, TunInfo,
 };
-use tuntap_tests::card::{Card, Module};
-use tuntap_tests::packet::{Way, arp_request, program_packet, stack_frame};
-use tuntap_tests::program::{Program, dropped, dropped_for, preamble, user_address, zeroed};
-use tuntap_tests::rig::Rig;
-use tuntap_tests::watchdog::Watchdog;
+use tuntap_testkit::card::{Card, Module};
+use tuntap_testkit::packet::{Way, arp_request, program_packet, stack_frame};
+use tuntap_testkit::program::{Program, dropped, dropped_for, preamble, user_address, zeroed};
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::watchdog::Watchdog;
 use zerocopy::IntoBytes;
 
 /// Whether anything is made to fail.

@@ -3,15 +3,15 @@
 use std::ffi::CString;
 use std::ptr::null_mut;
 
-use haiku_lab::Mode;
 use haiku_sys::{
     AF_INET, B_BAD_VALUE, B_ERROR, B_NOT_SUPPORTED, B_OK, B_WOULD_BLOCK, ENETDOWN, IFF_LINK, IFT_LOOP, SIOCGIFSTATS,
     SIOCSPACKETCAP, sockaddr_dl,
 };
-use tuntap_tests::card::{Card, Module, link_layer};
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::{Card, Module, link_layer};
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 #[test]
 fn a_name_that_is_no_unit_makes_no_device() {

@@ -1,16 +1,16 @@
 //! The interface as the stack and `ifconfig` see it: kind, MTU, address, statistics.
 
-use haiku_lab::Mode;
-use haiku_lab::far::Waiting;
-use haiku_lab::stack::Family;
+use haiku_stack::Family;
 use haiku_sys::{
     EADDRNOTAVAIL, EBUSY, EINVAL, EMSGSIZE, IFF_BROADCAST, IFF_MULTICAST, IFF_POINTOPOINT, IFF_PROMISC, IFT_ETHER,
 };
+use haiku_system::Mode;
+use haiku_system::far::Waiting;
 use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCGIFHWADDR, SIOCSIFHWADDR, TUNGIFINFO, TUNSIFINFO, TunInfo};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{ETHERNET_HEADER, Way, program_packet};
-use tuntap_tests::program::{Program, zeroed};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{ETHERNET_HEADER, Way, program_packet};
+use tuntap_testkit::program::{Program, zeroed};
+use tuntap_testkit::rig::Rig;
 
 /// Linux's `ARPHRD_ETHER`.
 const ETHER: u16 = 1;

@@ -1,15 +1,15 @@
 //! The link: up while a program has the unit open, and the stack is notified of each change.
 
-use haiku_lab::Mode;
-use haiku_lab::stack::Family;
+use haiku_stack::Family;
 use haiku_sys::{IFF_LINK, IFM_ACTIVE};
+use haiku_system::Mode;
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::TUNSETCARRIER;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::stack_frame;
-use tuntap_tests::program::{Program, dropped_for};
-use tuntap_tests::rig::Rig;
-use tuntap_tests::watchdog::until;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::stack_frame;
+use tuntap_testkit::program::{Program, dropped_for};
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::watchdog::until;
 
 /// How often the stack was told of a change of an interface's link.
 fn changes(name: &str) -> usize {
@@ -147,12 +147,12 @@ fn a_route_through_a_link_that_works_is_taken_before_one_that_does_not() {
 fn nobody_answers_while_nobody_listens_and_somebody_does_once_he_does() {
     let rig = Rig::boot();
     rig.configure(Mode::Tun).unwrap();
-    let target = haiku_lab::scenario::peer(Mode::Tun, Family::Inet);
+    let target = haiku_system::scenario::peer(Mode::Tun, Family::Inet);
     let patience = std::time::Duration::from_millis(1);
-    let options = haiku_lab::ping::Options { patience, ..haiku_lab::ping::Options::flood(target, 1) };
+    let options = haiku_system::ping::Options { patience, ..haiku_system::ping::Options::flood(target, 1) };
     let report = rig.ping_report(&options);
     assert_eq!((report.sent, report.received), (1, 0));
-    let far = rig.far(Mode::Tun, haiku_lab::far::Waiting::Poll).unwrap();
+    let far = rig.far(Mode::Tun, haiku_system::far::Waiting::Poll).unwrap();
     rig.ping(Mode::Tun, Family::Inet, 3, 56);
     far.stop().unwrap();
     rig.end();

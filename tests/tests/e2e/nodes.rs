@@ -2,12 +2,13 @@
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
 use haiku_kernel::{creds, devfs};
-use haiku_lab::{Mode, stack::Family};
+use haiku_stack::Family;
 use haiku_sys::{B_WOULD_BLOCK, EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR, status_t};
+use haiku_system::Mode;
 use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCSIFHWADDR, TUNSETGROUP, TUNSETOWNER};
-use tuntap_tests::card::Card;
-use tuntap_tests::program::{Program, zeroed};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::program::{Program, zeroed};
+use tuntap_testkit::rig::Rig;
 
 /// How many units of each mode there can be.
 const UNITS: usize = 256;
@@ -134,9 +135,9 @@ fn a_unit_works_in_whichever_order_it_is_opened_and_gets_its_interface() {
     for mode in Mode::ALL {
         for open_first in [true, false] {
             let rig = Rig::boot();
-            let far = open_first.then(|| rig.far(mode, haiku_lab::far::Waiting::Read).unwrap());
+            let far = open_first.then(|| rig.far(mode, haiku_system::far::Waiting::Read).unwrap());
             rig.configure(mode).unwrap();
-            let far = far.unwrap_or_else(|| rig.far(mode, haiku_lab::far::Waiting::Read).unwrap());
+            let far = far.unwrap_or_else(|| rig.far(mode, haiku_system::far::Waiting::Read).unwrap());
             rig.ping(mode, Family::Inet, 3, 56);
             rig.ping(mode, Family::Inet6, 3, 56);
             far.stop().unwrap();
@@ -179,7 +180,7 @@ fn an_interface_outlives_whoever_had_its_unit_open() {
     let rig = Rig::boot();
     rig.configure(Mode::Tun).unwrap();
     for _ in 0..3 {
-        let far = rig.far(Mode::Tun, haiku_lab::far::Waiting::Poll).unwrap();
+        let far = rig.far(Mode::Tun, haiku_system::far::Waiting::Poll).unwrap();
         rig.ping(Mode::Tun, Family::Inet, 2, 56);
         far.stop().unwrap();
     }

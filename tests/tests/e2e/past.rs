@@ -3,13 +3,13 @@
 
 use haiku_kernel::syscalls::{self, F_SETFL, POLLIN};
 use haiku_kernel::{Fault, FaultPlan, fault};
-use haiku_lab::Mode;
 use haiku_sys::{B_NO_MEMORY, B_WOULD_BLOCK, EBUSY, FIONBIO, O_NONBLOCK, O_RDWR};
-use tuntap_tests::card::Card;
-use tuntap_tests::fuzz::controls::CONTROLS;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::{Program, user_address};
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::fuzz::controls::CONTROLS;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::{Program, user_address};
+use tuntap_testkit::rig::Rig;
 
 /// Any program could become the interface's side by an `ioctl`, and the stack's packets were its from then on.
 #[test]
@@ -27,7 +27,7 @@ fn taking_over_the_interface_side() {
         for op in CONTROLS.into_iter().chain(lettered).chain(9999..10100) {
             let mut memory = [0; 4096];
             let _ = program.control(op, user_address(&mut memory));
-            program.set_blocking(tuntap_tests::suite::Blocking::DontWait);
+            program.set_blocking(tuntap_testkit::suite::Blocking::DontWait);
         }
         program.set_interface(0x1000 | if mode == Mode::Tun { 1 } else { 2 }).unwrap();
         let packet = program_packet(mode, Way::ToStack, 100);

@@ -1,15 +1,15 @@
 //! Queues and their limits: what fits, who is told what when no more does, and what is left for the next.
 
 use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLIN, POLLOUT};
-use haiku_lab::Mode;
 use haiku_sys::{B_WOULD_BLOCK, EINVAL};
+use haiku_system::Mode;
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{TUNGETSNDBUF, TUNSETSNDBUF};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::{Program, dropped_for};
-use tuntap_tests::rig::Rig;
-use tuntap_tests::wait::Place;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::{Program, dropped_for};
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::wait::Place;
 
 const MIB: u32 = 1 << 20;
 
@@ -258,7 +258,7 @@ fn an_answer_finds_a_place_in_a_full_queue() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
-    let question = tuntap_tests::packet::arp_request(card.address());
+    let question = tuntap_testkit::packet::arp_request(card.address());
     card.send(&question).unwrap();
     assert_eq!(card.receive().map(|answer| answer[20..22].to_vec()), Ok(vec![0, 2]), "a reply");
     program.set_limits([512, MIB, 1, MIB]).unwrap();
@@ -294,7 +294,7 @@ fn a_program_cannot_make_the_kernel_hold_more_than_the_limits() {
             assert!(written == Ok(length) || written == Err(B_WOULD_BLOCK), "{written:x?}");
             // Questions make the kernel hold answers.
             if mode == Mode::Tun {
-                card.send(&tuntap_tests::packet::arp_request(card.address())).unwrap();
+                card.send(&tuntap_testkit::packet::arp_request(card.address())).unwrap();
             }
             let (_, bytes) = queued_bytes(program);
             // The last packet may exceed the limit, and there are some answers of 42 bytes.

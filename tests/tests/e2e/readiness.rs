@@ -1,13 +1,13 @@
 //! What `poll` and `select` say, and that they say it again until it is no longer so.
 
 use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
-use haiku_lab::Mode;
 use haiku_sys::{B_WOULD_BLOCK, ENXIO, status_t};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
-use tuntap_tests::wait::Place;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::wait::Place;
 
 const BOTH: u16 = POLLIN | POLLOUT;
 

@@ -1,14 +1,14 @@
 //! What `read` returns, and what becomes of packets that it cannot return whole.
 
 use haiku_kernel::syscalls;
-use haiku_lab::Mode;
 use haiku_sys::{AF_INET, AF_INET6, B_BAD_ADDRESS, B_WOULD_BLOCK, EINVAL};
+use haiku_system::Mode;
 use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{TUNGIFHEAD, TUNSIFHEAD};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{BROADCAST, ETHER_TYPE_IPV6, Way, frame, ipv4, ipv6, stack_frame};
-use tuntap_tests::program::{Cliff, NO_PI, Program, dropped_for, nowhere};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{BROADCAST, ETHER_TYPE_IPV6, Way, frame, ipv4, ipv6, stack_frame};
+use tuntap_testkit::program::{Cliff, NO_PI, Program, dropped_for, nowhere};
+use tuntap_testkit::rig::Rig;
 
 /// Linux's `TUN_PKT_STRIP`, as it stands in front of a packet.
 const STRIPPED: [u8; 2] = [1, 0];

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use haiku_kernel::syscalls::POLLIN;
-use haiku_lab::conformance::{SCENARIOS, Scenario, Subject};
-use haiku_lab::{Lab, Ledgers, Mode};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::{Lab, Ledgers, Mode};
+use tuntap_testkit::conformance::{SCENARIOS, Scenario, Subject};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 const MIB: u32 = 1 << 20;
 const OPEN: [u32; 4] = [512, MIB, 512, MIB];

@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use haiku_kernel::fault::{self, Fault, FaultPlan};
 use haiku_kernel::syscalls::POLLIN;
-use haiku_lab::Mode;
-use haiku_lab::far::{FarSide, Options, Waiting};
-use haiku_lab::ping;
-use haiku_lab::stack::Family;
+use haiku_stack::Family;
 use haiku_sys::{B_NO_MEMORY, EADDRNOTAVAIL, EINVAL, ENETDOWN, ENXIO, EPERM, status_t};
+use haiku_system::Mode;
+use haiku_system::far::{FarSide, Options, Waiting};
+use haiku_system::ping;
 use tuntap_net_addon::ioctl::wire::{PeerRequest, TUNSETOWNER, TUNSETPEER};
-use tuntap_tests::packet::echo_request;
-use tuntap_tests::program::{Program, preamble};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::packet::echo_request;
+use tuntap_testkit::program::{Program, preamble};
+use tuntap_testkit::rig::Rig;
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0x12, 0x3456);

@@ -4,13 +4,13 @@
 //! each test fills it before every call. Packets here never have the same byte three times in a row.
 
 use haiku_kernel::heap::{FREED, FRESH};
-use haiku_lab::Mode;
 use haiku_sys::FIONREAD;
+use haiku_system::Mode;
 use tuntap_net_addon::ioctl::wire::*;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, arp_request, payload, program_packet, stack_frame};
-use tuntap_tests::program::{NO_PI, Program, preamble, user_address, zeroed};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, arp_request, payload, program_packet, stack_frame};
+use tuntap_testkit::program::{NO_PI, Program, preamble, user_address, zeroed};
+use tuntap_testkit::rig::Rig;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// What the kernel's stack is filled with.

@@ -1,12 +1,12 @@
 //! The settings file: what it sets, and what becomes of what nobody understands.
 
 use haiku_kernel::devfs;
-use haiku_lab::Mode;
 use haiku_sys::IFF_LINK;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::stack_frame;
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::stack_frame;
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 const MIB: u32 = 1 << 20;
 

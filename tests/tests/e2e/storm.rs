@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
-use haiku_lab::Mode;
 use haiku_sys::{B_BUSY, B_FILE_ERROR, B_WOULD_BLOCK, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK, O_RDWR, status_t};
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, arp_request, program_packet, stack_frame};
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use haiku_system::Mode;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, arp_request, program_packet, stack_frame};
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 /// How often each does what it does.
 const TIMES: usize = 400;

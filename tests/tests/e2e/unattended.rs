@@ -1,10 +1,10 @@
 //! A unit that no program has open: what the stack sends to it is dropped and counted, and no memory stays.
 
-use haiku_lab::Mode;
-use tuntap_tests::packet::{Way, ipv4, ipv6};
-use tuntap_tests::program::{Program, dropped};
-use tuntap_tests::rig::Rig;
-use tuntap_tests::watchdog::until;
+use haiku_system::Mode;
+use tuntap_testkit::packet::{Way, ipv4, ipv6};
+use tuntap_testkit::program::{Program, dropped};
+use tuntap_testkit::rig::Rig;
+use tuntap_testkit::watchdog::until;
 
 /// Packets of each family.
 const PACKETS: u32 = 50_000;

@@ -1,15 +1,15 @@
 //! What `write` refuses, before anything is allocated, and what comes of what it takes.
 
 use haiku_kernel::{Fault, FaultPlan, fault};
-use haiku_lab::{LabOptions, Mode};
 use haiku_sys::{B_BAD_ADDRESS, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENXIO, status_t};
+use haiku_system::{LabOptions, Mode};
 use tuntap_driver::DropReason;
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{
     BROADCAST, ETHER_TYPE_ARP, ETHER_TYPE_IP, ETHERNET_HEADER, STRANGER, Way, frame, ipv4, ipv6, program_packet,
 };
-use tuntap_tests::program::{Cliff, Program, dropped, dropped_for, nowhere};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::program::{Cliff, Program, dropped, dropped_for, nowhere};
+use tuntap_testkit::rig::Rig;
 
 /// Fails unless a write is refused so, and nothing is allocated for it or left over.
 fn refused_before_anything_is_allocated(rig: &Rig, program: Program, packet: &[u8], error: status_t) {
@@ -159,7 +159,7 @@ fn packets_in_small_pieces_are_whole_packets() {
                 program.write(&packet).unwrap();
                 let received = card.receive().unwrap();
                 assert_eq!(received[received.len() - length..], packet);
-                let frame = tuntap_tests::packet::stack_frame(mode, card.address(), length);
+                let frame = tuntap_testkit::packet::stack_frame(mode, card.address(), length);
                 card.send(&frame).unwrap();
                 assert_eq!(program.packet(), Ok(frame[frame.len() - length..].to_vec()));
             }

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use haiku_lab::Mode;
-use haiku_lab::stack::{Family, RouteInfo};
-use haiku_lab::vpn::control;
+use haiku_system::Mode;
+use haiku_stack::{Family, RouteInfo};
+use haiku_system::control;
 use haiku_sys::RTF_REJECT;
-use tuntap_tests::program::Program;
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::program::Program;
+use tuntap_testkit::rig::Rig;
 
 /// The network card.
 pub(crate) const CARD: &str = "tap/0";
@@ -59,7 +59,7 @@ pub(crate) fn write_script(path: &Path, text: &str) {
 /// `ifconfig --delete`.
 pub(crate) fn write_commands(folder: &Path, socket: &Path) {
     std::fs::create_dir_all(folder).unwrap();
-    let lab = haiku_lab::exec::program().unwrap();
+    let lab = haiku_lab::preload::program().unwrap();
     let call = format!("unset LD_PRELOAD\n'{}' attach --socket '{}'", lab.display(), socket.display());
     let succeed = "case $1 in --delete) exit 0 ;; esac\nexit $status\n";
     write_script(&folder.join("route"), &format!("#!/bin/sh\n{call} route \"$@\"\nexit 0\n"));

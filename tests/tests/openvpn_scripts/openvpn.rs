@@ -1,6 +1,6 @@
 //! OpenVPN itself runs the scripts.
 
-use haiku_lab::vpn::control::Remote;
+use haiku_system::control::{Measured, Remote};
 
 use crate::machine::RESOLVER;
 use crate::tunnel::Tunnel;
@@ -27,7 +27,8 @@ fn assert_ways(remote: &mut Remote, addresses: &[&str], source: &str) {
 fn ping(remote: &mut Remote) {
     for address in ["10.8.0.1", "fd00:8::1"] {
         let measured = remote.execute(&format!("measure {address} 100 1000 0")).unwrap();
-        assert!(measured.contains("\"received\":100,\"wrong\":0"), "{address}: {measured:.100}");
+        let found: Measured = measured.parse().unwrap();
+        assert_eq!((found.received, found.wrong), (100, 0), "{address}");
     }
 }
 

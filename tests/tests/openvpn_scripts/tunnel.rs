@@ -6,8 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use haiku_lab::exec;
-use haiku_lab::vpn::control::{self, Remote};
+use haiku_lab::preload;
+use haiku_system::control::{self, Remote};
 use haiku_lab::vpn::process::find;
 
 use crate::machine::{CARD_LINES, RESOLVER, scripts, write_commands, write_script};
@@ -28,7 +28,7 @@ impl Process {
         command.args(["--pdeathsig", "KILL"]).arg(find("openvpn").unwrap()).args(["--config", &format!("{side}.ovpn")]);
         command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.env(control::SOCKET, folder.join(format!("{side}.sock")));
-        exec::preload(&mut command, &exec::library().unwrap());
+        preload::insert(&mut command, &preload::library().unwrap());
         Self(command.spawn().unwrap())
     }
 
@@ -195,7 +195,7 @@ fn write_client(folder: &Path, port: u16, include: &str) {
     );
     std::fs::write(folder.join("client.ovpn"), text).unwrap();
     let card: String = CARD_LINES.iter().map(|line| format!("{line}\n")).collect();
-    let lab = exec::program().unwrap();
+    let lab = preload::program().unwrap();
     let far = format!("'{}' attach --socket client.sock far start tap\n", lab.display());
     // The emulated Haiku begins with the client. Its network card is there before the VPN is.
     let up = format!("[ -e configured-$PPID ] || {{ {far}{card}: >configured-$PPID; }}\nroute >before\n");

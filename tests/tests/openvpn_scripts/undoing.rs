@@ -1,7 +1,7 @@
 //! What is left of a VPN when it has ended: nothing.
 
 use haiku_sys::IFF_UP;
-use tuntap_tests::program::Program;
+use tuntap_testkit::program::Program;
 
 use crate::machine::{Machine, RESOLVER, with};
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use haiku_lab::vpn::control::{self, Remote};
+use haiku_system::control::{self, Remote};
 use program::*;
 use tuntap_net_addon::ioctl::wire::{TUNREADBATCH, TUNSETLIMITS, TUNWRITEBATCH, VERSION};
 

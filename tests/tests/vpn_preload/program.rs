@@ -7,12 +7,12 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use haiku_lab::exec;
-use haiku_lab::vpn::control::{self, Remote};
+use haiku_lab::preload;
+use haiku_system::control::{self, Remote};
 
 /// The library; built once, if need be.
 pub(crate) fn library() -> &'static Path {
-    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| exec::library().unwrap_or_else(|error| panic!("{error}")));
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| preload::library().unwrap_or_else(|error| panic!("{error}")));
     &LIBRARY
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn inside(name: &str, expect: impl FnOnce(&PathBuf)) {
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
-    exec::preload(&mut command, library());
+    preload::insert(&mut command, library());
     command.env(control::SOCKET, folder.join("haiku.sock")).env("PRELOAD_TEST_RESULT", folder.join("result"));
     let output = command.output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use crate::heap::{FREED, FRESH, first_change, is_checked};
+use crate::heap::{FREED, FRESH, first_change};
 use crate::locks::Guarded;
 use crate::panic::kpanic;
 
@@ -62,13 +62,7 @@ impl BlockRef {
         let size = SIZE.load(Ordering::Relaxed);
         let recycled = {
             let mut freed = FREED_BLOCKS.guarded();
-            if !is_checked() {
-                freed.pop_back()
-            } else if freed.len() > KEPT {
-                freed.pop_front()
-            } else {
-                None
-            }
+            if freed.len() > KEPT { freed.pop_front() } else { None }
         };
         let block = recycled.inspect(Self::check).unwrap_or_else(|| {
             Self(Box::into_raw(Box::new(Block {
@@ -88,10 +82,8 @@ impl BlockRef {
         content.tail_space = size - OVERHEAD - header_space;
         content.used_end = OVERHEAD;
         content.vacant = 0;
-        if is_checked() {
-            // SAFETY: the data is `size` bytes.
-            unsafe { content.data.write_bytes(FRESH, size) };
-        }
+        // SAFETY: the data is `size` bytes.
+        unsafe { content.data.write_bytes(FRESH, size) };
         block
     }
 
@@ -125,9 +117,6 @@ impl BlockRef {
 
     /// Stops the kernel if somebody wrote to the freed block.
     fn check(&self) {
-        if !is_checked() {
-            return;
-        }
         // SAFETY: the block is in the pool, which owns it.
         let block = unsafe { &*self.0 };
         // SAFETY: the data is `size` bytes and nobody else's.
@@ -153,10 +142,8 @@ impl Drop for BlockRef {
         if block.references.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        if is_checked() {
-            // SAFETY: that was the last reference, and the data is `size` bytes.
-            unsafe { block.data.write_bytes(FREED, block.size) };
-        }
+        // SAFETY: that was the last reference, and the data is `size` bytes.
+        unsafe { block.data.write_bytes(FREED, block.size) };
         FREED_BLOCKS.guarded().push_back(Self(self.0));
     }
 }

@@ -10,7 +10,7 @@ use haiku_sys::{
 
 use super::block::{BlockRef, NODE_OVERHEAD, capacity};
 use super::node::Node;
-use crate::heap::{FREED, FRESH, first_change, is_checked};
+use crate::heap::{FREED, FRESH, first_change};
 use crate::ledger;
 use crate::locks::Guarded;
 use crate::panic::kpanic;
@@ -63,17 +63,11 @@ fn references() -> Option<super::InterfaceAddressReferences> {
 }
 
 fn fill(packet: *mut Packet, pattern: u8) {
-    if !is_checked() {
-        return;
-    }
     // SAFETY: the packet is the caller's, and the first part of it may hold any bytes.
     unsafe { packet.cast::<u8>().write_bytes(pattern, size_of::<Public>()) };
 }
 
 fn check_freed(packet: *mut Packet) {
-    if !is_checked() {
-        return;
-    }
     // SAFETY: the packet is in the pool, which owns it.
     let content = unsafe { core::slice::from_raw_parts(packet.cast::<u8>(), size_of::<Public>()) };
     if let Some(offset) = first_change(content) {
@@ -114,13 +108,7 @@ pub(super) unsafe fn packet<'a>(buffer: *mut net_buffer, what: &str) -> &'a mut 
 pub(super) fn create(header_space: usize) -> *mut Packet {
     let recycled = {
         let mut freed = FREED_PACKETS.guarded();
-        if !is_checked() {
-            freed.pop_back()
-        } else if freed.len() > KEPT {
-            freed.pop_front()
-        } else {
-            None
-        }
+        if freed.len() > KEPT { freed.pop_front() } else { None }
     };
     let packet = match recycled {
         Some(Freed(packet)) => {

@@ -4,8 +4,8 @@ use std::ffi::{c_int, c_ulong};
 
 use haiku_kernel::syscalls::{self, Fd};
 use haiku_kernel::user;
-use haiku_lab::Mode;
 use haiku_sys::{FIONREAD, status_t};
+use haiku_system::Mode;
 use tuntap_net_addon::ioctl::TunFlags;
 use tuntap_net_addon::ioctl::wire::{SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TUNREADBATCH, TUNSETIFF, TUNWRITEBATCH};
 

@@ -1,0 +1,105 @@
+//! `haiku-lab exec`: any program, with an emulated Haiku in its process.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use haiku_stack::Error;
+
+/// The environment variable that names the library, for whoever keeps it elsewhere.
+pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
+
+const FILE: &str = "libhaiku_preload.so";
+
+/// This command line's own program, for scripts that tools run: a test is not it, and lies one folder below.
+///
+/// # Errors
+/// Linux's.
+pub fn program() -> Result<PathBuf, Error> {
+    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+    match this.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent) {
+        Some(folder) => {
+            if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
+                build("haiku-lab", &cargo, &manifest, folder)?;
+            }
+            Ok(folder.join("haiku-lab"))
+        }
+        None => Ok(this),
+    }
+}
+
+/// The library to preload: the one that is named, or that lies beside this program. Under cargo it is built first, for
+/// nothing else does that.
+///
+/// # Errors
+/// It is nowhere, or could not be built.
+pub fn library() -> Result<PathBuf, Error> {
+    if let Some(path) = std::env::var_os(LIBRARY) {
+        return Ok(PathBuf::from(path));
+    }
+    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+    // A test's file lies one folder deeper.
+    let folder =
+        this.parent().map(|folder| if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder });
+    let Some(folder) = folder else { return Err(missing(Path::new(FILE))) };
+    let path = folder.join(FILE);
+    if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
+        build("haiku-preload", &cargo, &manifest, folder)?;
+    }
+    if path.exists() { Ok(path) } else { Err(missing(&path)) }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::Failed(format!(
+        "the library {} is not there; build it with `cargo build --release -p haiku-preload`, or name it in {LIBRARY}",
+        path.display()
+    ))
+}
+
+/// Has cargo build a package in the same profile as this program, once in a process.
+fn build(package: &'static str, cargo: &OsStr, manifest: &OsStr, folder: &Path) -> Result<(), Error> {
+    static BUILT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.contains(&package) {
+        return Ok(());
+    }
+    let profile = match folder.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", package, "--profile", profile]).current_dir(manifest);
+    if let Some(target) = folder.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    let status = command.status().map_err(|error| Error::io(format!("running cargo to build {package}"), error))?;
+    if status.success() {
+        built.push(package);
+        return Ok(());
+    }
+    Err(Error::Failed(format!("cargo could not build {package} ({status})")))
+}
+
+/// Adds the library to a command's environment, in front of what is preloaded already.
+pub fn insert(command: &mut Command, library: &Path) {
+    let mut value = library.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+        value.push(":");
+        value.push(others);
+    }
+    command.env("LD_PRELOAD", value);
+}
+
+/// Becomes the program. Returns only if that failed.
+///
+/// # Errors
+/// The library is missing, or the program.
+pub fn exec(program: &OsStr, arguments: &[OsString]) -> Result<std::convert::Infallible, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    insert(&mut command, &library()?);
+    let error = command.exec();
+    Err(Error::io(format!("running {}", program.display()), error))
+}

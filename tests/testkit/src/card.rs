@@ -1,0 +1,392 @@
+//! [`Card`]: an interface of the driver's whose stack is the test.
+//!
+//! It is made through the module as the stack would make it, but has no reader and no consumer thread: frames are
+//! received when the test says so, which is the only way to fill a queue. Nothing else of the stack takes part.
+
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use haiku_kernel::{modules, net_buffer};
+use haiku_sys::{
+    AF_LINK, B_NO_MEMORY, B_OK, IFF_UP, IFT_ETHER, net_buffer as Buffer, net_device, net_device_module_info,
+    sockaddr_dl, status_t,
+};
+use haiku_system::Lab;
+
+/// The driver's module.
+const MODULE: &CStr = c"network/devices/tun_tap/v1";
+/// Bytes that the stack keeps free in front of what it sends.
+const HEADER_SPACE: usize = 256;
+/// An index that no device of the lab's own stack has.
+const INDEX: u32 = 1000;
+
+/// A reference to the driver's module.
+pub struct Module<'lab> {
+    table: &'lab net_device_module_info,
+}
+
+impl std::fmt::Debug for Module<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{MODULE:?}")
+    }
+}
+
+// SAFETY: the table is constant, and its hooks may be called from any thread.
+unsafe impl Send for Module<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Module<'_> {}
+
+impl<'lab> Module<'lab> {
+    /// Loads the module.
+    ///
+    /// # Panics
+    /// If the kernel does not find it.
+    #[must_use]
+    pub fn get(lab: &'lab Lab) -> Self {
+        Self::try_get(lab).expect("the driver's module")
+    }
+
+    /// The same where a test has the kernel fail.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn try_get(_: &'lab Lab) -> Result<Self, status_t> {
+        let module = modules::get(MODULE)?;
+        // SAFETY: the module is of this type, and stays until the reference is given back.
+        Ok(Self { table: unsafe { &*module.cast() } })
+    }
+
+    /// The hooks.
+    #[must_use]
+    pub fn table(&self) -> &'lab net_device_module_info {
+        self.table
+    }
+}
+
+impl Drop for Module<'_> {
+    fn drop(&mut self) {
+        modules::put(MODULE).expect("the reference was ours");
+    }
+}
+
+/// Success as `Ok`, anything else as the error it is.
+///
+/// # Errors
+/// The status, if it is one.
+pub const fn check(status: status_t) -> Result<(), status_t> {
+    if status == B_OK { Ok(()) } else { Err(status) }
+}
+
+/// A packet, freed when dropped.
+#[derive(Debug)]
+pub struct Packet(*mut Buffer);
+
+// SAFETY: a packet has one owner at a time, on whichever thread.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    /// A packet with these bytes.
+    ///
+    /// # Errors
+    /// `B_NO_MEMORY`, where a test has the kernel say so.
+    pub fn new(bytes: &[u8]) -> Result<Self, status_t> {
+        let module = net_buffer::module();
+        let (create, append) = (module.create.expect("a function"), module.append.expect("a function"));
+        // SAFETY: `create` takes any size.
+        let packet = Self(unsafe { create(HEADER_SPACE) });
+        if packet.0.is_null() {
+            return Err(B_NO_MEMORY);
+        }
+        // SAFETY: the packet is ours, and the bytes are there.
+        check(unsafe { append(packet.0, bytes.as_ptr().cast(), bytes.len()) })?;
+        Ok(packet)
+    }
+
+    /// A packet that a hook handed over.
+    ///
+    /// # Safety
+    /// `packet` must be alive, and the caller's.
+    pub(crate) unsafe fn from_raw(packet: *mut Buffer) -> Self {
+        Self(packet)
+    }
+
+    /// The packet, for a caller who frees it.
+    pub(crate) fn into_raw(self) -> *mut Buffer {
+        std::mem::ManuallyDrop::new(self).0
+    }
+
+    /// All of its bytes.
+    ///
+    /// # Errors
+    /// The kernel's, where a test has it fail.
+    ///
+    /// # Panics
+    /// Never: the module has all functions.
+    pub fn bytes(&self) -> Result<Vec<u8>, status_t> {
+        // SAFETY: the packet is alive.
+        let mut bytes = vec![0; unsafe { (*self.0).size } as usize];
+        let read = net_buffer::module().read.expect("a function");
+        // SAFETY: the packet is ours, and there is room for what is asked for.
+        check(unsafe { read(self.0, 0, bytes.as_mut_ptr().cast(), bytes.len()) })?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let free = net_buffer::module().free.expect("a function");
+        if !self.0.is_null() {
+            // SAFETY: the packet is ours, and nobody has it any longer.
+            unsafe { free(self.0) };
+        }
+    }
+}
+
+/// An interface.
+pub struct Card<'lab> {
+    module: Module<'lab>,
+    device: *mut net_device,
+    _lab: PhantomData<&'lab Lab>,
+}
+
+impl std::fmt::Debug for Card<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Card({:?}, flags {:#x})", self.address(), self.flags())
+    }
+}
+
+// SAFETY: the driver expects its hooks from any thread, and what else is looked at is read in one piece.
+unsafe impl Send for Card<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Card<'_> {}
+
+/// Calls a hook of the card's that takes its device and perhaps more.
+macro_rules! hook {
+    ($card:expr, $name:ident $(, $argument:expr)*) => {{
+        let hook = $card.module.table.$name.expect("a hook");
+        let device = $card.device;
+        // SAFETY: the device is alive as long as the card, and the arguments are of the hook's types.
+        unsafe { hook(device $(, $argument)*) }
+    }};
+}
+
+/// Reads a field of the card's device, which the driver may change at any time.
+macro_rules! field {
+    ($card:expr, $($name:ident).+) => {
+        // SAFETY: the device is alive as long as the card.
+        unsafe { (&raw const (*$card.device).$($name).+).read_volatile() }
+    };
+}
+
+impl<'lab> Card<'lab> {
+    /// The stack makes an interface.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If the name has a zero in it.
+    pub fn make(lab: &'lab Lab, name: &str) -> Result<Self, status_t> {
+        let module = Module::try_get(lab)?;
+        let name = CString::new(name).expect("a name");
+        let mut device = std::ptr::null_mut();
+        let init = module.table.init_device.expect("a hook");
+        // SAFETY: a C string, and a place for the device.
+        check(unsafe { init(name.as_ptr(), &mut device) })?;
+        // SAFETY: the driver just made the device, and nobody else knows it yet.
+        unsafe { (*device).index = INDEX };
+        // SAFETY: as above.
+        unsafe { (*device).module = std::ptr::from_ref(module.table).cast_mut() };
+        Ok(Self { module, device, _lab: PhantomData })
+    }
+
+    /// The same for a test that expects nothing else.
+    ///
+    /// # Panics
+    /// If the driver refuses.
+    #[must_use]
+    pub fn new(lab: &'lab Lab, name: &str) -> Self {
+        Self::make(lab, name).expect("an interface")
+    }
+
+    /// An interface that is up.
+    ///
+    /// # Panics
+    /// If the driver refuses.
+    #[must_use]
+    pub fn ready(lab: &'lab Lab, name: &str) -> Self {
+        let card = Self::new(lab, name);
+        card.up();
+        card
+    }
+
+    fn atomic_flags(&self) -> &AtomicU32 {
+        // SAFETY: the device is alive as long as the card.
+        let flags = unsafe { &raw mut (*self.device).flags };
+        // SAFETY: an aligned word that everybody changes atomically.
+        unsafe { AtomicU32::from_ptr(flags) }
+    }
+
+    /// The device, for hooks that are called as they should not be.
+    #[must_use]
+    pub fn device(&self) -> *mut net_device {
+        self.device
+    }
+
+    /// The hooks.
+    #[must_use]
+    pub fn hooks(&self) -> &'lab net_device_module_info {
+        self.module.table
+    }
+
+    /// `ifconfig up`.
+    ///
+    /// # Panics
+    /// If the driver refuses.
+    pub fn up(&self) {
+        check(hook!(self, up)).expect("up");
+        self.atomic_flags().fetch_or(IFF_UP, Ordering::SeqCst);
+    }
+
+    /// `ifconfig down`.
+    pub fn down(&self) {
+        self.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
+        hook!(self, down);
+    }
+
+    /// The stack takes it for down without having said so to the driver.
+    pub fn forget_up(&self) {
+        self.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
+    }
+
+    /// The stack sends a frame.
+    ///
+    /// # Errors
+    /// The driver's; the frame is the stack's then, and freed.
+    pub fn send(&self, frame: &[u8]) -> Result<(), status_t> {
+        let packet = Packet::new(frame)?;
+        check(hook!(self, send_data, packet.0))?;
+        packet.into_raw();
+        Ok(())
+    }
+
+    /// Sends a frame, which the driver takes, and says whether it dropped it, by the interface's own statistics.
+    ///
+    /// # Panics
+    /// If the driver refuses the frame.
+    #[must_use]
+    pub fn drops(&self, frame: &[u8]) -> bool {
+        let dropped = || {
+            // SAFETY: the interface is alive, and nothing else changes its statistics meanwhile.
+            unsafe { (*self.device()).stats.send.dropped }
+        };
+        let before = dropped();
+        self.send(frame).expect("the driver takes every frame");
+        dropped() != before
+    }
+
+    /// The stack's reader takes the next frame, waiting for it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn receive(&self) -> Result<Vec<u8>, status_t> {
+        let mut buffer = std::ptr::null_mut();
+        check(hook!(self, receive_data, &mut buffer))?;
+        Packet(buffer).bytes()
+    }
+
+    /// `ifconfig mtu`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn set_mtu(&self, mtu: usize) -> Result<(), status_t> {
+        check(hook!(self, set_mtu, mtu))
+    }
+
+    /// Promiscuous or not.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn set_promiscuous(&self, promiscuous: bool) -> Result<(), status_t> {
+        check(hook!(self, set_promiscuous, promiscuous))
+    }
+
+    /// A socket joins a group of that link address, or leaves it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn join(&self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, add_multicast, (&raw const address).cast()))
+    }
+
+    /// It leaves it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn leave(&self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, remove_multicast, (&raw const address).cast()))
+    }
+
+    /// The MTU.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        field!(self, mtu)
+    }
+
+    /// `IFF_*`.
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        self.atomic_flags().load(Ordering::SeqCst)
+    }
+
+    /// Whether all of these flags are set.
+    #[must_use]
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags() & flags == flags
+    }
+
+    /// The link-layer address.
+    #[must_use]
+    pub fn address(&self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = field!(self, address.data);
+        [a, b, c, d, e, f]
+    }
+
+    /// `IFT_*`.
+    #[must_use]
+    pub fn kind(&self) -> u32 {
+        field!(self, r#type)
+    }
+
+    /// Bytes of link header that the stack is to expect.
+    #[must_use]
+    pub fn header_length(&self) -> usize {
+        field!(self, header_length)
+    }
+}
+
+impl Drop for Card<'_> {
+    /// The stack removes the interface: down first, if it is up.
+    fn drop(&mut self) {
+        if self.has(IFF_UP) {
+            self.down();
+        }
+        hook!(self, uninit_device);
+    }
+}
+
+/// A link address as the stack writes it for a group.
+#[must_use]
+pub fn link_layer(group: [u8; 6]) -> sockaddr_dl {
+    // SAFETY: all zeros is an address of nothing.
+    let mut address: sockaddr_dl = unsafe { std::mem::zeroed() };
+    address.sdl_len = size_of::<sockaddr_dl>() as u8;
+    address.sdl_family = AF_LINK as u8;
+    address.sdl_type = IFT_ETHER as u8;
+    address.sdl_alen = group.len() as u8;
+    address.sdl_data[..6].copy_from_slice(&group);
+    address
+}
