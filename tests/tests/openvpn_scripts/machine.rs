@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use haiku_system::Mode;
 use haiku_stack::{Family, RouteInfo};
-use haiku_system::control;
 use haiku_sys::RTF_REJECT;
+use haiku_system::Mode;
+use haiku_system::control;
 use tuntap_testkit::program::Program;
 use tuntap_testkit::rig::Rig;
 

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use haiku_lab::preload;
-use haiku_system::control::{self, Remote};
 use haiku_lab::vpn::process::find;
+use haiku_system::control::{self, Remote};
 
 use crate::machine::{CARD_LINES, RESOLVER, scripts, write_commands, write_script};
 
