@@ -109,8 +109,8 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        // Times grow the collection as they come; three digits are what is printed.
-        let times = Latencies::new(3).expect("three digits are allowed");
+        // Times grow the collection as they come; four digits keep what is printed exact.
+        let times = Latencies::new(4).expect("four digits are allowed");
         Self { sent: 0, received: 0, corrupt: 0, duplicates: 0, refused: None, times }
     }
 }
