@@ -117,7 +117,8 @@ impl Default for Report {
 
 impl Report {
     fn record(&mut self, round_trip: Duration) {
-        self.times.saturating_record(u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX));
+        let nanoseconds = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
+        self.times.record(nanoseconds).expect("the collection grows");
     }
 
     /// Requests without a right reply.

@@ -11,10 +11,10 @@ use haiku_sys::{
 use tuntap_net_addon::ioctl::wire::{
     Preamble, STATISTICS_VERSION, TUNGETSTATISTICS, TUNGETUNITSTATISTICS, UnitStatisticsRequest,
 };
-use tuntap_tests::card::Card;
-use tuntap_tests::packet::{Way, arp_request, program_packet, stack_frame};
-use tuntap_tests::program::{Cliff, Program, nowhere, user_address, zeroed};
-use tuntap_tests::rig::Rig;
+use tuntap_testkit::card::Card;
+use tuntap_testkit::packet::{Way, arp_request, program_packet, stack_frame};
+use tuntap_testkit::program::{Cliff, Program, nowhere, user_address, zeroed};
+use tuntap_testkit::rig::Rig;
 use zerocopy::IntoBytes;
 
 const TABLE: &str = "/dev/misc/tun_tap";
