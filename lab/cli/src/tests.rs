@@ -141,7 +141,7 @@ fn a_pipe_of_commands_reports_the_lines_that_failed_and_goes_on() {
          line 10: ifconfig: Option 'mtu' expected valid max transfer unit size\n"
     );
     let out = String::from_utf8(out).unwrap();
-    assert!(out.starts_with("tap/\ntun/\n"), "{out}");
+    assert!(out.starts_with("misc/\ntap/\ntun/\n"), "{out}");
     assert!(out.contains("1 packets received, 0.0% packet loss") && out.contains("answered 1"), "{out}");
     end(lab);
 }
