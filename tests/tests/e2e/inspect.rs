@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use haiku_kernel::syscalls::{self, Fd, POLLIN, POLLOUT, PollFd, Whence};
 use haiku_kernel::{creds, devfs};
-use haiku_lab::{Mode, far::Waiting, stack::Family};
+use haiku_stack::Family;
 use haiku_sys::{
     B_BAD_ADDRESS, B_NO_MEMORY, B_READ_ONLY_DEVICE, EINVAL, ENOENT, ENOTTY, ENXIO, O_RDONLY, O_RDWR, O_WRONLY, status_t,
 };
+use haiku_system::{Mode, far::Waiting};
 use tuntap_net_addon::ioctl::wire::{
     Preamble, STATISTICS_VERSION, TUNGETSTATISTICS, TUNGETUNITSTATISTICS, UnitStatisticsRequest,
 };
