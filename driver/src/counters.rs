@@ -1,4 +1,4 @@
-//! What became of every packet.
+//! Counters for every outcome of a packet.
 //!
 //! In each direction, once the device is at rest: accepted = delivered + answered + purged + dropped + queued.
 

@@ -1,4 +1,4 @@
-//! What belongs to one open of a device, and not to the device.
+//! Per-open state.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 

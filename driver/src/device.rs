@@ -21,7 +21,7 @@ pub struct Glance {
     pub up: bool,
     /// A program has the device open.
     pub open: bool,
-    /// What became of every packet so far.
+    /// The counters of both directions.
     pub statistics: Statistics,
 }
 
@@ -409,7 +409,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.to_stack.set_limits(limits);
     }
 
-    /// What became of every packet so far.
+    /// The counters of both directions.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         overview::statistics(&self.to_user, &self.to_stack)

@@ -1,9 +1,9 @@
-//! Everything that can go wrong, as one flat list.
+//! The errors of the core, as one flat list.
 
 /// Why a call failed. The edge turns each into one of the kernel's errors, by a `match` without a wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// It would have to wait, and was told not to.
+    /// The call would have to wait, and must not.
     WouldBlock,
     /// A signal ended the wait.
     Interrupted,
@@ -22,6 +22,6 @@ pub enum Error {
     TooLong,
     /// No memory, or no semaphore.
     NoMemory,
-    /// The program's memory is not where it said.
+    /// The program's memory is not mapped.
     BadAddress,
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::LinkAddress;
 
-/// How many groups are known by their addresses. A host joins a few; one that joins more hears all there are, as from a
+/// How many groups are recorded by their addresses. A host joins a few; one that joins more receives all groups, as from a
 /// network card whose list is full.
 const LISTED: usize = 32;
 

@@ -4,7 +4,7 @@
 
 use crate::{Delivery, Error};
 
-/// An operating system, as a device meets it.
+/// An operating system, as far as a device needs it.
 pub trait Kernel: Sized + Send + Sync + 'static {
     /// A packet of the network stack's, owned.
     type Packet: Packet<User = Self::User>;
@@ -40,7 +40,7 @@ pub trait Packet: Sized + Send {
     ///
     /// # Errors
     ///
-    /// [`Error::NoMemory`], or [`Error::BadAddress`] if the memory is not there.
+    /// [`Error::NoMemory`], or [`Error::BadAddress`] if the memory is not mapped.
     fn append_user(&mut self, user: &Self::User, offset: usize, length: usize) -> Result<(), Error>;
 
     /// Bytes in the packet.
@@ -58,7 +58,7 @@ pub trait Packet: Sized + Send {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAddress`] if the memory is not there.
+    /// [`Error::BadAddress`] if the memory is not mapped.
     fn copy_to_user(&self, offset: usize, user: &Self::User, at: usize, length: usize) -> Result<(), Error>;
 }
 
@@ -88,14 +88,14 @@ pub trait UserMemory {
     ///
     /// # Errors
     ///
-    /// [`Error::BadAddress`] if the memory is not there.
+    /// [`Error::BadAddress`] if the memory is not mapped.
     fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Error>;
 
     /// Copies into it, at `offset`.
     ///
     /// # Errors
     ///
-    /// [`Error::BadAddress`] if the memory is not there.
+    /// [`Error::BadAddress`] if the memory is not mapped.
     fn write(&self, offset: usize, from: &[u8]) -> Result<(), Error>;
 }
 
@@ -135,7 +135,7 @@ pub trait WaitPoint: Sized + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] if a signal came first; no wake was used up then.
+    /// [`Error::Interrupted`] if a signal came first; no wake is consumed then.
     fn wait(&self, interruptible: Interruptible) -> Result<(), Error>;
 
     /// Wakes `count` waiters, future ones included, and keeps the CPU. Must be called with no spinning lock held.

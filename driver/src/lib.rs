@@ -1,9 +1,9 @@
-//! The device core: what a TUN and a TAP have in common, which is nearly everything.
+//! The device core: the parts that TUN and TAP have in common.
 //!
 //! A [`Device`] joins a program, which reads and writes packets, with the network stack, which sends and receives
 //! frames. Each direction is a bounded queue: `to_user` from the stack to the program, `to_stack` the other way.
-//! What the bytes mean is the [`Mode`]'s affair; what a thread, a lock and a packet are is the [`Kernel`]'s. The core
-//! owns queues, waiting, readiness and counters, and is the same code for both modes.
+//! The [`Mode`] defines what the bytes mean, the [`Kernel`] what a thread, a lock and a packet are. The core owns queues,
+//! waiting, readiness and counters, and is the same code for both modes.
 //!
 //! ```text
 //! program --write-->  Mode::classify_to_stack -> Delivery::deliver, in the writer's thread

@@ -1,4 +1,4 @@
-//! What a device knows of its own interface: address, MTU, and whether it hears everything.
+//! A device's copy of its interface's settings: address, MTU, and promiscuous mode.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ const PROMISCUOUS: u64 = 1 << 48;
 pub struct Link {
     /// The interface's own address.
     pub address: LinkAddress,
-    /// Whether frames to other stations are wanted too.
+    /// Promiscuous mode: frames to other stations are delivered too.
     pub promiscuous: bool,
     /// The largest packet, in bytes of IP.
     pub mtu: usize,

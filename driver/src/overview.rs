@@ -31,7 +31,7 @@ pub struct Overview {
     pub to_user_limits: Limits,
     /// The limits of the queue to the stack.
     pub to_stack_limits: Limits,
-    /// What became of every packet so far.
+    /// The counters of both directions.
     pub statistics: Statistics,
 }
 

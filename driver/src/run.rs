@@ -73,7 +73,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             state.queue.append(later);
             None
         });
-        // Dropped with the lock free, for that calls out.
+        // Dropped after the lock is released, because that calls the kernel.
         drop(stale);
     }
 

@@ -53,6 +53,10 @@ impl StackEnd {
 }
 
 /// The state of one protocol.
+///
+/// # Invariants
+///
+/// `domain` is null, or stays registered while the reference to the protocol's module is held (`holds_module`).
 struct Way {
     /// The family's domain, if the interface has an address in it.
     ///
@@ -285,10 +289,14 @@ fn is_captured(stack: &sys::net_stack_module_info, device: *mut net_device) -> b
     !link.next.is_null() || !link.prev.is_null()
 }
 
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn ignore_packet(_: *mut net_device_monitor, _: *mut net_buffer) -> status_t {
     sys::B_OK
 }
 
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn ignore_event(_: *mut net_device_monitor, _: i32) {}
 
 fn now() -> bigtime_t {

@@ -24,7 +24,7 @@ impl<T: Send> Lock<T> for SpinLock<T> {
 
     #[inline]
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: always allowed; undone below, for a section cannot unwind.
+        // SAFETY: always allowed; undone below, because a section cannot unwind.
         let status = unsafe { sys::disable_interrupts() };
         let result = section(&mut self.0.lock());
         // SAFETY: the status that `disable_interrupts` just returned.
@@ -33,7 +33,7 @@ impl<T: Send> Lock<T> for SpinLock<T> {
     }
 
     fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
-        // SAFETY: always allowed; undone below, for a section cannot unwind.
+        // SAFETY: always allowed; undone below, because a section cannot unwind.
         let status = unsafe { sys::disable_interrupts() };
         let result = self.0.try_lock().map(|mut value| section(&mut value));
         // SAFETY: the status that `disable_interrupts` just returned.
@@ -42,8 +42,8 @@ impl<T: Send> Lock<T> for SpinLock<T> {
     }
 }
 
-/// The kernel's own lock around a value, for what happens rarely. A recursive one, for of those that sleep it alone is the
-/// same function in every kernel: R1/beta5 exports no `mutex_lock`, and later ones no `_mutex_lock`.
+/// The kernel's own lock around a value, for rare operations. It is a recursive lock, the only sleeping lock that R1/beta5 and
+/// master export alike: R1/beta5 exports no `mutex_lock`, and later ones no `_mutex_lock`.
 pub(crate) struct KernelMutex<T> {
     /// The kernel's block must stay where it was initialised, so that is done when it is first locked. (`spin::Once`
     /// would say the same, but that it can panic.)
@@ -81,7 +81,7 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
         }
         // SAFETY: initialised above; no section locks the mutex it runs under.
         unsafe { sys::recursive_lock_lock(block) };
-        // SAFETY: the mutex is ours, so nobody else has a reference.
+        // SAFETY: this thread holds the lock, and no section locks the mutex again, so this is the only reference.
         let result = section(unsafe { &mut *self.value.get() });
         // SAFETY: locked above by this thread.
         unsafe { sys::recursive_lock_unlock(block) };
@@ -92,7 +92,7 @@ impl<T: Send> Lock<T> for KernelMutex<T> {
 impl<T> Drop for KernelMutex<T> {
     fn drop(&mut self) {
         if *self.ready.get_mut() {
-            // SAFETY: initialised, and nobody holds it: this is the only reference.
+            // SAFETY: initialised, and not held: `drop` has the only reference to the mutex.
             unsafe { sys::recursive_lock_destroy(self.block.get()) };
         }
     }

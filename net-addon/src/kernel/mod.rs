@@ -1,4 +1,4 @@
-//! Haiku, as the device core wants an operating system.
+//! The device core's traits, implemented with Haiku's kernel calls.
 
 mod lock;
 pub(crate) mod modules;

@@ -10,12 +10,11 @@ static BUFFER: AtomicPtr<sys::net_buffer_module_info> = AtomicPtr::new(null_mut(
 static STACK: AtomicPtr<sys::net_stack_module_info> = AtomicPtr::new(null_mut());
 static DATALINK: AtomicPtr<sys::net_datalink_module_info> = AtomicPtr::new(null_mut());
 
-/// Takes a reference to each of the stack's modules. While anybody has one, packets can be made and the stack can be told
-/// things.
+/// Takes a reference to each of the stack's modules. While a unit holds them, packets can be made and the stack can be called.
 ///
 /// # Errors
 ///
-/// Whatever the kernel says of the one it could not load.
+/// The kernel's, if a module cannot be loaded.
 pub(crate) fn take_modules() -> Result<(), sys::status_t> {
     take(sys::NET_STACK_MODULE_NAME, &STACK)?;
     take(sys::NET_DATALINK_MODULE_NAME, &DATALINK).inspect_err(|_| put(sys::NET_STACK_MODULE_NAME))?;
@@ -25,7 +24,7 @@ pub(crate) fn take_modules() -> Result<(), sys::status_t> {
     })
 }
 
-/// Gives the references of [`take_modules`] back.
+/// Releases the references of [`take_modules`].
 pub(crate) fn give_modules_back() {
     put(sys::NET_BUFFER_MODULE_NAME);
     put(sys::NET_DATALINK_MODULE_NAME);

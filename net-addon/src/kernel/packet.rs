@@ -12,10 +12,14 @@ use super::modules::{buffer, put_interface_address};
 const HEADER_SPACE: usize = 256;
 
 /// A `net_buffer`, freed when dropped.
+///
+/// # Invariants
+///
+/// The pointer is to a live packet, and this value is its only owner.
 #[derive(Debug)]
 pub(crate) struct NetBuffer(NonNull<sys::net_buffer>);
 
-// SAFETY: a packet belongs to whoever has it; no thread is special.
+// SAFETY: a packet belongs to its owner; the buffer module accepts it from any thread.
 unsafe impl Send for NetBuffer {}
 
 impl NetBuffer {
@@ -36,7 +40,7 @@ impl NetBuffer {
 
     /// Detaches the packet's interface address reference. Echo replies and packets that go by a host route have one.
     pub(crate) fn detach_address(&mut self) -> HeldAddress {
-        // SAFETY: the packet is ours and alive.
+        // SAFETY: the invariant of `NetBuffer`.
         let place = unsafe { &raw mut (*self.0.as_ptr()).interface_address };
         // SAFETY: as above.
         HeldAddress(unsafe { place.replace(null_mut()) })
@@ -47,7 +51,7 @@ impl NetBuffer {
     pub(crate) fn describe(&mut self, header: &FrameHeader, index: u32) {
         let ether_type = header.ether_type().to_be();
         let destination = header.destination();
-        // SAFETY: the packet is ours and alive, and nothing else refers to it.
+        // SAFETY: the invariant of `NetBuffer`; nothing else refers to the packet.
         let buffer = unsafe { self.0.as_mut() };
         // SAFETY: the module gives every packet room for two addresses of any kind.
         unsafe {
@@ -80,20 +84,24 @@ impl NetBuffer {
             return Ok(());
         }
         let append = buffer().and_then(|module| module.append).ok_or(Error::NoMemory)?;
-        // SAFETY: the packet is ours, and so is the memory.
+        // SAFETY: the invariant of `NetBuffer`; `data` is a live slice.
         let status = unsafe { append(self.0.as_ptr(), data.as_ptr().cast(), data.len()) };
         if status == sys::B_OK { Ok(()) } else { Err(Error::NoMemory) }
     }
 }
 
 /// A packet's interface address reference, released when dropped. The last one may delete a whole interface.
+///
+/// # Invariants
+///
+/// The pointer is null, or its reference belongs to this value.
 #[derive(Debug)]
 pub(crate) struct HeldAddress(*mut sys::net_interface_address);
 
 impl Drop for HeldAddress {
     fn drop(&mut self) {
         if !self.0.is_null() {
-            // SAFETY: the reference was a packet's, which had it for itself.
+            // SAFETY: the invariant of `HeldAddress`.
             unsafe { put_interface_address(self.0) };
         }
     }
@@ -104,7 +112,7 @@ impl Packet for NetBuffer {
 
     fn from_parts(parts: &[&[u8]]) -> Result<Self, Error> {
         let create = buffer().and_then(|module| module.create).ok_or(Error::NoMemory)?;
-        // SAFETY: a plain call; null means no memory.
+        // SAFETY: a plain call; it returns null without memory.
         let mut packet = Self(NonNull::new(unsafe { create(HEADER_SPACE) }).ok_or(Error::NoMemory)?);
         for part in parts {
             packet.append(part)?;
@@ -122,18 +130,18 @@ impl Packet for NetBuffer {
         // Not `append`, which says nothing of a fault once the packet is in several pieces: whatever the kernel's memory
         // held before would then travel in it.
         let (end, mut room) = (self.len(), null_mut());
-        // SAFETY: the packet is ours, and there is a place for the room's address.
+        // SAFETY: the invariant of `NetBuffer`; the last argument points to a local variable.
         if unsafe { make_room(self.0.as_ptr(), length, &raw mut room) } != sys::B_OK {
             return Err(Error::NoMemory);
         }
         let status = if room.is_null() {
             let write = module.write.ok_or(Error::NoMemory)?;
-            // SAFETY: the packet is ours and has the room, in pieces; `from` is user memory, which the module copies by
-            // `user_memcpy`.
+            // SAFETY: the invariant of `NetBuffer`; the packet has the room, in pieces. `from` is user memory, which the
+            // module copies by `user_memcpy`.
             unsafe { write(self.0.as_ptr(), end, from, length) }
         } else {
-            // SAFETY: the room is the packet's own and nobody else's yet; `from` is user memory, and `user_memcpy`
-            // survives it not being there.
+            // SAFETY: the room is part of the packet, which is not shared; `from` is user memory, and `user_memcpy` returns
+            // an error if it is not mapped.
             unsafe { sys::user_memcpy(room, from, length) }
         };
         if status == sys::B_OK { Ok(()) } else { Err(Error::BadAddress) }
@@ -141,7 +149,7 @@ impl Packet for NetBuffer {
 
     #[inline]
     fn len(&self) -> usize {
-        // SAFETY: the packet is ours and alive.
+        // SAFETY: the invariant of `NetBuffer`.
         unsafe { (*self.0.as_ptr()).size as usize }
     }
 
@@ -152,7 +160,7 @@ impl Packet for NetBuffer {
         if length == 0 {
             return &[];
         }
-        // SAFETY: the packet is ours and has `length` bytes at `offset`, for which `into` has room.
+        // SAFETY: the invariant of `NetBuffer`; it has `length` bytes at `offset`, for which `into` has room.
         let status = unsafe { read(self.0.as_ptr(), offset, into.as_mut_ptr().cast(), length) };
         if status == sys::B_OK { into } else { &[] }
     }
@@ -163,7 +171,7 @@ impl Packet for NetBuffer {
         }
         let to = user.part(at, length)?;
         let read = buffer().and_then(|module| module.read).ok_or(Error::BadAddress)?;
-        // SAFETY: the packet is ours; `to` is user memory, to which the module copies by `user_memcpy`.
+        // SAFETY: the invariant of `NetBuffer`; `to` is user memory, to which the module copies by `user_memcpy`.
         let status = unsafe { read(self.0.as_ptr(), offset, to, length) };
         if status == sys::B_OK { Ok(()) } else { Err(Error::BadAddress) }
     }
@@ -172,21 +180,26 @@ impl Packet for NetBuffer {
 impl Drop for NetBuffer {
     fn drop(&mut self) {
         if let Some(free) = buffer().and_then(|module| module.free) {
-            // SAFETY: the packet is ours, and nobody will use it again.
+            // SAFETY: the invariant of `NetBuffer`; the packet is not used again.
             unsafe { free(self.0.as_ptr()) };
         }
     }
 }
 
-/// Packets in a row, threaded through the link that a `net_buffer` has for whoever owns it. A queue so costs no memory
-/// beyond its packets, and never allocates.
+/// A list of packets, linked through the field that a `net_buffer` has for its owner. So a queue costs no memory beyond its
+/// packets, and never allocates.
+///
+/// # Invariants
+///
+/// `first` and `last` are null together, or the ends of a list of live packets that this value owns. The link of every packet
+/// but the last points to the next; `pop` never follows the last one's.
 #[derive(Debug)]
 pub(crate) struct PacketList {
     first: *mut sys::net_buffer,
     last: *mut sys::net_buffer,
 }
 
-// SAFETY: the list owns its packets, which may go anywhere.
+// SAFETY: the list owns its packets, each of which may be sent to another thread.
 unsafe impl Send for PacketList {}
 
 impl Default for PacketList {
@@ -230,7 +243,7 @@ impl Fifo<NetBuffer> for PacketList {
             unsafe { (*self.last).link.next = other.first.cast() };
         }
         self.last = other.last;
-        // They are not the other's to free.
+        // `other` no longer owns them.
         other.first = null_mut();
         other.last = null_mut();
     }

@@ -1,4 +1,4 @@
-//! Where threads wait: a semaphore of the kernel's.
+//! The place where threads wait: a semaphore of the kernel.
 
 use core::ffi::CStr;
 
@@ -35,7 +35,7 @@ impl WaitPoint for Semaphore {
 
 impl Drop for Semaphore {
     fn drop(&mut self) {
-        // SAFETY: the semaphore is ours, and whoever waits on it would have a reference to `self`.
+        // SAFETY: the semaphore belongs to `self`, and a waiter would have a reference to `self`.
         unsafe { sys::delete_sem(self.0) };
     }
 }

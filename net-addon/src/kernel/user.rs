@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use haiku_sys as sys;
 use tuntap_driver::{Error, UserMemory};
 
-/// An address and a length that a program gave. There is no way to look at the memory but to copy it.
+/// An address and a length that a program gave. The memory can only be copied, not referenced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UserSlice {
     address: usize,
@@ -15,8 +15,8 @@ pub(crate) struct UserSlice {
 impl UserSlice {
     /// A program's memory.
     ///
-    /// devfs checks the buffers of `read` and `write`, but nobody checks those of an ioctl, and `user_memcpy` copies
-    /// kernel memory as gladly as any: so the check is here.
+    /// Checks the range, because `user_memcpy` also copies kernel memory, and devfs checks the buffers of `read` and `write`
+    /// but not those of an ioctl.
     ///
     /// # Errors
     ///
@@ -26,13 +26,13 @@ impl UserSlice {
         if sys::is_user_address_range(address, length) { Ok(Self { address, length }) } else { Err(Error::BadAddress) }
     }
 
-    /// What is left of it behind the first `bytes`.
+    /// Returns what follows the first `bytes`.
     pub(crate) fn skip(self, bytes: usize) -> Self {
         let bytes = bytes.min(self.length);
         Self { address: self.address + bytes, length: self.length - bytes }
     }
 
-    /// The address of `length` bytes at `offset`, if there are so many.
+    /// Returns the address of `length` bytes at `offset`, if the memory has so many.
     pub(super) fn part(&self, offset: usize, length: usize) -> Result<*mut c_void, Error> {
         match offset.checked_add(length) {
             Some(end) if end <= self.length => Ok((self.address + offset) as *mut c_void),
@@ -48,13 +48,13 @@ impl UserMemory for UserSlice {
 
     fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Error> {
         let from = self.part(offset, into.len())?;
-        // SAFETY: `into` is ours; `from` is user memory, and `user_memcpy` survives it not being there.
+        // SAFETY: `into` is a live slice; `from` is user memory, and `user_memcpy` returns an error if it is not mapped.
         copied(unsafe { sys::user_memcpy(into.as_mut_ptr().cast(), from, into.len()) })
     }
 
     fn write(&self, offset: usize, from: &[u8]) -> Result<(), Error> {
         let to = self.part(offset, from.len())?;
-        // SAFETY: `from` is ours; `to` is user memory, and `user_memcpy` survives it not being there.
+        // SAFETY: `from` is a live slice; `to` is user memory, and `user_memcpy` returns an error if it is not mapped.
         copied(unsafe { sys::user_memcpy(to, from.as_ptr().cast(), from.len()) })
     }
 }
