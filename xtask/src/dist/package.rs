@@ -39,7 +39,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 /// The folders: path in the package, path in the repository.
 const FOLDERS: &[(&str, &str)] = &[("data/tun_tap/examples", "examples"), ("data/tun_tap/tests/haiku", "tests/haiku")];
-/// The documents, which the package has in one folder.
+/// The folder of the documents: path in the package, path in the repository. Only Markdown files are taken from it.
 const DOCUMENTS: (&str, &str) = ("documentation/packages/tun_tap/docs", "docs");
 
 /// Returns the name of the package's file.
