@@ -10,7 +10,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::limits::RUN;
 use crate::run::Run;
-use crate::to_stack::{Head, Judged};
+use crate::to_stack::{Head, Route};
 use crate::to_user::waiting;
 use crate::{Descriptor, Device, Error, Kernel, Mode, UserMemory};
 
@@ -157,8 +157,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let length = u32::from_ne_bytes(word) as usize;
         let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
         let packet = start + descriptor.framing().length();
-        match self.judge(user, packet, end, &mut writing.head)? {
-            Judged::Direct(header) => {
+        match self.route(user, packet, end, &mut writing.head)? {
+            Route::Direct(header) => {
                 self.flush(writing)?;
                 if writing.ahead.bytes != record {
                     return Ok(());
@@ -167,7 +167,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 writing.ahead.count(length, user.len());
                 writing.done = writing.ahead;
             }
-            Judged::Queued(header) => {
+            Route::Queued(header) => {
                 if writing.run.packets >= RUN {
                     self.flush(writing)?;
                 }
@@ -184,7 +184,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 writing.run.push(made);
                 writing.ahead.count(length, user.len());
             }
-            Judged::Dropped { reason, length: dropped } => {
+            Route::Dropped { reason, length: dropped } => {
                 self.flush(writing)?;
                 if writing.ahead.bytes != record {
                     return Ok(());

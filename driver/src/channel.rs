@@ -410,7 +410,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 
     /// Looks at the state without waiting for the lock.
-    pub(crate) fn glance<R>(&self, look: impl FnOnce(&State<K, S>) -> R) -> Option<R> {
+    pub(crate) fn try_with<R>(&self, look: impl FnOnce(&State<K, S>) -> R) -> Option<R> {
         self.state.try_with(|state| look(state))
     }
 

@@ -14,7 +14,7 @@ pub enum Protocol {
 /// The way past the queue. One object for each device.
 pub trait Delivery<P>: Send + Sync {
     /// The stack's end of an interface that is up.
-    type Interface: Copy + Send;
+    type StackEnd: Copy + Send;
 
     /// Whether a packet of this protocol goes straight to it. `is_drained` says whether the queue to the stack is empty.
     ///
@@ -26,9 +26,9 @@ pub trait Delivery<P>: Send + Sync {
     fn note_queued(&self, protocol: Protocol);
 
     /// Counts a packet of so many bytes as received by the interface. Called under the spinning lock.
-    fn count_received(interface: Self::Interface, bytes: usize);
+    fn count_received(interface: Self::StackEnd, bytes: usize);
 
     /// Hands a packet, without its link header, to its protocol. Called with no lock held: the protocol may send through
     /// the same device before it returns. A packet that the protocol does not take is freed, as by the reader's way.
-    fn deliver(&self, interface: Self::Interface, packet: P, header: &FrameHeader);
+    fn deliver(&self, interface: Self::StackEnd, packet: P, header: &FrameHeader);
 }

@@ -6,7 +6,7 @@ use crate::channel::Channel;
 use crate::link::LinkCell;
 use crate::overview;
 use crate::{
-    Blocking, Delivery, Descriptor, Error, Groups, InterfaceState, Kernel, Limits, Link, LinkAddress, Lock, Mode,
+    Blocking, Delivery, Descriptor, Error, Groups, InterfaceState, Kernel, Limits, Link, Lock, MacAddress, Mode,
     Overview, Statistics,
 };
 
@@ -16,7 +16,7 @@ pub struct Attachment(u32);
 
 /// What a debugger sees of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
+pub struct Snapshot {
     /// The interface is up.
     pub up: bool,
     /// A program has the device open.
@@ -45,11 +45,11 @@ pub(crate) struct ToUser {
 /// The state of the direction to the stack that the other direction does not have.
 pub(crate) struct ToStack<K: Kernel> {
     /// The interface, while it is up.
-    pub(crate) interface: Option<Interface<K>>,
+    pub(crate) stack_end: Option<StackEnd<K>>,
 }
 
 /// The stack's end of an interface.
-type Interface<K> = <<K as Kernel>::Delivery as Delivery<<K as Kernel>::Packet>>::Interface;
+type StackEnd<K> = <<K as Kernel>::Delivery as Delivery<<K as Kernel>::Packet>>::StackEnd;
 
 /// State that changes rarely, and in one step for both directions.
 pub(crate) struct Control {
@@ -129,7 +129,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// # Errors
     ///
     /// [`Error::NoMemory`] if the kernel has no semaphore left.
-    pub fn new(address: LinkAddress, mtu: usize, delivery: K::Delivery) -> Result<Self, Error> {
+    pub fn new(address: MacAddress, mtu: usize, delivery: K::Delivery) -> Result<Self, Error> {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
         let to_user = ToUser { up: false, open: false };
         let device = Self {
@@ -137,7 +137,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             groups: Groups::new(),
             to_user: Channel::to_user(c"tun_tap to user", to_user)?,
-            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ToStack { interface: None })?,
+            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ToStack { stack_end: None })?,
             delivery,
             mode: PhantomData,
         };
@@ -222,13 +222,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Takes the interface up; `interface` is the stack's end of it. Ignored without an attached interface.
-    pub fn up(&self, interface: Interface<K>) {
+    pub fn up(&self, interface: StackEnd<K>) {
         self.control.with(|control| {
             control.up = control.attached.is_some();
             if control.up {
                 control.was_up = true;
                 control.set_lost(false);
-                self.to_stack.with(|state| state.side.interface = Some(interface));
+                self.to_stack.with(|state| state.side.stack_end = Some(interface));
             }
             self.apply(control);
         });
@@ -282,7 +282,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             state.accepting = open.and(check(!control.lost_unwritten, Error::Gone)).and(up);
             state.serving = up;
             if !control.up {
-                state.side.interface = None;
+                state.side.stack_end = None;
             }
         });
     }
@@ -342,7 +342,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// [`Error::Invalid`] for a group's address, or all zeros; [`Error::Busy`] while the interface is up, because Haiku's ARP
     /// and neighbour discovery keep announcing the address that it came up with.
-    pub fn set_address(&self, address: LinkAddress) -> Result<(), Error> {
+    pub fn set_address(&self, address: MacAddress) -> Result<(), Error> {
         let [first, ..] = address;
         if first & 1 != 0 || address == [0; 6] {
             return Err(Error::Invalid);
@@ -362,7 +362,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Joins a multicast group. Ignored if `attachment` is stale.
-    pub fn join(&self, attachment: Attachment, group: LinkAddress) {
+    pub fn join(&self, attachment: Attachment, group: MacAddress) {
         self.control.with(|control| {
             if control.attached == Some(attachment) {
                 self.groups.join(group);
@@ -371,7 +371,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Leaves a multicast group that was joined. Ignored if `attachment` is stale.
-    pub fn leave(&self, attachment: Attachment, group: LinkAddress) {
+    pub fn leave(&self, attachment: Attachment, group: MacAddress) {
         self.control.with(|control| {
             if control.attached == Some(attachment) {
                 self.groups.leave(group);
@@ -424,11 +424,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     /// Returns the state and the statistics for a debugger, which cannot wait for a lock; `None` if one is held.
     #[must_use]
-    pub fn glance(&self) -> Option<Glance> {
+    pub fn try_snapshot(&self) -> Option<Snapshot> {
         let (to_user, to_user_queued, up, open) =
-            self.to_user.glance(|state| (state.counters, state.backlog(), state.side.up, state.side.open))?;
-        let (to_stack, to_stack_queued) = self.to_stack.glance(|state| (state.counters, state.backlog()))?;
+            self.to_user.try_with(|state| (state.counters, state.backlog(), state.side.up, state.side.open))?;
+        let (to_stack, to_stack_queued) = self.to_stack.try_with(|state| (state.counters, state.backlog()))?;
         let statistics = Statistics { to_user, to_user_queued, to_stack, to_stack_queued };
-        Some(Glance { up, open, statistics })
+        Some(Snapshot { up, open, statistics })
     }
 }

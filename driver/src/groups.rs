@@ -2,7 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::LinkAddress;
+use crate::MacAddress;
+use crate::link::to_word;
 
 /// How many groups are recorded by their addresses. A host joins a few; one that joins more receives all groups, as from a
 /// network card whose list is full.
@@ -33,13 +34,13 @@ impl Groups {
 
     /// Whether a frame to that group is wanted.
     #[must_use]
-    pub fn contains(&self, group: &LinkAddress) -> bool {
-        self.unlisted.load(Ordering::Relaxed) != 0 || self.find(pack(*group)).is_some()
+    pub fn contains(&self, group: &MacAddress) -> bool {
+        self.unlisted.load(Ordering::Relaxed) != 0 || self.find(to_word(*group)).is_some()
     }
 
     /// Counts one join more.
-    pub(crate) fn join(&self, group: LinkAddress) {
-        let address = pack(group);
+    pub(crate) fn join(&self, group: MacAddress) {
+        let address = to_word(group);
         let free = || self.entries.iter().find(|entry| entry.load(Ordering::Relaxed) < ONE);
         match self.find(address).or_else(free) {
             Some(entry) => {
@@ -58,8 +59,8 @@ impl Groups {
     }
 
     /// Counts one join less.
-    pub(crate) fn leave(&self, group: LinkAddress) {
-        match self.find(pack(group)) {
+    pub(crate) fn leave(&self, group: MacAddress) {
+        match self.find(to_word(group)) {
             Some(entry) => entry.store(entry.load(Ordering::Relaxed) - ONE, Ordering::Relaxed),
             None => self.unlisted.store(self.unlisted.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed),
         }
@@ -86,16 +87,11 @@ impl Default for Groups {
     }
 }
 
-const fn pack(address: LinkAddress) -> u64 {
-    let [a, b, c, d, e, f] = address;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn group(number: u8) -> LinkAddress {
+    fn group(number: u8) -> MacAddress {
         [0x33, 0x33, 0, 0, 1, number]
     }
 

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A link-layer (MAC) address.
-pub type LinkAddress = [u8; 6];
+pub type MacAddress = [u8; 6];
 
 const PROMISCUOUS: u64 = 1 << 48;
 
@@ -11,7 +11,7 @@ const PROMISCUOUS: u64 = 1 << 48;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The interface's own address.
-    pub address: LinkAddress,
+    pub address: MacAddress,
     /// Promiscuous mode: frames to other stations are delivered too.
     pub promiscuous: bool,
     /// The largest packet, in bytes of IP.
@@ -26,8 +26,8 @@ pub(crate) struct LinkCell {
 }
 
 impl LinkCell {
-    pub(crate) const fn new(address: LinkAddress, mtu: u32) -> Self {
-        Self { address: AtomicU64::new(pack(address)), mtu: AtomicU32::new(mtu) }
+    pub(crate) const fn new(address: MacAddress, mtu: u32) -> Self {
+        Self { address: AtomicU64::new(to_word(address)), mtu: AtomicU32::new(mtu) }
     }
 
     pub(crate) fn get(&self) -> Link {
@@ -40,9 +40,9 @@ impl LinkCell {
         self.mtu.load(Ordering::Relaxed) as usize
     }
 
-    pub(crate) fn set_address(&self, address: LinkAddress) {
+    pub(crate) fn set_address(&self, address: MacAddress) {
         let keep = self.address.load(Ordering::Relaxed) & PROMISCUOUS;
-        self.address.store(pack(address) | keep, Ordering::Relaxed);
+        self.address.store(to_word(address) | keep, Ordering::Relaxed);
     }
 
     pub(crate) fn set_promiscuous(&self, promiscuous: bool) {
@@ -56,7 +56,8 @@ impl LinkCell {
     }
 }
 
-const fn pack(address: LinkAddress) -> u64 {
+/// Returns an address as a word of which the upper 16 bits are clear.
+pub(crate) const fn to_word(address: MacAddress) -> u64 {
     let [a, b, c, d, e, f] = address;
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::{DropReason, Error, Groups, Link, LinkAddress, Protocol};
+use crate::{DropReason, Error, Groups, Link, MacAddress, Protocol};
 
 bitflags! {
     /// What kind of link an interface says it is.
@@ -49,8 +49,8 @@ pub trait Mode: Send + Sync + 'static {
     type Reply: Default + AsRef<[u8]>;
 
     /// Classifies a frame of `length` bytes that the stack sends. `head` is its beginning. `reply` is written only for
-    /// [`Verdict::Answer`].
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict;
+    /// [`ToUserVerdict::Answer`].
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict;
 
     /// Classifies a packet of `length` bytes that a program wrote. `head` is its beginning; `groups` are the multicast
     /// groups that the interface has joined.
@@ -58,7 +58,7 @@ pub trait Mode: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::Invalid`] if it is no packet of this mode.
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error>;
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error>;
 }
 
 /// The longest head that a mode may ask for.
@@ -66,7 +66,7 @@ pub const HEAD_MAX: usize = 128;
 
 /// The verdict on a frame from the stack: one type, so that every frame ends in exactly one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ToUserVerdict {
     /// Queue it for the program.
     Deliver,
     /// Hand the reply to the stack, and free the frame.
@@ -77,7 +77,7 @@ pub enum Verdict {
 
 /// The verdict on a packet from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToStack {
+pub enum ToStackVerdict {
     /// Hand it to the stack with this link header, which the mode has made or found in the packet.
     Deliver(FrameHeader),
     /// Drop it silently, as a wire would, and count it under this reason.
@@ -108,14 +108,14 @@ impl FrameHeader {
 
     /// Returns the receiver's address.
     #[must_use]
-    pub const fn destination(&self) -> LinkAddress {
+    pub const fn destination(&self) -> MacAddress {
         let [a, b, c, d, e, f, ..] = self.bytes;
         [a, b, c, d, e, f]
     }
 
     /// Returns the sender's address.
     #[must_use]
-    pub const fn source(&self) -> LinkAddress {
+    pub const fn source(&self) -> MacAddress {
         let [_, _, _, _, _, _, a, b, c, d, e, f, ..] = self.bytes;
         [a, b, c, d, e, f]
     }

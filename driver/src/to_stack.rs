@@ -5,11 +5,11 @@ use crate::device::Direction;
 use crate::to_user::waiting;
 use crate::{
     Delivery, Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
-    ToStack, UserMemory,
+    ToStackVerdict, UserMemory,
 };
 
-/// The decision on a program's packet.
-pub(crate) enum Judged {
+/// The way of a program's packet.
+pub(crate) enum Route {
     /// It goes straight to its protocol.
     Direct(FrameHeader),
     /// It goes through the queue.
@@ -92,13 +92,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
         let mut head = Head::new();
         loop {
-            let written = match self.judge(user, start, end, &mut head)? {
-                Judged::Direct(header) => self.deliver(&header, &head, user, start, end),
-                Judged::Queued(header) => {
+            let written = match self.route(user, start, end, &mut head)? {
+                Route::Direct(header) => self.deliver(&header, &head, user, start, end),
+                Route::Queued(header) => {
                     self.to_stack.await_room(wait)?;
                     self.to_stack.push(head.frame::<K>(&header, M::LINK.hidden_header, user, start, end)?)
                 }
-                Judged::Dropped { reason, length } => self.drop_written(reason, length),
+                Route::Dropped { reason, length } => self.drop_written(reason, length),
             };
             match written {
                 // Another writer took the last place. The copy is freed instead of held while waiting, because many
@@ -135,7 +135,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let interface = self.to_stack.with(|state| {
             state.accepting?;
             // There is one exactly while the interface is up.
-            let interface = state.side.interface.ok_or(Error::NetworkDown)?;
+            let interface = state.side.stack_end.ok_or(Error::NetworkDown)?;
             state.counters.accept(FrameHeader::LENGTH + bytes);
             state.counters.deliver(FrameHeader::LENGTH + bytes);
             K::Delivery::count_received(interface, bytes);
@@ -146,7 +146,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and classifies it.
-    pub(crate) fn judge(&self, user: &K::User, start: usize, end: usize, head: &mut Head) -> Result<Judged, Error> {
+    pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, head: &mut Head) -> Result<Route, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         let link = self.link.get();
         if length < M::LINK.shortest {
@@ -161,10 +161,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let space = head.bytes.get_mut(FrameHeader::LENGTH..FrameHeader::LENGTH + fetched).unwrap_or_default();
         user.read(start, space)?;
         match M::classify_to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
-            ToStack::Deliver(header) => {
-                Ok(if self.is_direct(&header) { Judged::Direct(header) } else { Judged::Queued(header) })
+            ToStackVerdict::Deliver(header) => {
+                Ok(if self.is_direct(&header) { Route::Direct(header) } else { Route::Queued(header) })
             }
-            ToStack::Drop(reason) => Ok(Judged::Dropped { reason, length }),
+            ToStackVerdict::Drop(reason) => Ok(Route::Dropped { reason, length }),
         }
     }
 

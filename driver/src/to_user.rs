@@ -4,7 +4,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::{
     Blocking, Descriptor, Device, DropReason, Error, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
-    PACKET_INFORMATION, Packet, UserMemory, Verdict,
+    PACKET_INFORMATION, Packet, ToUserVerdict, UserMemory,
 };
 
 /// In the flags of a packet-information header: the buffer was too short for the packet (Linux's `TUN_PKT_STRIP`).
@@ -23,20 +23,20 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let verdict = self.classify_to_user(&packet, length, &mut reply);
         // Before this direction is locked, because an answer goes into the other one. The stack keeps every packet that waits
         // for an answer, so questions are answered without a program too.
-        let answered = if verdict == Verdict::Answer { self.answer(reply.as_ref()) } else { Ok(()) };
+        let answered = if verdict == ToUserVerdict::Answer { self.answer(reply.as_ref()) } else { Ok(()) };
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
             let reason = match (verdict, answered) {
-                (Verdict::Answer, Ok(())) => {
+                (ToUserVerdict::Answer, Ok(())) => {
                     state.counters.accept(length);
                     state.counters.answered += 1;
                     return Ok(());
                 }
                 _ if !state.side.up => DropReason::Down,
-                (Verdict::Drop(reason), _) | (Verdict::Answer, Err(reason)) => reason,
-                (Verdict::Deliver, _) if !state.side.open => DropReason::NoProgram,
-                (Verdict::Deliver, _) if !state.fits() => DropReason::Full,
-                (Verdict::Deliver, _) => {
+                (ToUserVerdict::Drop(reason), _) | (ToUserVerdict::Answer, Err(reason)) => reason,
+                (ToUserVerdict::Deliver, _) if !state.side.open => DropReason::NoProgram,
+                (ToUserVerdict::Deliver, _) if !state.fits() => DropReason::Full,
+                (ToUserVerdict::Deliver, _) => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
@@ -53,12 +53,12 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Has the mode classify a frame by its head.
-    fn classify_to_user(&self, packet: &K::Packet, length: usize, reply: &mut M::Reply) -> Verdict {
+    fn classify_to_user(&self, packet: &K::Packet, length: usize, reply: &mut M::Reply) -> ToUserVerdict {
         let mut buffer = [0; HEAD_MAX];
         let head = packet.peek(0, buffer.get_mut(..M::HEAD_TO_USER).unwrap_or_default());
         match M::classify_to_user(&self.link.get(), head, length, reply) {
             // A read must not return 0, because that is the end of the file.
-            Verdict::Deliver if length <= M::LINK.hidden_header => Verdict::Drop(DropReason::Malformed),
+            ToUserVerdict::Deliver if length <= M::LINK.hidden_header => ToUserVerdict::Drop(DropReason::Malformed),
             verdict => verdict,
         }
     }

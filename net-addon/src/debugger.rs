@@ -39,21 +39,21 @@ unsafe extern "C" fn tun_tap(_: c_int, _: *mut *mut c_char) -> c_int {
 }
 
 fn units<M: Kind>() {
-    if M::units().glance(|unit| show(unit)).is_none() {
+    if M::units().try_for_each(|unit| show(unit)).is_none() {
         print(format_args!("{}: the table of units is locked\n", M::NAME));
     }
 }
 
 fn show<M: Kind>(unit: &Unit<M>) {
     let number = unit.number;
-    let Some(glance) = unit.device.glance() else {
+    let Some(snapshot) = unit.device.try_snapshot() else {
         print(format_args!("{}/{number}: locked\n", M::NAME));
         return;
     };
-    let (link, statistics) = (unit.device.link(), glance.statistics);
-    let state = if glance.up { "up" } else { "down" };
+    let (link, statistics) = (unit.device.link(), snapshot.statistics);
+    let state = if snapshot.up { "up" } else { "down" };
     print(format_args!("{}/{number}: {state}, ", M::NAME));
-    match (glance.open, unit.opener.load(Ordering::Relaxed)) {
+    match (snapshot.open, unit.opener.load(Ordering::Relaxed)) {
         (false, _) => print(format_args!("not open")),
         (true, NO_TEAM) => print(format_args!("open")),
         (true, team) => print(format_args!("open by team {team}")),

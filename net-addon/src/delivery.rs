@@ -206,7 +206,7 @@ impl Drop for Delivery {
 }
 
 impl tuntap_driver::Delivery<NetBuffer> for Delivery {
-    type Interface = StackEnd;
+    type StackEnd = StackEnd;
 
     #[inline]
     fn is_direct(&self, protocol: Protocol, is_drained: impl FnOnce() -> bool) -> bool {

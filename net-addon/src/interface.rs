@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use haiku_sys as sys;
 use sys::{net_buffer, net_device, net_device_module_info, sockaddr, sockaddr_dl, status_t};
-use tuntap_driver::{Attachment, DropReason, LinkAddress, LinkFlags, Mode};
+use tuntap_driver::{Attachment, DropReason, LinkFlags, MacAddress, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -49,11 +49,11 @@ pub(crate) const fn module(info: sys::module_info) -> net_device_module_info {
 /// It lives in memory of `malloc`, from [`make`] until [`uninit_device`], and does not move. The stack and other threads
 /// write to `device` at any time, so no reference to it is made, and single words of it are accessed atomically.
 #[repr(C)]
-struct Interface {
+struct NetDevice {
     device: UnsafeCell<net_device>,
     attachment: Attachment,
     /// `IFF_LINK` was synchronized since the interface came up.
-    is_linked: AtomicBool,
+    is_link_synced: AtomicBool,
     unit: AnyUnit,
 }
 
@@ -64,7 +64,7 @@ enum AnyUnit {
 }
 
 /// The operations of an interface, for either mode.
-trait Station {
+trait UnitHooks {
     fn take_modules(&self) -> Result<(), status_t>;
     fn up(&self, end: StackEnd);
     fn down(&self);
@@ -74,8 +74,8 @@ trait Station {
     fn set_promiscuous(&self, promiscuous: bool);
     fn attach(&self) -> Attachment;
     fn detach(&self, attachment: Attachment);
-    fn join(&self, attachment: Attachment, group: LinkAddress);
-    fn leave(&self, attachment: Attachment, group: LinkAddress);
+    fn join(&self, attachment: Attachment, group: MacAddress);
+    fn leave(&self, attachment: Attachment, group: MacAddress);
     fn describe(&self, device: &mut net_device);
     /// # Safety
     /// That of [`Unit::interface_made`].
@@ -84,7 +84,7 @@ trait Station {
     fn sync_link(&self);
 }
 
-impl<M: Mode> Station for Unit<M> {
+impl<M: Mode> UnitHooks for Unit<M> {
     fn take_modules(&self) -> Result<(), status_t> {
         Unit::take_modules(self).inspect_err(|_| {
             ::log::error!(target: M::NAME, "the network stack's modules could not be loaded; is its add-on installed?");
@@ -125,11 +125,11 @@ impl<M: Mode> Station for Unit<M> {
         self.device.detach(attachment);
     }
 
-    fn join(&self, attachment: Attachment, group: LinkAddress) {
+    fn join(&self, attachment: Attachment, group: MacAddress) {
         self.device.join(attachment, group);
     }
 
-    fn leave(&self, attachment: Attachment, group: LinkAddress) {
+    fn leave(&self, attachment: Attachment, group: MacAddress) {
         self.device.leave(attachment, group);
     }
 
@@ -164,23 +164,23 @@ const fn flags(link: LinkFlags) -> u32 {
     broadcast | multicast | peer
 }
 
-impl Interface {
+impl NetDevice {
     /// Returns the interface behind the stack's pointer.
     ///
     /// # Safety
     /// `device` comes from [`init_device`], and [`uninit_device`] does not free it while the reference lives.
     unsafe fn of<'i>(device: *mut net_device) -> &'i Self {
-        // SAFETY: the caller's promise, and the invariant of `Interface`: `device` is its first field.
+        // SAFETY: the caller's promise, and the invariant of `NetDevice`: `device` is its first field.
         unsafe { &*device.cast::<Self>() }
     }
 
-    fn station(&self) -> &dyn Station {
-        self.unit.station()
+    fn hooks(&self) -> &dyn UnitHooks {
+        self.unit.hooks()
     }
 }
 
 impl AnyUnit {
-    fn station(&self) -> &dyn Station {
+    fn hooks(&self) -> &dyn UnitHooks {
         match self {
             Self::Tun(lease) => &**lease,
             Self::Tap(lease) => &**lease,
@@ -223,27 +223,27 @@ unsafe extern "C" fn init_device(name: *const c_char, device: *mut *mut net_devi
 }
 
 /// Makes the interface of that name (zero-terminated), and attaches it to its unit.
-fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
+fn make(name: &[u8]) -> Result<NonNull<NetDevice>, status_t> {
     let Some((_, bare)) = name.split_last() else { return Err(sys::B_BAD_VALUE) };
     let unit = lease(bare)?;
-    unit.station().take_modules()?;
+    unit.hooks().take_modules()?;
     // SAFETY: a plain call. The kernel returns null or that much memory, aligned for any type of C.
-    let memory = unsafe { sys::malloc(size_of::<Interface>()) }.cast::<Interface>();
+    let memory = unsafe { sys::malloc(size_of::<NetDevice>()) }.cast::<NetDevice>();
     let interface = NonNull::new(memory).ok_or(sys::B_NO_MEMORY)?;
     // SAFETY: all zeros is a `net_device` without anything in it.
     let mut device: net_device = unsafe { core::mem::zeroed() };
     for (place, &byte) in device.name.iter_mut().zip(name) {
         *place = byte as c_char;
     }
-    unit.station().describe(&mut device);
-    let attachment = unit.station().attach();
+    unit.hooks().describe(&mut device);
+    let attachment = unit.hooks().attach();
     let device = UnsafeCell::new(device);
     // SAFETY: `malloc` returned memory of that size above, and no other pointer to it exists.
-    unsafe { interface.write(Interface { device, attachment, is_linked: AtomicBool::new(false), unit }) };
+    unsafe { interface.write(NetDevice { device, attachment, is_link_synced: AtomicBool::new(false), unit }) };
     // SAFETY: initialised by the write above.
     let made = unsafe { interface.as_ref() };
     // SAFETY: `uninit_device` frees the interface after `interface_gone` has returned.
-    unsafe { made.station().made(interface.as_ptr().cast()) };
+    unsafe { made.hooks().made(interface.as_ptr().cast()) };
     Ok(interface)
 }
 
@@ -254,13 +254,13 @@ fn make(name: &[u8]) -> Result<NonNull<Interface>, status_t> {
 /// `device` comes from [`init_device`], no other hook runs for it, and the stack does not use it again.
 unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
     // SAFETY: the caller's promise; the reference is not used after the memory is freed below.
-    let interface = unsafe { Interface::of(device) };
-    interface.station().gone(device);
-    interface.station().detach(interface.attachment);
+    let interface = unsafe { NetDevice::of(device) };
+    interface.hooks().gone(device);
+    interface.hooks().detach(interface.attachment);
     // The unit accesses the interface until `gone` returns, so the memory is freed only after it.
     // SAFETY: the stack no longer uses the interface, and the field is not used again, so this moves it out.
     let unit = unsafe { (&raw const interface.unit).read() };
-    // SAFETY: the invariant of `Interface`: memory of `malloc`. The stack, the unit and the core no longer refer to it.
+    // SAFETY: the invariant of `NetDevice`: memory of `malloc`. The stack, the unit and the core no longer refer to it.
     unsafe { sys::free(device.cast::<c_void>()) };
     drop(unit);
     sys::B_OK
@@ -272,14 +272,14 @@ unsafe extern "C" fn uninit_device(device: *mut net_device) -> status_t {
 /// `device` comes from [`init_device`] and has its index; the stack has not called [`uninit_device`].
 unsafe extern "C" fn up(device: *mut net_device) -> status_t {
     // SAFETY: the caller's promise.
-    let interface = unsafe { Interface::of(device) };
+    let interface = unsafe { NetDevice::of(device) };
     // SAFETY: the caller's promise; `uninit_device` detaches the interface, which takes the value from the core, before it
     // frees the device.
-    interface.station().up(unsafe { StackEnd::new(device) });
+    interface.hooks().up(unsafe { StackEnd::new(device) });
     // `receive_data` synchronizes the link again: the stack sets `IFF_UP` only after this hook, not atomically, and may
     // undo a change that an opener makes to the same word.
-    interface.is_linked.store(false, Ordering::Relaxed);
-    interface.station().sync_link();
+    interface.is_link_synced.store(false, Ordering::Relaxed);
+    interface.hooks().sync_link();
     sys::B_OK
 }
 
@@ -289,10 +289,10 @@ unsafe extern "C" fn up(device: *mut net_device) -> status_t {
 /// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn down(device: *mut net_device) {
     // SAFETY: the caller's promise.
-    let station = unsafe { Interface::of(device) }.station();
-    station.down();
+    let unit = unsafe { NetDevice::of(device) }.hooks();
+    unit.down();
     // The stack has just cleared `IFF_UP`, not atomically, and may have undone an opener's change to the same word.
-    station.sync_link();
+    unit.sync_link();
 }
 
 /// Refuses every control that the stack does not handle itself, such as `SIOCSIFMEDIA`.
@@ -310,13 +310,13 @@ unsafe extern "C" fn control(_: *mut net_device, _: i32, _: *mut c_void, _: usiz
 /// to an interface address may be the last. `buffer` is a live packet; ownership passes with a result of `B_OK`.
 unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer) -> status_t {
     // SAFETY: the caller's promise; the packet's address reference is held until the end of this function.
-    let interface = unsafe { Interface::of(device) };
+    let interface = unsafe { NetDevice::of(device) };
     // SAFETY: the caller's promise; this hook returns `B_OK` whenever it takes the packet.
     let Some(mut packet) = (unsafe { NetBuffer::from_raw(buffer) }) else { return sys::B_BAD_VALUE };
     // A queued packet must not keep an interface alive: the interface would outlive its deletion, and would be freed inside
     // the program's read. The reference is released last, because it may be the one that keeps this interface.
     let address = packet.detach_address();
-    if interface.station().send(packet).is_err() {
+    if interface.hooks().send(packet).is_err() {
         // SAFETY: the interface is alive until `address` is released.
         let dropped = unsafe { &raw mut (*device).stats.send.dropped };
         // SAFETY: the word is aligned and alive; the stack adds to it atomically.
@@ -336,12 +336,12 @@ unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer)
 /// packet, which the caller owns.
 unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net_buffer) -> status_t {
     // SAFETY: the caller's promise.
-    let interface = unsafe { Interface::of(device) };
-    if !interface.is_linked.load(Ordering::Relaxed) {
-        interface.is_linked.store(true, Ordering::Relaxed);
-        interface.station().sync_link();
+    let interface = unsafe { NetDevice::of(device) };
+    if !interface.is_link_synced.load(Ordering::Relaxed) {
+        interface.is_link_synced.store(true, Ordering::Relaxed);
+        interface.hooks().sync_link();
     }
-    match interface.station().receive() {
+    match interface.hooks().receive() {
         Ok(packet) => {
             // SAFETY: the caller's promise.
             unsafe { *buffer = packet.into_raw() };
@@ -357,8 +357,8 @@ unsafe extern "C" fn receive_data(device: *mut net_device, buffer: *mut *mut net
 /// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn set_mtu(device: *mut net_device, mtu: usize) -> status_t {
     // SAFETY: the caller's promise.
-    let interface = unsafe { Interface::of(device) };
-    status(interface.station().set_mtu(mtu).map_err(to_status))
+    let interface = unsafe { NetDevice::of(device) };
+    status(interface.hooks().set_mtu(mtu).map_err(to_status))
 }
 
 /// Sets promiscuous mode. The stacks of R1/beta5 and master have no caller.
@@ -367,7 +367,7 @@ unsafe extern "C" fn set_mtu(device: *mut net_device, mtu: usize) -> status_t {
 /// `device` comes from [`init_device`]; the stack has not called [`uninit_device`].
 unsafe extern "C" fn set_promiscuous(device: *mut net_device, promiscuous: bool) -> status_t {
     // SAFETY: the caller's promise.
-    unsafe { Interface::of(device) }.station().set_promiscuous(promiscuous);
+    unsafe { NetDevice::of(device) }.hooks().set_promiscuous(promiscuous);
     // SAFETY: the caller's promise.
     unsafe { set_flag(device, sys::IFF_PROMISC, promiscuous) };
     sys::B_OK
@@ -389,10 +389,10 @@ unsafe extern "C" fn set_media(_: *mut net_device, _: u32) -> status_t {
 /// family.
 unsafe extern "C" fn add_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
     // SAFETY: the caller's promise.
-    let interface = unsafe { Interface::of(device) };
+    let interface = unsafe { NetDevice::of(device) };
     // SAFETY: the caller's promise.
     let group = unsafe { group(address) };
-    status(group.map(|group| interface.station().join(interface.attachment, group)))
+    status(group.map(|group| interface.hooks().join(interface.attachment, group)))
 }
 
 /// Leaves a multicast group of the link. The last protocol of an interface's chain calls it
@@ -402,10 +402,10 @@ unsafe extern "C" fn add_multicast(device: *mut net_device, address: *const sock
 /// That of [`add_multicast`].
 unsafe extern "C" fn remove_multicast(device: *mut net_device, address: *const sockaddr) -> status_t {
     // SAFETY: the caller's promise.
-    let interface = unsafe { Interface::of(device) };
+    let interface = unsafe { NetDevice::of(device) };
     // SAFETY: the caller's promise.
     let group = unsafe { group(address) };
-    status(group.map(|group| interface.station().leave(interface.attachment, group)))
+    status(group.map(|group| interface.hooks().leave(interface.attachment, group)))
 }
 
 /// Returns the Ethernet group of a link address.
@@ -415,7 +415,7 @@ unsafe extern "C" fn remove_multicast(device: *mut net_device, address: *const s
 ///
 /// # Safety
 /// `address` is a complete address of its family.
-unsafe fn group(address: *const sockaddr) -> Result<LinkAddress, status_t> {
+unsafe fn group(address: *const sockaddr) -> Result<MacAddress, status_t> {
     // SAFETY: the caller's promise; the field is a byte, so the address need not be aligned.
     let family = unsafe { (*address).sa_family };
     if family != sys::AF_LINK as u8 {
@@ -427,6 +427,6 @@ unsafe fn group(address: *const sockaddr) -> Result<LinkAddress, status_t> {
         return Err(sys::B_BAD_VALUE);
     }
     let data = address.sdl_data.get(usize::from(address.sdl_nlen)..).unwrap_or_default();
-    let group: &LinkAddress = data.first_chunk().ok_or(sys::B_BAD_VALUE)?;
+    let group: &MacAddress = data.first_chunk().ok_or(sys::B_BAD_VALUE)?;
     if group.first().is_some_and(|first| first & 1 != 0) { Ok(*group) } else { Err(sys::B_BAD_VALUE) }
 }

@@ -12,10 +12,10 @@ use core::sync::atomic::Ordering;
 
 use haiku_sys as sys;
 use sys::{device_hooks, selectsync, status_t};
-use tuntap_driver::{Blocking, Descriptor};
+use tuntap_driver::{Blocking, Descriptor, Device};
 
 use crate::ioctl;
-use crate::kernel::{SelectEntry, UserSlice};
+use crate::kernel::{Haiku, SelectEntry, UserSlice};
 use crate::settings;
 use crate::shared::Shared;
 use crate::status::{status, to_status, transferred};
@@ -99,7 +99,7 @@ impl<M: Kind> Hooks<M> {
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
         // SAFETY: the caller's promise.
         let length = unsafe { &mut *length };
-        transferred(length, |length| open.lease.device.read(&open.descriptor, &UserSlice::new(data, length)?))
+        transferred(length, |length| open.device().read(&open.descriptor, &UserSlice::new(data, length)?))
     }
 
     /// # Safety
@@ -115,7 +115,7 @@ impl<M: Kind> Hooks<M> {
         // SAFETY: the caller's promise.
         let length = unsafe { &mut *length };
         open.lease.look_at_interface();
-        transferred(length, |length| open.lease.device.write(&open.descriptor, &UserSlice::new(data, length)?))
+        transferred(length, |length| open.device().write(&open.descriptor, &UserSlice::new(data, length)?))
     }
 
     /// # Safety
@@ -127,7 +127,7 @@ impl<M: Kind> Hooks<M> {
         let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
             return sys::B_BAD_VALUE;
         };
-        open.lease.device.select(entry, event);
+        open.device().select(entry, event);
         sys::B_OK
     }
 
@@ -139,7 +139,7 @@ impl<M: Kind> Hooks<M> {
         let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
             return sys::B_BAD_VALUE;
         };
-        open.lease.device.deselect(entry, event);
+        open.device().deselect(entry, event);
         sys::B_OK
     }
 }
@@ -182,6 +182,12 @@ impl<M: Kind> Open<M> {
         Err(refusal)
     }
 
+    /// Returns the device that was opened.
+    #[inline]
+    pub(crate) fn device(&self) -> &Device<M, Haiku> {
+        &self.lease.device
+    }
+
     /// Checks that the descriptor was not opened with `O_WRONLY`.
     pub(crate) fn check_read(&self) -> Result<(), status_t> {
         if self.access == sys::O_WRONLY { Err(sys::EBADF) } else { Ok(()) }
@@ -194,7 +200,7 @@ impl<M: Kind> Open<M> {
 
     /// Wakes blocked calls, and takes the link down.
     fn close(&self) {
-        self.lease.device.close();
+        self.device().close();
         self.lease.opener.store(NO_TEAM, Ordering::Relaxed);
         self.lease.sync_link();
     }
@@ -204,7 +210,7 @@ impl<M: Kind> Drop for Open<M> {
     /// Ends the open: devfs freed the cookie, or `open` failed halfway.
     fn drop(&mut self) {
         self.close();
-        self.lease.device.free();
+        self.device().free();
     }
 }
 

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use haiku_sys as sys;
-use tuntap_driver::{Device, Error, LinkAddress, Lock, Mode, Overview};
+use tuntap_driver::{Device, Error, Lock, MacAddress, Mode, Overview};
 
 use crate::delivery::Delivery;
 use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
@@ -22,7 +22,7 @@ pub(crate) struct Unit<M: Mode> {
     pub(crate) owner: Owner,
     /// The team that opened it, or [`NO_TEAM`]. For those who look at the unit.
     pub(crate) opener: AtomicI32,
-    interface: KernelMutex<Interface>,
+    interface: KernelMutex<StackSide>,
 }
 
 /// No team.
@@ -34,7 +34,7 @@ pub(crate) const NO_TEAM: sys::team_id = -1;
 ///
 /// `device` is null, or was passed to [`Unit::interface_made`] and is alive: [`Unit::interface_gone`] clears it under the
 /// same mutex before the device is freed.
-struct Interface {
+struct StackSide {
     /// The stack's view of the interface; null while there is none.
     device: *mut sys::net_device,
     /// Whether the unit has references to the stack's modules. It takes them with its first interface and keeps them as
@@ -43,7 +43,7 @@ struct Interface {
 }
 
 // SAFETY: a `net_device` belongs to no thread, and words that the stack reads unlocked are written atomically.
-unsafe impl Send for Interface {}
+unsafe impl Send for StackSide {}
 
 impl<M: Mode> Unit<M> {
     /// Makes a unit with this link address, configured as the settings say.
@@ -51,7 +51,7 @@ impl<M: Mode> Unit<M> {
     /// # Errors
     ///
     /// [`Error::NoMemory`].
-    pub(crate) fn new(number: usize, address: LinkAddress) -> Result<Self, Error> {
+    pub(crate) fn new(number: usize, address: MacAddress) -> Result<Self, Error> {
         let settings = settings::current();
         let device = Device::new(address, settings.mtu, Delivery::new())?;
         device.set_to_user_limits(settings.limits);
@@ -61,7 +61,7 @@ impl<M: Mode> Unit<M> {
             device,
             owner: Owner::none(),
             opener: AtomicI32::new(NO_TEAM),
-            interface: KernelMutex::new(Interface { device: core::ptr::null_mut(), modules: false }),
+            interface: KernelMutex::new(StackSide { device: core::ptr::null_mut(), modules: false }),
         })
     }
 
@@ -155,7 +155,7 @@ impl<M: Mode> Unit<M> {
     }
 
     /// Sets the address, and shows it to the interface.
-    pub(crate) fn set_address(&self, address: LinkAddress) -> Result<(), Error> {
+    pub(crate) fn set_address(&self, address: MacAddress) -> Result<(), Error> {
         self.device.set_address(address)?;
         self.interface.with(|interface| self.show_settings(interface));
         Ok(())
@@ -163,7 +163,7 @@ impl<M: Mode> Unit<M> {
 
     /// Copies the device's current MTU and address to the interface. With several setters at once the last call here copies
     /// the last values, because each reads them under the mutex.
-    fn show_settings(&self, interface: &Interface) {
+    fn show_settings(&self, interface: &StackSide) {
         let Some(device) = NonNull::new(interface.device) else { return };
         let (device, link) = (device.as_ptr(), self.device.link());
         // SAFETY: the invariant of `Interface`: the device is alive.
@@ -171,7 +171,7 @@ impl<M: Mode> Unit<M> {
         // SAFETY: the word is aligned and alive; the stack only reads it, as a whole.
         unsafe { AtomicUsize::from_ptr(mtu) }.store(link.mtu, Ordering::Relaxed);
         // SAFETY: the invariant of `Interface`: the device is alive.
-        let address = unsafe { &raw mut (*device).address.data }.cast::<LinkAddress>();
+        let address = unsafe { &raw mut (*device).address.data }.cast::<MacAddress>();
         // SAFETY: the field has room for six bytes; only this function writes them, under the mutex.
         if unsafe { address.read() } != link.address {
             // SAFETY: as above. The core changes the address only while the interface is down, so no sender reads it now.
@@ -205,7 +205,7 @@ pub(crate) unsafe fn set_flag(interface: *mut sys::net_device, flag: u32, on: bo
 }
 
 /// Returns a random unicast address, locally administered (IEEE 802: the second bit set, the first clear).
-pub(crate) fn random_address() -> LinkAddress {
+pub(crate) fn random_address() -> MacAddress {
     // SAFETY: a plain call.
     let random = || unsafe { sys::secure_random_value() }.to_le_bytes();
     let [a, b, c, d] = random();

@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use tuntap_driver::{Error, LinkAddress, Lock, Mode};
+use tuntap_driver::{Error, Lock, MacAddress, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -56,7 +56,7 @@ struct Slot<M: Mode> {
     /// Whether it ever had a lease: then its node stays, so that no node is removed while a program uses it.
     used: bool,
     /// The unit's last link address, which it keeps while the system runs.
-    address: Option<LinkAddress>,
+    address: Option<MacAddress>,
 }
 
 /// The units of one mode.
@@ -102,7 +102,7 @@ impl<M: Kind> Units<M> {
     }
 
     /// Returns the unit's last link address.
-    fn address(&self, number: usize) -> Option<LinkAddress> {
+    fn address(&self, number: usize) -> Option<MacAddress> {
         self.slots.with(|slots| slots.get(number)?.address)
     }
 
@@ -130,7 +130,7 @@ impl<M: Kind> Units<M> {
     }
 
     /// Calls `look` with each unit. Returns `None` if the table's lock is held, for a debugger, which cannot wait.
-    pub(crate) fn glance(&self, mut look: impl FnMut(&Unit<M>)) -> Option<()> {
+    pub(crate) fn try_for_each(&self, mut look: impl FnMut(&Unit<M>)) -> Option<()> {
         self.slots.try_with(|slots| slots.iter().filter_map(|slot| slot.unit.as_ref()).for_each(|unit| look(unit)))
     }
 }

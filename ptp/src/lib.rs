@@ -40,4 +40,4 @@ pub use ethernet::ETHERNET_HEADER;
 pub use mac::MacAddress;
 pub use reply::{REPLY_MAX, Reply};
 pub use responder::{HEAD_TO_STACK, HEAD_TO_USER, Responder};
-pub use verdict::{Answered, Reason, Refusal, Verdict};
+pub use verdict::{Answered, PacketError, Reason, Verdict};

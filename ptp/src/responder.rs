@@ -7,7 +7,7 @@ use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4
 use crate::ipv4::{IPV4_HEADER, Ipv4Frame, Ipv4Header};
 use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Frame, Ipv6Header, next_header};
 use crate::neighbour::{AdvertisementFrame, Solicitation, message_type};
-use crate::verdict::{Answered, Reason, Refusal, Verdict};
+use crate::verdict::{Answered, PacketError, Reason, Verdict};
 use crate::{MacAddress, Reply};
 
 /// Longest prefix of a frame on its way to the program that the layer looks at. Solicitations are far shorter, and a
@@ -133,27 +133,27 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Version`] if the packet is neither IPv4 nor IPv6, [`Refusal::Short`] if it is empty, has no whole
+    /// [`PacketError::Version`] if the packet is neither IPv4 nor IPv6, [`PacketError::Short`] if it is empty, has no whole
     /// header, or ends before the length that its header states (RFC 791, section 3.1; RFC 8200, section 3).
     #[inline]
-    pub fn classify_to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], Refusal> {
+    pub fn classify_to_stack(&self, head: &[u8], packet_len: usize) -> Result<[u8; ETHERNET_HEADER], PacketError> {
         let head = head.get(..packet_len).unwrap_or(head);
-        let version = head.first().ok_or(Refusal::Short)? >> 4;
+        let version = head.first().ok_or(PacketError::Short)? >> 4;
         let mut header = self.header;
         let (group, stated_len) = match version {
             4 => {
-                let (ipv4, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                let (ipv4, _) = Ipv4Header::ref_from_prefix(head).map_err(|_| PacketError::Short)?;
                 (group_of_ipv4(ipv4.destination), usize::from(ipv4.total_length.get()))
             }
             6 => {
-                let (ipv6, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| Refusal::Short)?;
+                let (ipv6, _) = Ipv6Header::ref_from_prefix(head).map_err(|_| PacketError::Short)?;
                 header.ether_type.set(ether_type::IPV6);
                 (group_of_ipv6(ipv6.destination), IPV6_HEADER + usize::from(ipv6.payload_length.get()))
             }
-            _ => return Err(Refusal::Version),
+            _ => return Err(PacketError::Version),
         };
         if stated_len > packet_len {
-            return Err(Refusal::Short);
+            return Err(PacketError::Short);
         }
         if let Some(group) = group {
             header.destination = group;

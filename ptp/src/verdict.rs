@@ -24,7 +24,7 @@ pub enum Answered {
 
 /// Why a packet that a program wrote is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PacketError {
     /// It is neither IPv4 nor IPv6.
     Version,
     /// It is shorter than its header, or than the length that its header states.

@@ -1,6 +1,6 @@
 //! The interface: attach, detach, up and down, its address and its MTU.
 
-use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, InterfaceState, Limits, LinkAddress};
+use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, InterfaceState, Limits, MacAddress};
 
 use crate::fake::{ARP, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
@@ -95,7 +95,7 @@ fn up_and_down_may_be_repeated() {
 #[test]
 fn without_an_interface_nothing_is_up() {
     let rig = Rig::<ToyTun>::new();
-    assert_eq!(rig.device.glance().map(|glance| (glance.up, glance.open)), Some((false, false)));
+    assert_eq!(rig.device.try_snapshot().map(|snapshot| (snapshot.up, snapshot.open)), Some((false, false)));
     assert_eq!(failed(rig.receive()), Error::NetworkDown);
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     rig.device.up(INTERFACE);
@@ -265,7 +265,7 @@ fn an_interface_begins_by_hearing_only_what_is_for_it() {
 }
 
 /// Whether a frame for that group reaches the stack.
-fn hears(rig: &Rig<ToyTap>, descriptor: &Descriptor, group: LinkAddress) -> bool {
+fn hears(rig: &Rig<ToyTap>, descriptor: &Descriptor, group: MacAddress) -> bool {
     let packet = [&group[..], &frame(IPV4, &packet4(1, 46))[6..]].concat();
     assert_eq!(rig.write(descriptor, &packet), Ok(packet.len()));
     let heard = rig.device.statistics().to_stack_queued.packets == 1;
@@ -277,7 +277,7 @@ fn hears(rig: &Rig<ToyTap>, descriptor: &Descriptor, group: LinkAddress) -> bool
 
 #[test]
 fn groups_are_those_of_the_interface_that_joined_them() {
-    const GROUP: LinkAddress = [0x01, 0, 0x5e, 0, 0, 0xfb];
+    const GROUP: MacAddress = [0x01, 0, 0x5e, 0, 0, 0xfb];
     let rig = Rig::<ToyTap>::new();
     let descriptor = rig.device.open(Blocking::DontWait).unwrap();
     let first = rig.device.attach();

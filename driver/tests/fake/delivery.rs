@@ -44,7 +44,7 @@ pub(crate) fn received() -> u64 {
 }
 
 impl tuntap_driver::Delivery<Packet> for Delivery {
-    type Interface = u32;
+    type StackEnd = u32;
 
     fn is_direct(&self, _: Protocol, is_drained: impl FnOnce() -> bool) -> bool {
         Task::current().must_not_spin("asking how to deliver");

@@ -1,11 +1,11 @@
 //! Two modes small enough to see through: one that hides the link header and answers, one that does neither.
 
 use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
+    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
 };
 
 /// The interface's address in the tests.
-pub(crate) const OWN: LinkAddress = [2, 0, 0, 0, 0, 1];
+pub(crate) const OWN: MacAddress = [2, 0, 0, 0, 0, 1];
 /// Ethernet types.
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
@@ -61,21 +61,21 @@ impl Mode for ToyTun {
 
     type Reply = Reply;
 
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> Verdict {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> ToUserVerdict {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_USER));
-        let Some(&[high, low]) = head.get(12..14) else { return Verdict::Drop(DropReason::Malformed) };
+        let Some(&[high, low]) = head.get(12..14) else { return ToUserVerdict::Drop(DropReason::Malformed) };
         // Careless: a frame that is all header is delivered too.
         match u16::from_be_bytes([high, low]) {
-            IPV4 | IPV6 => Verdict::Deliver,
+            IPV4 | IPV6 => ToUserVerdict::Deliver,
             ARP => {
                 reply.0 = frame(ARP, &link.address);
-                Verdict::Answer
+                ToUserVerdict::Answer
             }
-            _ => Verdict::Drop(DropReason::NotIp),
+            _ => ToUserVerdict::Drop(DropReason::NotIp),
         }
     }
 
-    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_STACK));
         let [high, low] = match head.first().map(|byte| byte >> 4) {
             Some(4) => IPV4,
@@ -84,7 +84,7 @@ impl Mode for ToyTun {
         }
         .to_be_bytes();
         let [a, b, c, d, e, f] = link.address;
-        Ok(ToStack::Deliver(FrameHeader::new([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
+        Ok(ToStackVerdict::Deliver(FrameHeader::new([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
     }
 }
 
@@ -106,18 +106,18 @@ impl Mode for ToyTap {
 
     type Reply = Reply;
 
-    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> Verdict {
+    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> ToUserVerdict {
         assert_eq!(head, []);
-        if length < FrameHeader::LENGTH { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
+        if length < FrameHeader::LENGTH { ToUserVerdict::Drop(DropReason::Malformed) } else { ToUserVerdict::Deliver }
     }
 
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict, Error> {
         let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
         let destination = header.destination();
         if groups.contains(&destination) || link.promiscuous || destination == link.address {
-            Ok(ToStack::Deliver(header))
+            Ok(ToStackVerdict::Deliver(header))
         } else {
-            Ok(ToStack::Drop(DropReason::NotForUs))
+            Ok(ToStackVerdict::Drop(DropReason::NotForUs))
         }
     }
 }

@@ -304,8 +304,8 @@ impl<M: Mode> Pair<M> {
         let statistics = self.rig.device.statistics();
         compare_line(&statistics.to_user, statistics.to_user_queued, &self.model.to_user);
         compare_line(&statistics.to_stack, statistics.to_stack_queued, &self.model.to_stack);
-        let glance = self.rig.device.glance().expect("no lock is held");
-        assert_eq!((glance.statistics, glance.up), (statistics, self.model.up));
+        let snapshot = self.rig.device.try_snapshot().expect("no lock is held");
+        assert_eq!((snapshot.statistics, snapshot.up), (statistics, self.model.up));
         let overview = self.rig.device.overview();
         assert_eq!((overview.statistics, overview.open), (statistics, self.model.open));
         assert_eq!(overview.interface == InterfaceState::Up, self.model.up);

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-use tuntap_driver::{DropReason, Error, Framing, Groups, Limits, Link, LinkAddress, Mode, ToStack, Verdict};
+use tuntap_driver::{
+    DropReason, Error, Framing, Groups, Limits, Link, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
+};
 
 use crate::fake::{OWN, UNTOUCHED};
 
@@ -154,7 +156,7 @@ impl<M: Mode> Model<M> {
         self.to_stack.purge();
     }
 
-    pub(crate) fn set_address(&mut self, address: LinkAddress) -> Result<(), Error> {
+    pub(crate) fn set_address(&mut self, address: MacAddress) -> Result<(), Error> {
         if address[0] & 1 != 0 || address == [0; 6] {
             return Err(Error::Invalid);
         }
@@ -205,19 +207,19 @@ impl<M: Mode> Model<M> {
         let places = self.to_stack.limits.packets.max(1) as usize + 64;
         let reason = match verdict {
             _ if !self.up => Some(DropReason::Down),
-            Verdict::Answer if memory && self.to_stack.queue.len() < places => {
+            ToUserVerdict::Answer if memory && self.to_stack.queue.len() < places => {
                 self.to_user.accept(frame.len());
                 self.to_user.books.answered += 1;
                 self.to_stack.put(reply.as_ref().to_vec());
                 return Ok(());
             }
-            Verdict::Deliver if !is_empty && !self.open => Some(DropReason::NoProgram),
-            Verdict::Deliver if !is_empty && !self.to_user.fits() => Some(DropReason::Full),
-            Verdict::Deliver if !is_empty => {
+            ToUserVerdict::Deliver if !is_empty && !self.open => Some(DropReason::NoProgram),
+            ToUserVerdict::Deliver if !is_empty && !self.to_user.fits() => Some(DropReason::Full),
+            ToUserVerdict::Deliver if !is_empty => {
                 self.to_user.put(frame.to_vec());
                 return Ok(());
             }
-            Verdict::Deliver | Verdict::Answer | Verdict::Drop(_) => None,
+            ToUserVerdict::Deliver | ToUserVerdict::Answer | ToUserVerdict::Drop(_) => None,
         };
         self.to_user.accept(frame.len());
         self.to_user.books.dropped += 1;
@@ -298,12 +300,12 @@ impl<M: Mode> Model<M> {
         }
         let head = &packet[..packet.len().min(M::HEAD_TO_STACK)];
         match M::classify_to_stack(&self.link, &Groups::new(), head, packet.len())? {
-            ToStack::Drop(_) => {
+            ToStackVerdict::Drop(_) => {
                 self.accepting()?;
                 self.to_stack.accept(packet.len());
                 self.to_stack.books.dropped += 1;
             }
-            ToStack::Deliver(header) => {
+            ToStackVerdict::Deliver(header) => {
                 self.accepting()?;
                 if !self.has_room() {
                     return Err(Error::WouldBlock);

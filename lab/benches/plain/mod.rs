@@ -28,7 +28,7 @@ impl Kernel for Plain {
 pub(crate) struct Direct;
 
 impl Delivery<Token> for Direct {
-    type Interface = ();
+    type StackEnd = ();
 
     fn is_direct(&self, _: Protocol, _: impl FnOnce() -> bool) -> bool {
         true

@@ -6,14 +6,14 @@
 #![forbid(unsafe_code)]
 
 use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkAddress, LinkFlags, LinkSpec, Mode, ToStack, Verdict,
+    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
 };
 
 /// Length of an Ethernet header.
 const ETHERNET_HEADER: usize = FrameHeader::LENGTH;
 /// Groups that every station belongs to without joining: broadcast, all hosts of IPv4 (RFC 1112, section 4) and all nodes
 /// of IPv6 (RFC 4291, section 2.8). Haiku's stack joins none of them.
-const ALL_STATIONS: [LinkAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+const ALL_STATIONS: [MacAddress; 3] = [[0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
 /// Length of an IEEE 802.1Q tag, which a frame may have beyond its header.
 const VLAN_TAG: usize = 4;
 
@@ -36,12 +36,12 @@ impl Mode for Tap {
     type Reply = NoReply;
 
     #[inline]
-    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> Verdict {
-        if length < ETHERNET_HEADER { Verdict::Drop(DropReason::Malformed) } else { Verdict::Deliver }
+    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> ToUserVerdict {
+        if length < ETHERNET_HEADER { ToUserVerdict::Drop(DropReason::Malformed) } else { ToUserVerdict::Deliver }
     }
 
     #[inline]
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict, Error> {
         let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
         let destination = header.destination();
         let [first, ..] = destination;
@@ -51,7 +51,11 @@ impl Mode for Tap {
         } else {
             destination == link.address
         };
-        if for_us || link.promiscuous { Ok(ToStack::Deliver(header)) } else { Ok(ToStack::Drop(DropReason::NotForUs)) }
+        if for_us || link.promiscuous {
+            Ok(ToStackVerdict::Deliver(header))
+        } else {
+            Ok(ToStackVerdict::Drop(DropReason::NotForUs))
+        }
     }
 }
 
@@ -69,15 +73,15 @@ impl AsRef<[u8]> for NoReply {
 mod tests {
     use super::*;
 
-    const OWN: LinkAddress = [2, 0, 0, 0, 0, 1];
+    const OWN: MacAddress = [2, 0, 0, 0, 0, 1];
 
-    fn frame_to(destination: LinkAddress) -> [u8; 14] {
+    fn frame_to(destination: MacAddress) -> [u8; 14] {
         let mut frame = [0; 14];
         frame[..6].copy_from_slice(&destination);
         frame
     }
 
-    fn judge(destination: LinkAddress, promiscuous: bool) -> ToStack {
+    fn judge(destination: MacAddress, promiscuous: bool) -> ToStackVerdict {
         let link = Link { address: OWN, promiscuous, mtu: 1500 };
         Tap::classify_to_stack(&link, &Groups::new(), &frame_to(destination), 60).expect("a whole header")
     }
@@ -85,15 +89,15 @@ mod tests {
     #[test]
     fn frames_to_the_interface_and_to_all_stations_pass() {
         for destination in [OWN, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
-            assert_eq!(judge(destination, false), ToStack::Deliver(FrameHeader::new(frame_to(destination))));
+            assert_eq!(judge(destination, false), ToStackVerdict::Deliver(FrameHeader::new(frame_to(destination))));
         }
     }
 
     #[test]
     fn frames_to_others_pass_only_when_promiscuous() {
         for other in [[2, 0, 0, 0, 0, 2], [0x01, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0, 0, 0, 0xfb]] {
-            assert_eq!(judge(other, false), ToStack::Drop(DropReason::NotForUs));
-            assert_eq!(judge(other, true), ToStack::Deliver(FrameHeader::new(frame_to(other))));
+            assert_eq!(judge(other, false), ToStackVerdict::Drop(DropReason::NotForUs));
+            assert_eq!(judge(other, true), ToStackVerdict::Deliver(FrameHeader::new(frame_to(other))));
         }
     }
 
@@ -101,7 +105,7 @@ mod tests {
     fn a_frame_shorter_than_its_header_is_refused_from_either_side() {
         let link = Link { address: OWN, promiscuous: true, mtu: 1500 };
         assert_eq!(Tap::classify_to_stack(&link, &Groups::new(), &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
-        assert_eq!(Tap::classify_to_user(&link, &[], 13, &mut NoReply), Verdict::Drop(DropReason::Malformed));
-        assert_eq!(Tap::classify_to_user(&link, &[], 14, &mut NoReply), Verdict::Deliver);
+        assert_eq!(Tap::classify_to_user(&link, &[], 13, &mut NoReply), ToUserVerdict::Drop(DropReason::Malformed));
+        assert_eq!(Tap::classify_to_user(&link, &[], 14, &mut NoReply), ToUserVerdict::Deliver);
     }
 }

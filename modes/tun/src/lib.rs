@@ -5,8 +5,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tuntap_driver::{DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStack, Verdict};
-use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, Reason, Refusal, Responder};
+use tuntap_driver::{
+    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStackVerdict, ToUserVerdict,
+};
+use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, Reason, Responder};
 
 /// The mode of `tun/0`, `tun/1` and so on.
 #[derive(Debug)]
@@ -29,19 +31,19 @@ impl Mode for Tun {
     type Reply = Reply;
 
     #[inline]
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> Verdict {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict {
         match responder(link).classify_to_user(head, length, &mut reply.0) {
-            tuntap_ptp::Verdict::Deliver => Verdict::Deliver,
-            tuntap_ptp::Verdict::Answer(_) => Verdict::Answer,
-            tuntap_ptp::Verdict::Drop(reason) => Verdict::Drop(counter(reason)),
+            tuntap_ptp::Verdict::Deliver => ToUserVerdict::Deliver,
+            tuntap_ptp::Verdict::Answer(_) => ToUserVerdict::Answer,
+            tuntap_ptp::Verdict::Drop(reason) => ToUserVerdict::Drop(counter(reason)),
         }
     }
 
     #[inline]
-    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStack, Error> {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error> {
         match responder(link).classify_to_stack(head, length) {
-            Ok(header) => Ok(ToStack::Deliver(FrameHeader::new(header))),
-            Err(Refusal::Version | Refusal::Short) => Err(Error::Invalid),
+            Ok(header) => Ok(ToStackVerdict::Deliver(FrameHeader::new(header))),
+            Err(PacketError::Version | PacketError::Short) => Err(Error::Invalid),
         }
     }
 }

@@ -16,7 +16,7 @@ const IFF_MULTICAST: u32 = 0x8000;
 
 /// `TUNGIFINFO`: returns MTU and type. The baud rate is not used, and 0.
 pub(super) fn get_info<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
-    let mtu = u16::try_from(open.lease.device.link().mtu).unwrap_or(u16::MAX);
+    let mtu = u16::try_from(open.device().link().mtu).unwrap_or(u16::MAX);
     argument.store(&TunInfo { baudrate: 0, mtu, kind: M::BSD_TYPE, dummy: 0 })
 }
 

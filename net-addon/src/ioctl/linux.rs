@@ -68,7 +68,7 @@ pub(super) fn set_group<M: Kind>(open: &Open<M>, argument: Argument) -> Controll
 /// `TUNSETLINK`: accepts a link type, and changes nothing, because Haiku's stack carries everything over Ethernet.
 pub(super) fn set_link_type<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.lease.owner.check_change()?;
-    if open.lease.device.is_up() {
+    if open.device().is_up() {
         return Err(sys::EBUSY);
     }
     match u16::try_from(argument.number()) {
@@ -81,14 +81,14 @@ pub(super) fn set_link_type<M: Kind>(open: &Open<M>, argument: Argument) -> Cont
 pub(super) fn set_carrier<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let carrier = argument.fetch::<i32>()? != 0;
     open.lease.owner.check_change()?;
-    open.lease.device.set_carrier(carrier);
+    open.device().set_carrier(carrier);
     open.lease.sync_link();
     Ok(())
 }
 
 /// `TUNGETSNDBUF`: returns the limit in bytes of the queue to the stack.
 pub(super) fn get_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
-    let (_, to_stack) = open.lease.device.limits();
+    let (_, to_stack) = open.device().limits();
     argument.store(&i32::try_from(to_stack.bytes).unwrap_or(i32::MAX))
 }
 
@@ -96,8 +96,8 @@ pub(super) fn get_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Co
 pub(super) fn set_send_buffer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let bytes = u32::try_from(argument.fetch::<i32>()?).ok().filter(|&bytes| bytes > 0).ok_or(sys::EINVAL)?;
     open.lease.owner.check_change()?;
-    let (_, to_stack) = open.lease.device.limits();
-    open.lease.device.set_to_stack_limits(Limits { bytes: bytes.min(Limits::MOST.bytes), ..to_stack });
+    let (_, to_stack) = open.device().limits();
+    open.device().set_to_stack_limits(Limits { bytes: bytes.min(Limits::MOST.bytes), ..to_stack });
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub(super) fn get_address<M: Kind>(open: &Open<M>, argument: Argument) -> Contro
     argument.store(&LinuxRequest {
         name: name::<M>(open.lease.number),
         flags: ARPHRD_ETHER,
-        address: open.lease.device.link().address,
+        address: open.device().link().address,
         rest: [0; 16],
     })
 }

@@ -112,7 +112,7 @@ pub(crate) fn control<M: Kind>(open: &Open<M>, op: u32, data: *mut c_void) -> Co
 
 /// Bytes that the next read would return, as `FIONREAD` says them.
 fn readable<M: Kind>(open: &Open<M>) -> i32 {
-    let next = open.lease.device.readable().next as usize;
+    let next = open.device().readable().next as usize;
     if next == 0 {
         return 0;
     }

@@ -30,7 +30,7 @@ impl Preamble {
 pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
     preamble.check(STATISTICS_VERSION, size_of::<StatisticsRequest>())?;
-    let statistics = open.lease.device.statistics();
+    let statistics = open.device().statistics();
     argument.store(&StatisticsRequest {
         preamble,
         to_user: DirectionStatistics::new(&statistics.to_user, statistics.to_user_queued),
@@ -42,7 +42,7 @@ pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Con
 pub(super) fn get_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
     preamble.check(VERSION, size_of::<LimitsRequest>())?;
-    let (to_user, to_stack) = open.lease.device.limits();
+    let (to_user, to_stack) = open.device().limits();
     argument.store(&LimitsRequest {
         preamble,
         to_user_packets: to_user.packets,
@@ -59,8 +59,8 @@ pub(super) fn set_limits<M: Kind>(open: &Open<M>, argument: Argument) -> Control
     open.lease.owner.check_change()?;
     let to_user = limits(request.to_user_packets, request.to_user_bytes)?;
     let to_stack = limits(request.to_stack_packets, request.to_stack_bytes)?;
-    open.lease.device.set_to_user_limits(to_user);
-    open.lease.device.set_to_stack_limits(to_stack);
+    open.device().set_to_user_limits(to_user);
+    open.device().set_to_stack_limits(to_stack);
     Ok(())
 }
 
@@ -86,14 +86,14 @@ pub(super) fn set_peer<M: Kind>(open: &Open<M>, argument: Argument) -> Controlle
 /// `TUNREADBATCH`: reads as many packets as are queued and fit.
 pub(super) fn read_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.check_read()?;
-    batch(argument, |records, most| open.lease.device.read_batch(&open.descriptor, records, most))
+    batch(argument, |records, most| open.device().read_batch(&open.descriptor, records, most))
 }
 
 /// `TUNWRITEBATCH`: writes as many packets as the device takes.
 pub(super) fn write_batch<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     open.check_write()?;
     open.lease.look_at_interface();
-    batch(argument, |records, most| open.lease.device.write_batch(&open.descriptor, records, most))
+    batch(argument, |records, most| open.device().write_batch(&open.descriptor, records, most))
 }
 
 /// Runs a batch over the records after the request, and stores how many were done.

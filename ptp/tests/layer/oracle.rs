@@ -11,7 +11,7 @@ use smoltcp::wire::{
     IpProtocol, Ipv6ExtHeader, Ipv6Packet, NdiscNeighborFlags, NdiscRepr,
 };
 use tuntap_ptp::{
-    Answered, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, REPLY_MAX, Reason, Refusal, Reply, Responder, Verdict,
+    Answered, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, REPLY_MAX, Reason, Reply, Responder, Verdict,
 };
 
 /// The stack sends these bytes as a frame.
@@ -264,19 +264,19 @@ fn write(responder: &Responder, bytes: &[u8]) {
         _ => false,
     };
     if is_cut {
-        return assert_eq!(header, Err(Refusal::Short));
+        return assert_eq!(header, Err(PacketError::Short));
     }
     let (destination_is_group, ether_type) = match bytes {
-        [] => return assert_eq!(header, Err(Refusal::Short)),
+        [] => return assert_eq!(header, Err(PacketError::Short)),
         [first, ..] if first >> 4 == 4 => match bytes.get(16..20) {
             Some(to) => ((224..240).contains(&to[0]) || to == [255; 4], 0x0800_u16),
-            None => return assert_eq!(header, Err(Refusal::Short)),
+            None => return assert_eq!(header, Err(PacketError::Short)),
         },
         [first, ..] if first >> 4 == 6 => match bytes.get(24..40) {
             Some(to) => (to[0] == 0xff, 0x86dd),
-            None => return assert_eq!(header, Err(Refusal::Short)),
+            None => return assert_eq!(header, Err(PacketError::Short)),
         },
-        _ => return assert_eq!(header, Err(Refusal::Version)),
+        _ => return assert_eq!(header, Err(PacketError::Version)),
     };
     let header = header.unwrap();
     assert_eq!(header[6..12], *responder.peer().as_bytes());

@@ -4,15 +4,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 
-use tuntap_ptp::{HEAD_TO_STACK, MacAddress, Refusal, Responder};
+use tuntap_ptp::{HEAD_TO_STACK, MacAddress, PacketError, Responder};
 
 use crate::frames::*;
 
-fn header(packet: &[u8]) -> Result<[u8; 14], Refusal> {
+fn header(packet: &[u8]) -> Result<[u8; 14], PacketError> {
     responder().classify_to_stack(&packet[..packet.len().min(HEAD_TO_STACK)], packet.len())
 }
 
-fn expected(to: [u8; 6], ether_type: [u8; 2]) -> Result<[u8; 14], Refusal> {
+fn expected(to: [u8; 6], ether_type: [u8; 2]) -> Result<[u8; 14], PacketError> {
     let mut header = [0; 14];
     header[..6].copy_from_slice(&to);
     header[6..12].copy_from_slice(&PEER);
@@ -41,7 +41,7 @@ fn groups_and_the_broadcast_address_get_theirs() {
 fn no_part_of_a_header_gets_one() {
     for (packet, whole) in [(ipv4(FAR4, OWN4, 64, &[0; 30]), 20), (ipv6(FAR6, OWN6, 17, 64, &[0; 30]), 40)] {
         for length in 0..whole {
-            assert_eq!(header(&packet[..length]), Err(Refusal::Short), "{length} bytes");
+            assert_eq!(header(&packet[..length]), Err(PacketError::Short), "{length} bytes");
         }
         assert!(header(&packet).is_ok());
         let padded = [packet, vec![0; 9]].concat();
@@ -54,7 +54,7 @@ fn a_packet_that_ends_before_the_length_in_its_header_is_refused() {
     // What the first call of a writev brings, if the header is in a vector of its own.
     for (packet, whole) in [(ipv4(FAR4, OWN4, 64, &[0; 30]), 20), (ipv6(FAR6, OWN6, 17, 64, &[0; 30]), 40)] {
         for length in whole..packet.len() {
-            assert_eq!(header(&packet[..length]), Err(Refusal::Short), "{length} bytes");
+            assert_eq!(header(&packet[..length]), Err(PacketError::Short), "{length} bytes");
         }
     }
 }
@@ -63,7 +63,7 @@ fn a_packet_that_ends_before_the_length_in_its_header_is_refused() {
 fn what_is_behind_the_packet_is_not_looked_at() {
     let packet = ipv6(FAR6, OWN6, 17, 64, &[]);
     for length in 0..HEAD_TO_STACK {
-        assert_eq!(responder().classify_to_stack(&packet, length), Err(Refusal::Short), "{length} bytes");
+        assert_eq!(responder().classify_to_stack(&packet, length), Err(PacketError::Short), "{length} bytes");
     }
 }
 
@@ -73,10 +73,10 @@ fn a_version_that_is_neither_is_refused_however_short() {
         for length in 1..64 {
             let mut packet = vec![0x5a; length];
             packet[0] = version << 4 | 5;
-            assert_eq!(header(&packet), Err(Refusal::Version), "version {version}, {length} bytes");
+            assert_eq!(header(&packet), Err(PacketError::Version), "version {version}, {length} bytes");
         }
     }
-    assert_eq!(header(&[]), Err(Refusal::Short));
+    assert_eq!(header(&[]), Err(PacketError::Short));
 }
 
 /// Packets of either version, half of them with a length that is there, and any other bytes.
@@ -120,8 +120,8 @@ proptest! {
                 prop_assert_eq!(&to[..6], expected);
                 prop_assert_eq!(&to[12..], &[0x86, 0xdd]);
             }
-            4 | 6 => prop_assert_eq!(header, Err(Refusal::Short)),
-            _ => prop_assert_eq!(header, Err(Refusal::Version)),
+            4 | 6 => prop_assert_eq!(header, Err(PacketError::Short)),
+            _ => prop_assert_eq!(header, Err(PacketError::Version)),
         }
     }
 }
