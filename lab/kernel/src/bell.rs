@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::schedule::Place;
 use crate::thread::{ThreadRef, this};
 use crate::wait::{Claim, Interruption};

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use haiku_sys::{B_BAD_TEAM_ID, B_BAD_VALUE, B_OK, B_PERMISSION_DENIED, team_info};
 
+use crate::guarded::Guarded;
 use crate::interrupts;
-use crate::locks::Guarded;
 
 /// The team's name until another is set.
 pub const TEAM_NAME: &str = "lab";

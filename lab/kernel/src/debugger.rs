@@ -7,9 +7,9 @@ use std::sync::Mutex;
 
 use haiku_sys::{B_NAME_IN_USE, B_NAME_NOT_FOUND, B_OK, status_t};
 
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::ledger;
-use crate::locks::Guarded;
 
 type Hook = unsafe extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int;
 
@@ -129,9 +129,9 @@ mod tests {
             // SAFETY: the debugger passes `argc` words.
             let word = unsafe { *argv.wrapping_add(index) };
             // SAFETY: "%s" and one string.
-            unsafe { crate::log::haiku_kprintf(c"%s".as_ptr(), word) };
+            unsafe { haiku_sys::kprintf(c"%s".as_ptr(), word) };
             // SAFETY: as above.
-            unsafe { crate::log::haiku_kprintf(c"%s".as_ptr(), c"\n".as_ptr()) };
+            unsafe { haiku_sys::kprintf(c"%s".as_ptr(), c"\n".as_ptr()) };
         }
         0
     }
@@ -151,14 +151,5 @@ mod tests {
         let remove = || unsafe { haiku_remove_debugger_command(c"tun_tap".as_ptr(), Some(echo)) };
         assert_eq!((remove(), remove()), (B_OK, B_NAME_NOT_FOUND));
         assert!(kernel.shutdown().is_zero());
-    }
-
-    #[test]
-    fn outside_the_debugger_kprintf_goes_to_the_log() {
-        let kernel = Kernel::boot(Options::default()).unwrap();
-        // SAFETY: "%s" and one string.
-        unsafe { crate::log::haiku_kprintf(c"%s".as_ptr(), c"hello\n".as_ptr()) };
-        assert_eq!(crate::log::lines(), ["hello"]);
-        drop(kernel);
     }
 }

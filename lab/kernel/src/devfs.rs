@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use haiku_sys::{B_BAD_VALUE, B_ENTRY_NOT_FOUND, B_FILE_EXISTS, B_NO_MEMORY, status_t};
 
+use crate::device::{Device, Vnode};
 use crate::fault::{self, Fault};
 use crate::fd;
+use crate::guarded::Guarded;
 use crate::ledger;
-use crate::legacy::Device;
-use crate::locks::Guarded;
 
 pub use crate::observe::{Observer, observe};
 
@@ -34,12 +34,6 @@ pub struct Entry {
     pub name: String,
     /// What it is.
     pub kind: NodeKind,
-}
-
-/// A published node; it outlives its publication while it is open.
-#[derive(Debug)]
-pub(crate) struct Vnode {
-    pub(crate) device: Arc<Device>,
 }
 
 #[derive(Debug)]

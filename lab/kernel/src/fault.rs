@@ -4,7 +4,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::schedule;
 
 /// A kind of call that can be made to fail.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haiku_sys::{B_BAD_VALUE, B_FILE_ERROR, B_NO_MORE_FDS, B_OK, B_UNSUPPORTED, status_t};
 
-use crate::devfs::Vnode;
+use crate::device::Vnode;
 use crate::locks::Lock;
 use crate::panic::kpanic;
 use crate::select::{self, INVALID, InfoRef, OUTPUT_ONLY, Waiter};

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use crate::fault::{self, Fault};
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::ledger;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 
 /// What fresh memory is filled with, as on a Haiku with its debug heap.

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use haiku_sys::{B_ENTRY_NOT_FOUND, status_t};
 
+use crate::guarded::Guarded;
 use crate::ledger;
-use crate::locks::Guarded;
 use crate::{AddOn, Exports};
 
 /// Where add-ons are looked for, in the order in which Haiku looks.

@@ -6,10 +6,10 @@ use std::thread::ThreadId;
 
 use haiku_sys::status_t;
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::{
     AddOn, FaultPlan, Ledgers, Schedule, creds, debugger, devfs, fault, heap, image, ledger, legacy, log, modules,
-    net_buffer, random, schedule, sem, settings, syscalls, user,
+    net_buffer, random, schedule, sem, settings, syscalls, thread, user,
 };
 
 /// What a kernel is started with.
@@ -131,7 +131,7 @@ impl Kernel {
         fault::lose_wakes("");
         fault::arm(options.faults);
         if let Some(schedule) = options.schedule {
-            schedule::start(schedule);
+            thread::this().parker().belong_to(Some(schedule::start(schedule)));
         }
         Ok(Self { hooks: Mutex::new(Vec::new()), ended: false })
     }
@@ -184,7 +184,9 @@ impl Kernel {
         heap::flush();
         net_buffer::flush();
         let ledgers = Ledgers::now();
-        schedule::stop();
+        if schedule::stop() {
+            thread::this().parker().belong_to(None);
+        }
         *RUNNING.guarded() = None;
         ENDED.notify_one();
         ledgers

@@ -1,20 +1,18 @@
 //! Drivers of the old kind: loaded from `drivers/dev`, asked for their nodes, and asked again.
 
 use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
-use std::ffi::CString;
+use core::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use haiku_sys::{B_BAD_VALUE, B_CUR_DRIVER_API_VERSION, B_ENTRY_NOT_FOUND, B_OK, ENXIO, device_hooks, status_t};
+use haiku_sys::{B_BAD_VALUE, B_CUR_DRIVER_API_VERSION, B_ENTRY_NOT_FOUND, B_OK, ENXIO, status_t};
 
 use crate::devfs;
+use crate::device::{Device, LOCK, Owner};
+use crate::guarded::Guarded;
 use crate::image::{self, Directory, FileId};
-use crate::locks::{Guarded, Lock};
 use crate::panic::kpanic;
 use crate::{Exports, hooks, interrupts, log};
 
-/// The lock that Haiku holds while it asks drivers for anything, and while it counts their uses.
-static LOCK: Lock = Lock::new("legacy driver");
 static DRIVERS: Mutex<Vec<Arc<Driver>>> = Mutex::new(Vec::new());
 
 /// A driver's file, known since it was first probed.
@@ -36,105 +34,37 @@ struct State {
     loading: bool,
 }
 
-/// A driver's node.
-#[derive(Debug)]
-pub(crate) struct Device {
-    /// The driver, until Haiku forgets it with the first last close.
-    driver: Mutex<Option<Arc<Driver>>>,
-    /// The driver, for good.
-    origin: Arc<Driver>,
-    path: CString,
-    hooks: AtomicPtr<device_hooks>,
-    has_select: AtomicBool,
-    initialised: AtomicI32,
-    republished: AtomicBool,
-}
-
-impl Device {
-    fn new(driver: &Arc<Driver>, path: &CStr, hooks: *mut device_hooks, api_version: i32) -> Arc<Self> {
-        let device = Self {
-            driver: Mutex::new(Some(Arc::clone(driver))),
-            origin: Arc::clone(driver),
-            path: path.to_owned(),
-            hooks: AtomicPtr::new(core::ptr::null_mut()),
-            has_select: AtomicBool::new(false),
-            initialised: AtomicI32::new(0),
-            republished: AtomicBool::new(true),
-        };
-        device.set_hooks(hooks, api_version);
-        Arc::new(device)
-    }
-
-    fn set_hooks(&self, hooks: *mut device_hooks, api_version: i32) {
-        self.hooks.store(hooks, Ordering::Release);
-        // SAFETY: a table that the driver gave; it lives as long as the driver is loaded.
-        if api_version >= 2 && unsafe { (*hooks).select.is_some() } {
-            self.has_select.store(true, Ordering::Release);
-        }
-    }
-
-    /// The driver's functions.
-    pub(crate) fn hooks(&self) -> &device_hooks {
-        // SAFETY: a table that the driver gave; an image with opens is never unloaded without a panic.
-        unsafe { &*self.hooks.load(Ordering::Acquire) }
-    }
-
-    /// Whether the driver can tell when something happens.
-    pub(crate) fn has_select(&self) -> bool {
-        self.has_select.load(Ordering::Acquire)
-    }
-
-    /// The path below /dev.
-    pub(crate) fn path(&self) -> &CStr {
-        &self.path
-    }
-
-    /// An open begins: the driver is in use and, if it is not loaded, loaded.
-    pub(crate) fn init(&self) -> Result<(), status_t> {
-        let _lock = LOCK.write();
-        if self.initialised.fetch_add(1, Ordering::Relaxed) > 0 {
-            return Ok(());
-        }
-        let Some(driver) = self.driver.guarded().clone() else { return Ok(()) };
+impl Owner for Driver {
+    fn first_open(self: Arc<Self>) -> Result<(), status_t> {
         let idle = {
-            let state = driver.state.guarded();
+            let state = self.state.guarded();
             state.devices_used == 0 && state.exports.is_none()
         };
         if idle {
             // As on Haiku, the count of opens that was just taken is not given back.
-            load(&driver)?;
+            load(&self)?;
         }
-        driver.state.guarded().devices_used += 1;
+        self.state.guarded().devices_used += 1;
         Ok(())
     }
 
-    /// An open ended. With the last one Haiku forgets which driver the node belongs to, and no later open counts as
-    /// a use of the driver.
-    pub(crate) fn uninit(&self) {
-        let _lock = LOCK.write();
-        if self.initialised.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return;
-        }
-        let Some(driver) = self.driver.guarded().take() else { return };
+    fn last_close(self: Arc<Self>) {
         let unused = {
-            let mut state = driver.state.guarded();
+            let mut state = self.state.guarded();
             state.devices_used -= 1;
             state.devices_used == 0 && state.devices.is_empty()
         };
         if unused {
-            unload(&driver);
+            unload(&self);
         }
     }
 
-    /// A cookie was handed out, or came back.
-    pub(crate) fn count_open(&self, change: i32) {
-        self.origin.opens.fetch_add(change, Ordering::SeqCst);
+    fn count_open(&self, change: i32) {
+        self.opens.fetch_add(change, Ordering::SeqCst);
     }
 
-    /// The path of the driver's file, while the node knows its driver.
-    pub(crate) fn driver_path(&self) -> Option<String> {
-        let driver = self.driver.guarded().clone()?;
-        Some(format!("{}/drivers/dev/{}", driver.file.0.path(), driver.name))
+    fn path(&self) -> String {
+        format!("{}/drivers/dev/{}", self.file.0.path(), self.name)
     }
 }
 
@@ -255,15 +185,15 @@ fn republish(driver: &Arc<Driver>) -> Result<(), status_t> {
         return Err(B_BAD_VALUE);
     };
     for device in &driver.state.guarded().devices {
-        device.republished.store(false, Ordering::Relaxed);
+        device.set_republished(false);
     }
     // SAFETY: the image is loaded.
     let mut paths = hooks::call("publish_devices", || unsafe { publish_devices() });
     let mut exported = 0;
     while let Some(path) = next_path(&mut paths) {
-        let known = driver.state.guarded().devices.iter().find(|device| device.path.as_c_str() == path).cloned();
+        let known = driver.state.guarded().devices.iter().find(|device| device.path() == path).cloned();
         if let Some(device) = &known {
-            device.republished.store(true, Ordering::Relaxed);
+            device.set_republished(true);
             exported += 1;
         }
         // SAFETY: the image is loaded, and the name is the driver's own.
@@ -276,20 +206,14 @@ fn republish(driver: &Arc<Driver>) -> Result<(), status_t> {
             device.set_hooks(hooks, api_version);
             continue;
         }
-        let device = Device::new(driver, path, hooks, api_version);
+        let device = Device::new(Arc::clone(driver) as _, path, hooks, api_version);
         if devfs::publish(&device).is_ok() {
             driver.state.guarded().devices.push(device);
             exported += 1;
         }
     }
-    let vanished: Vec<_> = driver
-        .state
-        .guarded()
-        .devices
-        .iter()
-        .filter(|device| !device.republished.load(Ordering::Relaxed))
-        .cloned()
-        .collect();
+    let vanished: Vec<_> =
+        driver.state.guarded().devices.iter().filter(|device| !device.is_republished()).cloned().collect();
     for device in vanished {
         take_away(driver, &device);
     }
@@ -325,7 +249,7 @@ fn take_away(driver: &Arc<Driver>, device: &Arc<Device>) {
             kpanic!(
                 "devfs_rescan_driver(\"{}\") was called by a close or free hook that devfs_rescan_driver itself called, and took away {}: Haiku goes on with a list that has changed under it",
                 driver.name,
-                device.path.to_string_lossy()
+                device.path().to_string_lossy()
             );
         }
     }

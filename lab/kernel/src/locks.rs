@@ -2,27 +2,16 @@
 
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use haiku_sys::{B_OK, thread_id};
 
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::panic::kpanic;
 use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{Claim, Interruption};
-
-/// Short sections over the kernel's own data, in which nothing waits and nothing is called.
-pub(crate) trait Guarded<T> {
-    /// The lock's content, whether or not a test failed while it held the lock.
-    fn guarded(&self) -> MutexGuard<'_, T>;
-}
-
-impl<T> Guarded<T> for Mutex<T> {
-    fn guarded(&self) -> MutexGuard<'_, T> {
-        self.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 const WRITER: u32 = 1 << 31;
 const WAITERS: u32 = 1 << 30;

@@ -3,8 +3,9 @@
 use core::ffi::{CStr, c_char};
 use std::sync::Mutex;
 
+use crate::guarded::Guarded;
 use crate::interrupts;
-use crate::locks::Guarded;
+use crate::panic::kpanic;
 
 /// How many lines are kept; older ones are forgotten.
 const KEPT: usize = 100_000;
@@ -68,6 +69,13 @@ pub(crate) unsafe fn formatted(format: *const c_char, string: *const c_char) -> 
 }
 
 #[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn haiku_panic(format: *const c_char, string: *const c_char) {
+    // SAFETY: the caller passes "%s" and one string, as `haiku-sys` promises.
+    let message = unsafe { formatted(format, string) };
+    kpanic!("{message}");
+}
+
+#[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_dprintf(format: *const c_char, string: *const c_char) {
     // Haiku's own dprintf would get through on a spinning lock; this project does not log under one.
     if !crate::debugger::is_running() {
@@ -119,6 +127,15 @@ mod tests {
         drop(kernel);
         let kernel = Kernel::boot(Options::default()).unwrap();
         assert_eq!(lines(), Vec::<String>::new());
+        drop(kernel);
+    }
+
+    #[test]
+    fn outside_the_debugger_kprintf_goes_to_the_log() {
+        let kernel = Kernel::boot(Options::default()).unwrap();
+        // SAFETY: "%s" and one string.
+        unsafe { haiku_kprintf(c"%s".as_ptr(), c"hello\n".as_ptr()) };
+        assert_eq!(lines(), ["hello"]);
         drop(kernel);
     }
 }

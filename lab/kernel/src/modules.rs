@@ -9,9 +9,10 @@ use haiku_sys::{
 };
 
 use crate::fault::{self, Fault};
+use crate::guarded::Guarded;
 use crate::image::{self, FileId};
 use crate::ledger;
-use crate::locks::{Guarded, Lock};
+use crate::locks::Lock;
 use crate::panic::kpanic;
 use crate::{Exports, hooks, interrupts, log, net_buffer};
 

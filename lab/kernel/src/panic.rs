@@ -35,10 +35,3 @@ macro_rules! kpanic {
     };
 }
 pub(crate) use kpanic;
-
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn haiku_panic(format: *const core::ffi::c_char, string: *const core::ffi::c_char) {
-    // SAFETY: the caller passes "%s" and one string, as `haiku-sys` promises.
-    let message = unsafe { crate::log::formatted(format, string) };
-    kpanic!("{message}");
-}

@@ -9,8 +9,59 @@ use haiku_sys::{
 
 use crate::fd::{self, Fd};
 use crate::select::{INVALID, Info, InfoRef, Waiter};
-use crate::syscalls::{FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
 use crate::{sem, wait};
+
+/// One descriptor of a `poll`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollFd {
+    /// The descriptor, or negative to be ignored.
+    pub fd: Fd,
+    /// What is waited for. Haiku adds to it what is always waited for.
+    pub events: u16,
+    /// What happened.
+    pub revents: u16,
+}
+
+/// `POLLIN`.
+pub const POLLIN: u16 = 0x0001;
+/// `POLLOUT`.
+pub const POLLOUT: u16 = 0x0002;
+/// `POLLERR`; always waited for.
+pub const POLLERR: u16 = 0x0004;
+/// `POLLPRI`.
+pub const POLLPRI: u16 = 0x0020;
+/// `POLLHUP`; always waited for.
+pub const POLLHUP: u16 = 0x0080;
+/// `POLLNVAL`; always waited for.
+pub const POLLNVAL: u16 = 0x1000;
+
+/// A set of descriptors for `select`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FdSet([u64; 16]);
+
+impl FdSet {
+    /// How many descriptors there can be in a set.
+    pub const SIZE: usize = 1024;
+
+    /// Adds a descriptor; one that no set can have is ignored.
+    pub fn insert(&mut self, fd: Fd) {
+        if let Some(word) = self.0.get_mut(fd as usize / 64) {
+            *word |= 1 << (fd % 64);
+        }
+    }
+
+    /// Whether a descriptor is in the set.
+    #[must_use]
+    pub fn contains(&self, fd: Fd) -> bool {
+        self.0.get(fd as usize / 64).is_some_and(|word| word & (1 << (fd % 64)) != 0)
+    }
+
+    /// Whether no descriptor is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|&word| word == 0)
+    }
+}
 
 /// One `poll` or `select` that waits.
 struct Sync {

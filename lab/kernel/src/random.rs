@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 
 /// The state of a splitmix64 generator: good enough to test with, and reproducible.
 static STATE: Mutex<u64> = Mutex::new(0);

@@ -4,7 +4,6 @@
 //! get the lock handed over, and misuse stops the kernel. The block holds a pointer to what is behind it and the proof
 //! that `recursive_lock_init` wrote it; copying an unlocked one elsewhere works, as it does on Haiku.
 
-use core::cell::Cell;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::collections::VecDeque;
@@ -12,13 +11,15 @@ use std::sync::Mutex;
 
 use haiku_sys::{B_ERROR, B_OK, status_t};
 
+use crate::guarded::Guarded;
 use crate::interrupts;
-use crate::ledger;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{Claim, Interruption};
+use crate::{held, ledger};
+
+pub use crate::held::held;
 
 /// Nobody holds the lock.
 const FREE: i32 = -1;
@@ -54,28 +55,11 @@ static SPARE: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 /// How often a lock was locked by whoever held it already.
 static RECURSIONS: AtomicU32 = AtomicU32::new(0);
 
-thread_local! {
-    static HELD: Cell<u32> = const { Cell::new(0) };
-}
-
-/// How many locks the calling thread holds.
-#[must_use]
-pub fn held() -> u32 {
-    HELD.get()
-}
-
 /// How often a thread has locked a lock that it held already, since the process began. Haiku allows it; to code that takes
 /// such a lock for a mutex it would be two sections at once.
 #[must_use]
 pub fn recursions() -> u32 {
     RECURSIONS.load(Ordering::Relaxed)
-}
-
-/// Stops the kernel if the calling thread holds a lock where it must not.
-pub(crate) fn check_none_held(what: &str) {
-    if HELD.get() != 0 {
-        kpanic!("{what} while holding {} lock(s): nobody will ever unlock them", HELD.get());
-    }
 }
 
 impl Inner {
@@ -172,7 +156,7 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_destroy(block: *mut haiku_s
             kpanic!("mutex_destroy(): the lock ({block:p}) is held by {holder}, not by the caller");
         }
         if holder != FREE {
-            HELD.set(HELD.get() - inner.depth.swap(0, Ordering::SeqCst) as u32);
+            held::given_up(inner.depth.swap(0, Ordering::SeqCst) as u32);
         }
         waiters.drain(..).filter(|waiter| waiter.parker().claim(B_ERROR) == Claim::MustWake).collect()
     };
@@ -198,7 +182,7 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_lock(block: *mut haiku_sys:
         if inner.depth.fetch_add(1, Ordering::SeqCst) > 0 {
             RECURSIONS.fetch_add(1, Ordering::Relaxed);
         }
-        HELD.set(HELD.get() + 1);
+        held::taken();
     }
     B_OK
 }
@@ -213,7 +197,7 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_unlock(block: *mut haiku_sy
     if inner.depth.fetch_sub(1, Ordering::SeqCst) == 1 {
         inner.unlock();
     }
-    HELD.set(HELD.get() - 1);
+    held::given_up(1);
     schedule::point("recursive_lock_unlock");
 }
 

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use haiku_sys::{bigtime_t, sem_id, thread_id};
 
-use crate::locks::Guarded;
+use crate::futex;
+use crate::guarded::Guarded;
 use crate::panic::kpanic;
-use crate::{futex, sem};
 
 /// How a kernel in the deterministic mode chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +54,10 @@ pub struct Trace {
 }
 
 /// Where a thread waits, for the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    Semaphore(sem_id),
+    /// A semaphore, and where its name is found.
+    Semaphore(sem_id, fn(sem_id) -> String),
     Mutex,
     Lock(&'static str),
     Thread(thread_id),
@@ -173,7 +174,7 @@ impl State {
         let mut text = String::from("every thread waits, and no deadline will end that:");
         for (task, _, place) in &self.waiting {
             let place = match place {
-                Place::Semaphore(id) => format!("for the semaphore \"{}\"", sem::name(*id)),
+                Place::Semaphore(id, name) => format!("for the semaphore \"{}\"", name(*id)),
                 Place::Mutex => "for a mutex".to_owned(),
                 Place::Lock(name) => format!("for the lock \"{name}\""),
                 Place::Thread(id) => format!("for the end of thread {id}"),
@@ -189,8 +190,8 @@ impl State {
     }
 }
 
-/// Starts the mode, with the calling thread as the one whose turn it is.
-pub(crate) fn start(schedule: Schedule) {
+/// Starts the mode, with the calling thread as the one whose turn it is; its parker must learn of the task.
+pub(crate) fn start(schedule: Schedule) -> TaskRef {
     let mut state = State {
         random: 0,
         every: 1,
@@ -206,15 +207,17 @@ pub(crate) fn start(schedule: Schedule) {
     let task = state.task("main");
     *STATE.guarded() = Some(state);
     TASK.set(Some(task));
-    crate::thread::this().parker().belong_to(Some(task));
+    task
 }
 
-/// Ends the mode. Threads that still wait do so for ever.
-pub(crate) fn stop() {
-    if TASK.take().is_some() {
-        crate::thread::this().parker().belong_to(None);
+/// Ends the mode, if the calling thread takes part, whose parker must then forget its task. Threads that still wait do so
+/// for ever.
+pub(crate) fn stop() -> bool {
+    let was_on = TASK.take().is_some();
+    if was_on {
         *STATE.guarded() = None;
     }
+    was_on
 }
 
 /// Does something to the state, if the mode is still on.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use haiku_sys::{B_BAD_VALUE, B_ENTRY_NOT_FOUND, B_NO_MEMORY, B_OK, select_sync_pool, selectsync, status_t};
 
 use crate::fault::{self, Fault};
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::ledger;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 
 /// The bit of an event.

@@ -14,9 +14,9 @@ use haiku_sys::{
 };
 
 use crate::fault::{self, Fault};
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::ledger;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 use crate::schedule::{self, Place};
 use crate::thread::ThreadRef;
@@ -243,7 +243,7 @@ pub(crate) fn acquire(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) ->
         B_ABSOLUTE_TIMEOUT => Some(timeout),
         _ => None,
     };
-    let status = this.parker().block(deadline, Place::Semaphore(id));
+    let status = this.parker().block(deadline, Place::Semaphore(id, name));
     if status != B_OK {
         let mut woken = Woken::default();
         slot.guarded().give_up(this, &mut woken);

@@ -11,9 +11,9 @@ use std::sync::Mutex;
 
 use haiku_sys::{B_BAD_VALUE, B_OK, driver_parameter, driver_settings, status_t};
 
+use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::ledger;
-use crate::locks::Guarded;
 
 /// Files of this size or more are not read.
 const MAX_SIZE: usize = 32_768;

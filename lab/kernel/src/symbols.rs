@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use crate::{
-    creds, debugger, heap, interrupts, legacy, log, modules, panic, random, recursive_lock, select, sem, settings, smp,
-    user, wait,
+    creds, debugger, heap, interrupts, legacy, log, modules, random, recursive_lock, select, sem, settings, smp, user,
+    wait,
 };
 
 /// What a symbol is: its type in the kernel's symbol table.
@@ -75,7 +75,7 @@ pub fn symbols() -> &'static [Symbol] {
             "check_access_permissions": creds::haiku_check_access_permissions,
             "dprintf": log::haiku_dprintf,
             "kprintf": log::haiku_kprintf,
-            "panic": panic::haiku_panic,
+            "panic": log::haiku_panic,
             "memcpy": libc::memcpy,
             "memmove": libc::memmove,
             "memset": libc::memset,

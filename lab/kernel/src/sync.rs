@@ -10,7 +10,7 @@ use std::sync::{self, PoisonError, TryLockError};
 
 use haiku_sys::{B_OK, bigtime_t};
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::schedule::{self, Place};
 use crate::thread::{ThreadRef, this};
 use crate::wait::{self, Claim, Interruption};

@@ -13,9 +13,10 @@ use haiku_sys::{
 
 use crate::fd::{self, Descriptor, Held};
 use crate::panic::kpanic;
-use crate::{devfs, hooks, interrupts, ledger, poll as waiting, recursive_lock, schedule, thread, user};
+use crate::{devfs, held, hooks, interrupts, ledger, poll as waiting, schedule, thread, user};
 
 pub use crate::fd::Fd;
+pub use crate::poll::{FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, PollFd};
 
 /// `F_GETFL`: the open mode.
 pub const F_GETFL: u32 = 8;
@@ -30,58 +31,6 @@ pub const B_GET_DRIVER_FOR_DEVICE: u32 = 8;
 /// `IOV_MAX`: the most vectors of one call.
 pub const IOV_MAX: usize = 1024;
 
-/// One descriptor of a `poll`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PollFd {
-    /// The descriptor, or negative to be ignored.
-    pub fd: Fd,
-    /// What is waited for. Haiku adds to it what is always waited for.
-    pub events: u16,
-    /// What happened.
-    pub revents: u16,
-}
-
-/// `POLLIN`.
-pub const POLLIN: u16 = 0x0001;
-/// `POLLOUT`.
-pub const POLLOUT: u16 = 0x0002;
-/// `POLLERR`; always waited for.
-pub const POLLERR: u16 = 0x0004;
-/// `POLLPRI`.
-pub const POLLPRI: u16 = 0x0020;
-/// `POLLHUP`; always waited for.
-pub const POLLHUP: u16 = 0x0080;
-/// `POLLNVAL`; always waited for.
-pub const POLLNVAL: u16 = 0x1000;
-
-/// A set of descriptors for `select`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FdSet([u64; 16]);
-
-impl FdSet {
-    /// How many descriptors there can be in a set.
-    pub const SIZE: usize = 1024;
-
-    /// Adds a descriptor; one that no set can have is ignored.
-    pub fn insert(&mut self, fd: Fd) {
-        if let Some(word) = self.0.get_mut(fd as usize / 64) {
-            *word |= 1 << (fd % 64);
-        }
-    }
-
-    /// Whether a descriptor is in the set.
-    #[must_use]
-    pub fn contains(&self, fd: Fd) -> bool {
-        self.0.get(fd as usize / 64).is_some_and(|word| word & (1 << (fd % 64)) != 0)
-    }
-
-    /// Whether no descriptor is in the set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
-    }
-}
-
 /// A call from a program into the kernel. As it returns, signals are handled, and nothing may be left behind.
 struct Call(&'static str);
 
@@ -91,7 +40,7 @@ impl Drop for Call {
         if !interrupts::are_enabled() {
             kpanic!("{} returns to the program with interrupts disabled", self.0);
         }
-        recursive_lock::check_none_held(self.0);
+        held::check_none_held(self.0);
         thread::clear_signals();
     }
 }

@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 
 use haiku_sys::{B_ERROR, B_INTERRUPTED, B_OK, B_WOULD_BLOCK, bigtime_t, status_t, thread_id};
 
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::schedule::Place;
 use crate::wait::{Claim, Interruption, Parker};
-use crate::{interrupts, ledger, recursive_lock, schedule, wait};
+use crate::{held, interrupts, ledger, schedule, wait};
 
 /// `B_BAD_THREAD_ID`.
 pub const B_BAD_THREAD_ID: status_t = i32::MIN + 0x1100;
@@ -170,7 +170,7 @@ pub fn spawn(name: &str, priority: i32, entry: impl FnOnce() -> status_t + Send 
         wait::tell_watchers();
         let mut ending = Ending(id, B_ERROR);
         ending.1 = entry();
-        recursive_lock::check_none_held("a kernel thread ended");
+        held::check_none_held("a kernel thread ended");
     };
     let handle = std::thread::Builder::new().name(name.to_owned()).spawn(body).expect("Linux has no more threads");
     if let Some(exit) = THREADS.guarded().exits().get_mut(&id) {

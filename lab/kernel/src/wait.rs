@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use haiku_sys::{B_OK, B_TIMED_OUT, bigtime_t, status_t};
 
 use crate::futex;
-use crate::locks::Guarded;
+use crate::guarded::Guarded;
 use crate::schedule::{self, Place, Task, TaskRef};
 
 /// The thread is not waiting.

@@ -5,8 +5,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use crate::guarded::Guarded;
 use crate::heap::{FREED, FRESH, first_change};
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 
 /// What Haiku keeps at the start of each block.

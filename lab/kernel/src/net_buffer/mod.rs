@@ -18,8 +18,8 @@ use haiku_sys::{
 pub use block::{HAIKU_NODE_SIZE, MAX_NODE_SIZE, MIN_NODE_SIZE};
 
 use crate::fault::{self, Fault};
+use crate::guarded::Guarded;
 use crate::interrupts;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 use packet::{Packet, packet};
 

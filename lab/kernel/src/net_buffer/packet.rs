@@ -10,9 +10,9 @@ use haiku_sys::{
 
 use super::block::{BlockRef, NODE_OVERHEAD, capacity};
 use super::node::Node;
+use crate::guarded::Guarded;
 use crate::heap::{FREED, FRESH, first_change};
 use crate::ledger;
-use crate::locks::Guarded;
 use crate::panic::kpanic;
 use crate::user;
 
