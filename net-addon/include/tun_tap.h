@@ -25,8 +25,10 @@
 #define TUNGETSNDBUF     0x800454d3 /* int*: bytes that the queue to the stack may hold */
 #define TUNSETSNDBUF     0x400454d4 /* int*: set it, up to 64 MiB */
 #define TUNSETCARRIER    0x400454e2 /* int*: whether the link works */
+#ifndef SIOCSIFHWADDR /* programs that are also compiled on Linux have them */
 #define SIOCSIFHWADDR    0x00008924 /* struct tun_ifreq*: set the interface's Ethernet address, while down */
 #define SIOCGIFHWADDR    0x00008927 /* struct tun_ifreq*: the interface's Ethernet address */
+#endif
 
 /* Flags of TUNSETIFF. Anything else is refused. */
 #define TUN_IFF_TUN       0x0001

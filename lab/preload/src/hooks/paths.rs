@@ -12,7 +12,7 @@ enum Path<'a> {
     Linux,
     /// One of Haiku's that stands for the lowest free unit.
     Clone(&'a str),
-    /// A unit's.
+    /// A unit's, or one that shows the units.
     Unit(&'a str),
 }
 
@@ -21,6 +21,9 @@ fn parse(path: &[u8]) -> Option<Path<'_>> {
     let text = std::str::from_utf8(path).ok()?;
     if rest == b"net/tun" {
         return Some(Path::Linux);
+    }
+    if matches!(rest, b"misc/tun_tap" | b"misc/tun_tap_short") {
+        return Some(Path::Unit(text));
     }
     let rest = rest.strip_prefix(b"tun").or_else(|| rest.strip_prefix(b"tap"))?;
     match rest {
