@@ -17,6 +17,7 @@ mod past;
 mod readiness;
 mod reading;
 mod signals;
+mod states;
 mod writing;
 
 use std::sync::mpsc::{Receiver, channel};
