@@ -110,11 +110,16 @@ static void* receive_all(void* argument)
     return NULL;
 }
 
+/* Haiku's pthread_join() interrupts what the thread waits for, once; the write is made again. */
 static void* write_all(void* argument)
 {
     struct flood_in* flood = argument;
     for (int i = 0; i < FLOOD / SENDERS; i++) {
-        if (write(flood->fd, flood->packet, flood->length) == (ssize_t)flood->length)
+        ssize_t length;
+        do
+            length = write(flood->fd, flood->packet, flood->length);
+        while (length < 0 && errno == EINTR);
+        if (length == (ssize_t)flood->length)
             flood->written++;
         else {
             flood->last_error = errno;
