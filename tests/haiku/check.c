@@ -63,8 +63,18 @@ static void count_line(const char* line)
         s_failed++;
 }
 
+/* Prints a line of a group. An ERROR line, of a group that could not go on, stands for the checks that it left out. */
+static void print_line(const char* line, const char* group)
+{
+    if (strncmp(line, "ERROR ", 6) == 0)
+        report("not ok - %s: could not go on: %s", group, line + 6);
+    else
+        report("%s", line);
+    count_line(line);
+}
+
 /* Copies whole lines from the pipe until its end or the time limit. Returns false at the limit. */
-static bool copy_lines(int pipe_end, int64_t limit)
+static bool copy_lines(int pipe_end, int64_t limit, const char* group)
 {
     static char line[LINE];
     size_t length = 0;
@@ -83,9 +93,7 @@ static bool copy_lines(int pipe_end, int64_t limit)
             continue;
         }
         line[length] = '\0';
-        /* An ERROR line stands for the checks of a group that could not be run. */
-        report(strncmp(line, "ERROR ", 6) == 0 ? "not ok - %s" : "%s", line);
-        count_line(line);
+        print_line(line, group);
         length = 0;
     }
 }
@@ -110,7 +118,7 @@ _Noreturn static void run_here(const struct group* group, const char* unit_name)
     unit_set_up(&unit);
     if (unit.stock) {
         errno = ENOTSUP;
-        fail("%s %s: the driver of this interface is Haiku's own tunnel add-on", unit_name, group->name);
+        fail("the driver of this interface is Haiku's own tunnel add-on, not tun_tap");
     }
     group->function(&unit);
     if (unit.fd >= 0)
@@ -136,7 +144,9 @@ static void run_group(const struct group* group, const char* unit_name)
     }
     close(ends[1]);
     int64_t start = now_ns();
-    bool in_time = copy_lines(ends[0], start + group->limit_s * 1000 * MS);
+    char name[64];
+    snprintf(name, sizeof(name), "%.31s %s", unit_name, group->name);
+    bool in_time = copy_lines(ends[0], start + group->limit_s * 1000 * MS, name);
     close(ends[0]);
     if (!in_time) {
         s_failed++;
@@ -232,6 +242,10 @@ int main(int argc, char** argv)
     if (uname(&system) == 0)
         report("# %s %s %s %s, %ld CPUs", system.sysname, system.release, system.version, system.machine,
             sysconf(_SC_NPROCESSORS_ONLN));
+    if (access("/dev/tun", F_OK) != 0) {
+        report("Bail out! There is no /dev/tun: the driver is not loaded.");
+        return 2;
+    }
     for (int i = 0; i < units; i++)
         run_unit(names[i], words, count, keep);
     report("1..%d", s_passed + s_failed + s_skipped);
