@@ -101,6 +101,11 @@ impl Machine {
         machine
     }
 
+    /// Has the scripts run in bash, as on Haiku, whose `sh` it is.
+    pub(crate) fn use_bash(&self) {
+        std::os::unix::fs::symlink("/bin/bash", self.folder.join("bin/sh")).unwrap();
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.join("haiku.sock")
     }
@@ -136,7 +141,8 @@ impl Machine {
                     let _ = control::serve(&mut BufReader::new(&stream), &mut &stream, &mut execute);
                 }
             });
-            let mut command = Command::new("/bin/sh");
+            let own = self.folder.join("bin/sh");
+            let mut command = Command::new(if own.exists() { own } else { "/bin/sh".into() });
             command.arg(scripts().join(script)).args(arguments).env_clear();
             command.env("PATH", format!("{}:/usr/bin:/bin", self.folder.join("bin").display()));
             command.env("tun_tap_state", self.folder.join("state")).env("tun_tap_resolver", self.resolver());

@@ -25,6 +25,21 @@ fn the_end_of_a_vpn_leaves_routes_and_resolver_as_they_were() {
 }
 
 #[test]
+fn bash_does_and_undoes_the_same() {
+    let machine = Machine::new();
+    let before = machine.routes();
+    machine.up(&with(&[ALL]));
+    let (routes, resolver) = (machine.routes(), machine.resolver_text());
+    machine.down();
+    machine.use_bash();
+    machine.up(&with(&[ALL]));
+    assert_eq!((machine.routes(), machine.resolver_text()), (routes, resolver));
+    assert_eq!(machine.down(), "");
+    assert_eq!((machine.routes(), machine.resolver_text().as_str(), machine.state().len()), (before, RESOLVER, 0));
+    machine.end();
+}
+
+#[test]
 fn an_interface_that_had_only_ipv4_is_deleted() {
     let machine = Machine::new();
     let before = machine.routes();
