@@ -82,17 +82,22 @@ impl<M: Kind> Units<M> {
     pub(crate) fn lease(&self, number: usize) -> Result<Lease<M>, Error> {
         let (lease, new_node) = match self.lease_of(number, None) {
             Some(leased) => leased,
-            None => {
-                // Made outside the lock, because this allocates. If another thread was faster, `fresh` is dropped.
-                let address = self.address(number).unwrap_or_else(random_address);
-                let fresh = Shared::new(Unit::new(number, address)?)?;
-                self.lease_of(number, Some(&fresh)).ok_or(Error::Invalid)?
-            }
+            None => self.lease_of(number, Some(&self.make(number)?)).ok_or(Error::Invalid)?,
         };
         if new_node == NewNode::Due {
             exports::rescan();
         }
         Ok(lease)
+    }
+
+    /// Makes a unit. Called outside the lock, because this allocates. If another thread was faster, the unit is dropped.
+    ///
+    /// Never inlined: a unit on its way to the heap takes some kilobytes of the stack, which the kernel needs when it rescans
+    /// the nodes.
+    #[inline(never)]
+    fn make(&self, number: usize) -> Result<Shared<Unit<M>>, Error> {
+        let address = self.address(number).unwrap_or_else(random_address);
+        Shared::new(Unit::new(number, address)?)
     }
 
     /// Leases the existing unit, or else `fresh`.
