@@ -39,19 +39,53 @@ impl Batch {
     }
 }
 
+/// How far a batch has come that is being written: records that were carried out, and records whose packets wait in a run.
+struct Progress {
+    /// Where the buffer ends.
+    end: usize,
+    /// What was carried out.
+    done: Batch,
+    /// The same with what waits. Ahead of `done` by the records of `waiting`.
+    next: Batch,
+    /// The lengths of the waiting packets.
+    waiting: [usize; RUN as usize],
+}
+
+impl Progress {
+    fn new(end: usize) -> Self {
+        Self { end, done: Batch::default(), next: Batch::default(), waiting: [0; RUN as usize] }
+    }
+
+    /// Counts the next record as one whose packet waits.
+    fn defer(&mut self, length: usize) {
+        let waiting = self.next.packets.wrapping_sub(self.done.packets);
+        if let Some(place) = self.waiting.get_mut(waiting as usize) {
+            *place = length;
+        }
+        self.next.count(length, self.end);
+    }
+
+    /// Counts the next record as carried out. No packet waits.
+    fn complete(&mut self, length: usize) {
+        self.done.count(length, self.end);
+        self.next = self.done;
+    }
+
+    /// Counts the first `taken` of the waiting packets as carried out. The records of the others are the next again.
+    fn settle(&mut self, taken: u32) {
+        for &length in self.waiting.iter().take(taken as usize) {
+            self.done.count(length, self.end);
+        }
+        self.next = self.done;
+    }
+}
+
 /// A batch that is being written.
 struct Writing<K: Kernel> {
     wait: Wait,
-    /// Where the buffer ends.
-    end: usize,
-    /// What the queue has taken.
-    done: Batch,
-    /// The same with what is in the run.
-    ahead: Batch,
-    /// Packets that were made and are yet to be put in.
+    progress: Progress,
+    /// Packets that were made and wait for the queue.
     run: Run<K>,
-    /// The lengths of their records.
-    lengths: [usize; RUN as usize],
     /// The head of the packet that is being made.
     head: Head,
 }
@@ -121,33 +155,33 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     fn write_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
         let mut writing = Writing {
             wait: waiting(descriptor),
-            end: user.len(),
-            done: Batch::default(),
-            ahead: Batch::default(),
+            progress: Progress::new(user.len()),
             run: Run::new(),
-            lengths: [0; RUN as usize],
             head: Head::new(),
         };
         loop {
-            let is_more = writing.ahead.packets < most && writing.ahead.bytes < user.len();
+            let next = writing.progress.next;
+            let is_more = next.packets < most && next.bytes < user.len();
             let failed = if is_more { self.write_record(descriptor, user, &mut writing).err() } else { None };
             if is_more && failed.is_none() {
                 continue;
             }
             // What is in the run goes first.
-            let ahead = writing.ahead;
-            if let Err(error) = self.flush(&mut writing) {
-                return writing.done.or(error);
+            let before = writing.progress.next;
+            let flushed = self.flush(&mut writing);
+            let Progress { done, next: after, .. } = writing.progress;
+            if let Err(error) = flushed {
+                return done.or(error);
             }
-            if writing.ahead == ahead {
-                return failed.map_or(Ok(writing.done), |error| writing.done.or(error));
+            if after == before {
+                return failed.map_or(Ok(done), |error| done.or(error));
             }
         }
     }
 
     /// Makes a packet of the next record. A full run is queued first.
     fn write_record(&self, descriptor: &Descriptor, user: &K::User, writing: &mut Writing<K>) -> Result<(), Error> {
-        let record = writing.ahead.bytes;
+        let record = writing.progress.next.bytes;
         let start = record + WORD;
         if start > user.len() {
             return Err(Error::Invalid);
@@ -160,12 +194,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         match self.route(user, packet, end, &mut writing.head)? {
             Route::Direct(header) => {
                 self.flush(writing)?;
-                if writing.ahead.bytes != record {
+                if writing.progress.next.bytes != record {
                     return Ok(());
                 }
                 self.deliver(&header, &writing.head, user, packet, end)?;
-                writing.ahead.count(length, user.len());
-                writing.done = writing.ahead;
+                writing.progress.complete(length);
             }
             Route::Queued(header) => {
                 if writing.run.packets >= RUN {
@@ -173,25 +206,21 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 }
                 if writing.run.packets == 0 {
                     self.to_stack.await_room(writing.wait)?;
-                    if writing.ahead.bytes != record {
+                    if writing.progress.next.bytes != record {
                         return Ok(());
                     }
                 }
                 let made = writing.head.frame::<K>(&header, M::LINK.hidden_header, user, packet, end)?;
-                if let Some(place) = writing.lengths.get_mut(writing.run.packets as usize) {
-                    *place = length;
-                }
                 writing.run.push(made);
-                writing.ahead.count(length, user.len());
+                writing.progress.defer(length);
             }
             Route::Dropped { reason, length: dropped } => {
                 self.flush(writing)?;
-                if writing.ahead.bytes != record {
+                if writing.progress.next.bytes != record {
                     return Ok(());
                 }
                 self.drop_written(reason, dropped)?;
-                writing.ahead.count(length, user.len());
-                writing.done = writing.ahead;
+                writing.progress.complete(length);
             }
         }
         Ok(())
@@ -207,13 +236,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             return Ok(());
         }
         let pushed = self.to_stack.push_run(&mut run);
-        for &length in writing.lengths.iter().take((made - run.packets) as usize) {
-            writing.done.count(length, writing.end);
-        }
+        writing.progress.settle(made - run.packets);
         if run.packets == 0 {
             return pushed;
         }
-        writing.ahead = writing.done;
         match pushed {
             Ok(()) | Err(Error::WouldBlock) if writing.wait != Wait::No => Ok(()),
             Ok(()) => Err(Error::WouldBlock),
