@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_addresses_are_told_by_their_prefix() {
+    fn address_kinds_follow_from_the_prefix() {
         let address = |text: &str| Ipv6Address(text.parse::<core::net::Ipv6Addr>().unwrap().octets());
         assert!(address("::").is_unspecified());
         assert!(!address("::").is_host());
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_fragment_is_told_and_a_later_one_carries_no_message() {
+    fn a_first_fragment_is_marked_and_a_later_one_has_no_message() {
         let first = [58, 0, 0x00, 0x01, 1, 2, 3, 4, 135];
         assert_eq!(find(44, &first), Some(([135].to_vec(), 1, true)));
         let later = [58, 0, 0x00, 0x08, 1, 2, 3, 4, 135];

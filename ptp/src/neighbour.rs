@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_solicitation_is_one() {
+    fn a_truncated_solicitation_does_not_parse() {
         let header = header();
         let bytes = message(&header, &[&MESSAGE, &LINK, &NONCE]);
         for length in 0..bytes.len() {

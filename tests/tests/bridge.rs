@@ -1,5 +1,5 @@
-//! The proof with a client that nobody here wrote: the `ping` of iputils, on this machine's kernel, reaches the emulated
-//! Haiku through the driver's device, in a network namespace of its own.
+//! The proof with an independent client: the `ping` of iputils, on this machine's kernel, reaches the emulated Haiku through
+//! the driver's device, in a separate network namespace.
 
 use std::io::{self, Write};
 use std::process::Command;

@@ -24,7 +24,7 @@ struct Link {
     responder: Responder,
     answered: Vec<Answered>,
     dropped: Vec<Reason>,
-    /// Solicitations and requests that were sent to the peer alone, not to everyone.
+    /// Solicitations and requests that were sent to the peer, not to a group.
     unicast_questions: usize,
 }
 
@@ -152,7 +152,7 @@ fn ip(arguments: &str) {
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Runs a conversation in a namespace of its own, if this machine lets us have one.
+/// Runs a conversation in a new network namespace, if this machine permits one.
 fn in_namespace(conversation: impl FnOnce() + Send + 'static) {
     if !std::path::Path::new("/dev/net/tun").exists() || Command::new("ip").arg("-V").output().is_err() {
         println!("skipped: this needs /dev/net/tun, and `ip` from iproute2");
@@ -187,7 +187,7 @@ fn settled(link: &mut Link) {
 }
 
 #[test]
-fn linux_gets_its_addresses_for_nobody_claims_them() {
+fn linux_keeps_its_addresses_because_duplicate_detection_is_not_answered() {
     in_namespace(|| {
         let mut link = configured();
         settled(&mut link);

@@ -1,6 +1,6 @@
-//! VPN programs that nobody here wrote, over the driver's devices at both ends.
+//! Unmodified VPN programs, over the driver's devices at both ends.
 //!
-//! A tool that is not installed is passed over, and said to be. OpenVPN runs always, the others with `--ignored`.
+//! A tool that is not installed is skipped with a message. OpenVPN runs always, the others with `--ignored`.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -171,7 +171,7 @@ fn a_client_that_restarts_by_itself_keeps_its_device() {
 }
 
 #[test]
-fn a_client_that_was_suspended_goes_on() {
+fn a_suspended_client_resumes() {
     survives(|session| {
         let client = session.process(Side::Client).expect("the client");
         client.signal(libc::SIGSTOP);

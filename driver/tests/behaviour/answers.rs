@@ -10,7 +10,7 @@ fn answer() -> Vec<u8> {
 }
 
 #[test]
-fn a_question_is_answered_to_the_stack_and_the_program_sees_nothing_of_it() {
+fn a_request_is_answered_inside_the_device() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.send(&frame(ARP, &[0; 28])).unwrap();
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
@@ -29,7 +29,7 @@ fn an_answer_wakes_the_stacks_reader() {
 }
 
 #[test]
-fn a_question_is_answered_though_the_queue_to_the_program_is_full() {
+fn a_request_is_answered_although_the_queue_to_the_program_is_full() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.device.set_to_user_limits(Limits { packets: 1, bytes: 0 });
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
@@ -103,7 +103,7 @@ fn what_the_mode_drops_is_counted_by_its_reason_and_freed() {
 }
 
 #[test]
-fn a_frame_of_which_the_program_would_see_nothing_is_dropped_whatever_the_mode_says() {
+fn a_frame_without_bytes_for_the_program_is_dropped_in_every_mode() {
     // Delivered, it would make a read return 0, which is the end of the file.
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.send(&frame(IPV4, &[])).unwrap();
@@ -112,7 +112,7 @@ fn a_frame_of_which_the_program_would_see_nothing_is_dropped_whatever_the_mode_s
 }
 
 #[test]
-fn a_frame_without_a_whole_header_is_dropped_by_a_mode_that_hides_none() {
+fn a_frame_without_a_whole_header_is_dropped_by_a_mode_that_strips_no_header() {
     let (rig, descriptor) = Rig::<ToyTap>::running(Blocking::DontWait);
     rig.send(&[2; 13]).unwrap();
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);

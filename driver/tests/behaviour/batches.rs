@@ -49,7 +49,7 @@ fn a_batch_is_read_whole_with_each_packet_behind_its_length() {
 }
 
 #[test]
-fn a_batch_ends_where_the_next_packet_would_not_fit_whole_and_costs_none() {
+fn a_batch_ends_before_a_packet_that_does_not_fit_and_loses_none() {
     let (rig, descriptor) = rig();
     for mark in 0..4 {
         rig.send(&frame(IPV4, &packet4(mark, 21))).unwrap();
@@ -128,7 +128,7 @@ fn a_fault_costs_the_packet_it_hits_and_those_before_it_are_read() {
 }
 
 #[test]
-fn a_fault_leaves_what_is_behind_it_in_its_place() {
+fn a_fault_keeps_the_packets_behind_it_in_order() {
     let (rig, descriptor) = rig();
     for mark in 0..5 {
         rig.send(&frame(IPV4, &packet4(mark, 20))).unwrap();
@@ -194,7 +194,7 @@ fn a_record_that_is_cut_off_is_refused_and_those_before_it_are_written() {
 }
 
 #[test]
-fn a_packet_that_is_none_ends_the_batch() {
+fn an_invalid_packet_ends_the_batch() {
     let (rig, descriptor) = rig();
     for bad in [vec![], vec![0x50; 20], packet4(0, 65536)] {
         let error = if bad.len() > 65535 { Error::TooLong } else { Error::Invalid };
@@ -219,7 +219,7 @@ fn a_full_queue_ends_the_batch_if_the_descriptor_does_not_wait() {
 }
 
 #[test]
-fn a_batch_waits_for_room_for_each_packet_and_says_how_far_it_came() {
+fn a_batch_waits_for_room_for_each_packet_and_reports_its_progress() {
     for close in [false, true] {
         let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
         rig.device.set_to_stack_limits(Limits { packets: 2, bytes: 1 << 20 });
@@ -237,7 +237,7 @@ fn a_batch_waits_for_room_for_each_packet_and_says_how_far_it_came() {
 }
 
 #[test]
-fn a_packet_left_in_the_queue_is_left_to_another_reader_who_waits_for_it() {
+fn a_packet_left_in_the_queue_wakes_another_waiting_reader() {
     // The one who is woken for it cannot take it: it must not keep the wake to itself.
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
     let descriptor = std::sync::Arc::new(descriptor);

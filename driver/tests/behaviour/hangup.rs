@@ -184,7 +184,7 @@ fn hang_up_is_told_on_close() {
 }
 
 #[test]
-fn a_reader_that_selects_is_told_of_the_removal_for_its_read_would_not_wait() {
+fn a_select_for_reading_is_notified_of_the_removal() {
     let (rig, _, attachment) = rig(Blocking::Wait);
     let entry = Entry::new();
     rig.device.select(entry.sync(), Event::Read);
@@ -194,7 +194,7 @@ fn a_reader_that_selects_is_told_of_the_removal_for_its_read_would_not_wait() {
 }
 
 #[test]
-fn a_writer_that_selects_is_told_of_the_removal_as_an_error() {
+fn a_select_for_writing_is_notified_of_the_removal_as_an_error() {
     // Haiku's select for writing waits for Write and Error, not for Disconnected: without Error it would wait on,
     // though a write fails at once.
     let (rig, _, attachment) = rig(Blocking::Wait);
@@ -247,7 +247,7 @@ fn who_merely_looks_at_an_interface_does_not_hide_that_another_is_gone() {
 }
 
 #[test]
-fn a_predecessor_that_was_up_is_missed_though_its_successor_never_came_up() {
+fn the_loss_of_an_interface_that_was_up_is_reported_although_its_successor_never_came_up() {
     let (rig, descriptor, predecessor) = rig(Blocking::Wait);
     let successor = rig.device.attach();
     rig.device.detach(predecessor);

@@ -256,7 +256,7 @@ fn hearing_everything_and_the_address_do_not_disturb_each_other() {
 }
 
 #[test]
-fn an_interface_begins_by_hearing_only_what_is_for_it() {
+fn a_new_interface_is_not_promiscuous() {
     let rig = Rig::<ToyTap>::new();
     rig.device.attach();
     rig.device.set_promiscuous(true);

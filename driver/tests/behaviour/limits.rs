@@ -60,7 +60,7 @@ fn one_packet_of_the_largest_size_always_fits() {
 }
 
 #[test]
-fn lower_limits_keep_what_is_queued_and_drop_what_comes() {
+fn lower_limits_keep_queued_packets_and_drop_new_ones() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     for mark in 0..4 {
         rig.send(&frame(IPV4, &packet4(mark, 40))).unwrap();

@@ -96,7 +96,7 @@ fn a_closed_descriptor_fails_every_call_until_it_is_freed() {
 }
 
 #[test]
-fn a_new_opener_sees_nothing_of_what_was_for_the_one_before() {
+fn a_new_opener_gets_no_packets_of_the_previous_one() {
     let (rig, first) = Rig::<ToyTun>::running(Blocking::DontWait);
     for mark in 0..3 {
         rig.send(&frame(IPV4, &packet4(mark, 40))).unwrap();
@@ -145,7 +145,7 @@ fn the_link_works_while_a_program_has_the_unit_open_and_does_not_say_otherwise()
 }
 
 #[test]
-fn a_unit_without_its_semaphores_is_none_and_leaves_nothing_behind() {
+fn a_unit_that_gets_no_semaphores_is_not_made_and_leaks_nothing() {
     let world = World::new();
     let before = world.allocations();
     drop(Device::<ToyTun, Fake>::new(OWN, 1500, Delivery::default()).unwrap());

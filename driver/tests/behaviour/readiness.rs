@@ -7,7 +7,7 @@ use crate::fake::{Entry, INTERFACE, IPV4, Rig, ToyTun, frame, packet4};
 const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
 
 #[test]
-fn a_select_for_reading_is_told_at_once_if_there_is_a_packet() {
+fn a_select_for_reading_is_notified_at_once_if_there_is_a_packet() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
     // Level-triggered: each select is notified, until the packet is gone.
@@ -25,7 +25,7 @@ fn a_select_for_reading_is_told_at_once_if_there_is_a_packet() {
 }
 
 #[test]
-fn a_select_for_reading_is_told_when_the_first_packet_comes_and_once() {
+fn a_select_for_reading_is_notified_once_by_the_first_packet() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     let entry = Entry::new();
     rig.device.select(entry.sync(), Event::Read);
@@ -42,7 +42,7 @@ fn a_select_for_reading_is_told_when_the_first_packet_comes_and_once() {
 }
 
 #[test]
-fn all_selects_that_wait_are_told() {
+fn all_waiting_selects_are_notified() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     let entries = [Entry::new(), Entry::new(), Entry::new()];
     for entry in &entries {
@@ -56,7 +56,7 @@ fn all_selects_that_wait_are_told() {
 }
 
 #[test]
-fn one_that_was_taken_out_is_told_nothing_and_the_others_still_are() {
+fn a_deselected_select_is_not_notified_and_the_others_are() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     let (out, stays) = (Entry::new(), Entry::new());
     rig.device.select(out.sync(), Event::Read);
@@ -94,7 +94,7 @@ fn writable_means_that_a_write_succeeds() {
 }
 
 #[test]
-fn a_select_for_writing_is_told_when_there_is_room_again() {
+fn a_select_for_writing_is_notified_when_there_is_room() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::DontWait);
     rig.device.set_to_stack_limits(ONE);
     rig.write(&descriptor, &packet4(1, 40)).unwrap();
@@ -138,7 +138,7 @@ fn close_ends_a_select_for_reading() {
 }
 
 #[test]
-fn a_select_without_a_free_slot_is_told_at_once_and_takes_none_from_another() {
+fn a_select_without_a_free_slot_is_notified_at_once_and_takes_no_other_slot() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
     let waiting: Vec<_> = (0..8).map(|_| Entry::new()).collect();
     for entry in &waiting {
@@ -160,7 +160,7 @@ fn a_select_without_a_free_slot_is_told_at_once_and_takes_none_from_another() {
 }
 
 #[test]
-fn a_select_hears_of_an_event_until_that_event_is_deselected() {
+fn a_select_is_notified_of_an_event_until_it_is_deselected() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::DontWait);
     let entry = Entry::new();
     for event in [Event::Read, Event::Error, Event::Disconnected] {

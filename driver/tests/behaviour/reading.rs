@@ -41,7 +41,7 @@ fn every_size_up_to_the_mtu_passes_unchanged_and_nothing_is_written_beyond_it() 
 }
 
 #[test]
-fn a_mode_that_hides_nothing_delivers_the_frame_with_its_header() {
+fn a_mode_that_strips_no_header_delivers_the_whole_frame() {
     let (rig, descriptor) = Rig::<ToyTap>::running(Blocking::DontWait);
     let frame = frame(IPV4, &packet4(1, 46));
     rig.send(&frame).unwrap();
@@ -98,7 +98,7 @@ fn whether_a_read_waits_can_be_changed_on_the_open_descriptor() {
 }
 
 #[test]
-fn a_buffer_too_short_gets_the_beginning_and_a_counter_says_so() {
+fn a_short_buffer_truncates_the_packet_and_counts_it() {
     let (rig, descriptor) = rig();
     rig.send(&frame(IPV4, &packet4(2, 100))).unwrap();
     rig.send(&frame(IPV4, &packet4(3, 100))).unwrap();
@@ -115,7 +115,7 @@ fn a_buffer_too_short_gets_the_beginning_and_a_counter_says_so() {
 }
 
 #[test]
-fn a_buffer_of_nothing_gets_nothing_and_takes_no_packet() {
+fn an_empty_buffer_takes_no_packet() {
     let (rig, descriptor) = rig();
     assert_eq!(rig.device.read(&descriptor, &User::room(0)), Ok(0));
     rig.send(&frame(IPV4, &packet4(2, 20))).unwrap();
@@ -124,7 +124,7 @@ fn a_buffer_of_nothing_gets_nothing_and_takes_no_packet() {
 }
 
 #[test]
-fn packet_information_stands_in_front_and_says_when_the_packet_was_cut() {
+fn packet_information_precedes_a_packet_and_marks_truncation() {
     let (rig, descriptor) = rig();
     descriptor.set_framing(Framing::PacketInformation);
     rig.send(&frame(IPV4, &packet4(1, 30))).unwrap();

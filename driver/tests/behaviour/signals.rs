@@ -90,7 +90,7 @@ fn wakes_that_signals_forestall_do_not_pile_up() {
         assert_eq!(failed(call.result()), Error::Interrupted);
         assert_eq!(rig.read(&descriptor), Ok(packet4(mark, 40)));
     }
-    // The first is never used up, for every reader is signalled; it serves for all the others.
+    // The first wake is never consumed, because every reader is signalled; it stays for the others.
     assert_eq!(rig.world.wakes() - before, 1);
     let call = reader(&rig, &descriptor);
     rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();

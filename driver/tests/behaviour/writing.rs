@@ -35,7 +35,7 @@ fn every_size_up_to_the_mtu_passes_unchanged() {
 }
 
 #[test]
-fn what_was_judged_is_what_travels_though_the_program_changes_it_meanwhile() {
+fn the_classified_head_is_delivered_although_the_program_changes_it() {
     // The fake memory changes each byte as soon as it is fetched, and fails if one is fetched again.
     let (rig, descriptor) = rig();
     let user = User::holding(&packet4(1, 100));
@@ -45,7 +45,7 @@ fn what_was_judged_is_what_travels_though_the_program_changes_it_meanwhile() {
 }
 
 #[test]
-fn what_is_no_packet_is_refused_before_anything_is_allocated() {
+fn an_invalid_packet_is_refused_before_any_allocation() {
     let (rig, descriptor) = rig();
     let before = rig.world.allocations();
     assert_eq!(rig.write(&descriptor, &[]), Err(Error::Invalid));
@@ -114,7 +114,7 @@ fn framing_is_taken_off_and_counts_as_written() {
 }
 
 #[test]
-fn memory_that_is_not_there_leaves_nothing_behind() {
+fn an_unmapped_buffer_leaks_nothing() {
     let (rig, descriptor) = rig();
     for fault in [0..1, 3..4, 4..5, 99..100] {
         let user = User::holding(&packet4(1, 100)).faulting(fault);
@@ -125,7 +125,7 @@ fn memory_that_is_not_there_leaves_nothing_behind() {
 }
 
 #[test]
-fn each_allocation_that_fails_is_told_and_leaves_nothing_behind() {
+fn each_failing_allocation_is_reported_and_leaks_nothing() {
     let (rig, descriptor) = rig();
     let before = rig.world.allocations();
     rig.write(&descriptor, &packet4(1, 100)).unwrap();
@@ -166,7 +166,7 @@ fn a_blocked_write_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_write_that_is_just_about_to_block_goes_on_when_there_is_room() {
+fn a_write_that_is_about_to_block_continues_when_there_is_room() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
     rig.device.set_to_stack_limits(ONE);
     rig.write(&descriptor, &packet4(1, 100)).unwrap();

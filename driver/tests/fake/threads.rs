@@ -10,7 +10,7 @@ pub(crate) use std::{thread, thread_local};
 /// How long nothing on a machine in good health takes.
 pub(crate) const LOST: Duration = Duration::from_secs(60);
 
-/// The standard one, but for its patience.
+/// The standard condition variable, with a time limit for every wait.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(std::sync::Condvar);
 

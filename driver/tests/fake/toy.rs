@@ -16,7 +16,7 @@ pub(crate) fn frame(ether_type: u16, payload: &[u8]) -> Vec<u8> {
     [&OWN, &[2, 0, 0, 0, 0, 9], &ether_type.to_be_bytes()[..], payload].concat()
 }
 
-/// An IPv4 packet, as far as the toys look, with something of its own in every byte. Even a single byte has both a
+/// An IPv4 packet, as far as the toy modes parse it, with a distinct value in every byte. Even a single byte has both a
 /// version and four bits of `mark`.
 pub(crate) fn packet4(mark: u8, length: usize) -> Vec<u8> {
     packet(0x40, mark, length)

@@ -235,7 +235,7 @@ impl Task {
         }
     }
 
-    /// Where the thread sleeps, for a signal to find it.
+    /// Where the thread sleeps, so that a signal can find it.
     pub(super) fn sleeps_at(&self, semaphore: Option<Arc<Semaphore>>) {
         self.signal.lock().unwrap().at = semaphore;
     }

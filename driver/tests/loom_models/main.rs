@@ -253,7 +253,7 @@ fn a_loss_is_reported_to_one_of_two_readers_at_most() {
 }
 
 #[test]
-fn an_answer_finds_its_place_though_a_write_takes_the_last() {
+fn an_answer_is_queued_although_a_write_takes_the_last_place() {
     explore(|| {
         let stage = Stage::new();
         stage.rig.device.set_to_stack_limits(ONE);
@@ -377,7 +377,7 @@ fn a_signal_and_close_together_end_every_read() {
 }
 
 #[test]
-fn one_who_leaves_the_packet_hands_on_the_wake() {
+fn a_reader_that_leaves_the_packet_passes_the_wake_on() {
     explore(|| {
         let stage = Stage::new();
         // Its buffer is too short for any packet: it leaves them all to the other.
@@ -408,7 +408,7 @@ fn a_run_of_a_batch_wakes_as_many_waiters_as_it_has_packets() {
 }
 
 #[test]
-fn what_a_faulting_batch_puts_back_is_not_left_behind_a_close() {
+fn packets_that_a_faulting_batch_puts_back_do_not_survive_a_close() {
     explore(|| {
         let stage = Stage::new();
         stage.send(1).unwrap();

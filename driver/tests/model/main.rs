@@ -360,7 +360,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mode_that_hides_nothing_does_as_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+    fn a_mode_that_strips_no_header_follows_the_model(steps in prop::collection::vec(step(), 1..80)) {
         run::<ToyTap>(steps);
     }
 }

@@ -12,7 +12,7 @@ use crate::sync::thread;
 use crate::sync::{Condvar, Mutex};
 use crate::{once_in, pick};
 
-/// How many have arrived, for one who waits for all.
+/// How many have arrived, for a thread that waits for all.
 struct Tally {
     left: Mutex<u32>,
     none: Condvar,

@@ -50,14 +50,14 @@ impl Ledger {
         entries.accepted.insert((packet[1], packet[2]), era);
     }
 
-    /// What was accepted before now must not arrive with those who ask after now. Returns the new era.
+    /// Begins a new era: packets accepted before it must not arrive at receivers that ask in it. Returns the new era.
     pub(crate) fn new_era(&self) -> u32 {
         let mut entries = self.0.lock().unwrap();
         entries.era += 1;
         entries.era
     }
 
-    /// It was fetched by a thread of that era: whole, unchanged, for the first time, and in order.
+    /// Records that a thread of that era fetched it: whole, unchanged, once, and in order.
     pub(crate) fn arrived(&self, bytes: &[u8], seen: &mut Seen, era: u32) {
         let name = (bytes[1], bytes[2]);
         assert_eq!(bytes, packet(name, bytes.len()), "a packet that was never sent");

@@ -1,5 +1,5 @@
-//! A kernel that does nothing: its packets have a length and no bytes, and nobody ever waits. What is left of a call is
-//! the device core's own.
+//! A kernel that does nothing: its packets have a length and no bytes, and no thread ever waits. What is left of a call is
+//! the device core's own cost.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -131,7 +131,7 @@ impl<T: Send> Lock<T> for Guarded<T> {
     }
 }
 
-/// Where nobody waits.
+/// A wait point without waiters.
 pub(crate) struct Nowhere;
 
 impl WaitPoint for Nowhere {

@@ -174,7 +174,7 @@ fn to_haiku(fd: Fd, linux: &LinuxTun, copied: &Copied) {
     }
 }
 
-/// The descriptor of Linux's side, for whoever wants to look at it.
+/// The descriptor of Linux's side.
 impl AsRawFd for LinuxTun {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.fd()

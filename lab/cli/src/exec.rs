@@ -60,7 +60,7 @@ pub fn run(arguments: &ExecArgs) -> Result<(), Error> {
 /// Executes lines on the Haiku inside another process.
 ///
 /// # Errors
-/// Nobody listens, or a line that failed.
+/// If no Haiku listens on the socket, or a line failed.
 pub fn attach(arguments: &AttachArgs, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), Error> {
     let named = arguments.socket.clone().or_else(|| std::env::var_os(control::SOCKET).map(PathBuf::from));
     let socket =

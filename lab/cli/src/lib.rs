@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has gone; that is no failure of ours, and there is nobody to tell.
+        // The reader of the output is gone, for example `head`. That is no failure.
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("haiku-lab: {error}");

@@ -1,4 +1,4 @@
-//! The main job: everything once, told to somebody who sees it for the first time.
+//! The main job: everything once, explained to a first-time user.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -123,7 +123,7 @@ fn table(lines: &[Line]) -> String {
 fn tell(mode: Mode, device: &DeviceStatistics, far: Traffic) -> String {
     let name = mode.interface(0);
     let mut text = format!(
-        "{name}: the stack sent {} packets: {} reached the program, {} were answered inside, {} were not for anybody.\n",
+        "{name}: the stack sent {} packets: {} reached the program, {} were answered inside, {} were for no receiver.\n",
         device.to_user.accepted,
         device.to_user.delivered,
         device.to_user.answered,

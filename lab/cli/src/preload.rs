@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use haiku_stack::Error;
 
-/// The environment variable that names the library, for whoever keeps it elsewhere.
+/// The environment variable that names the library, if it is not beside the program.
 pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
 
 const FILE: &str = "libhaiku_preload.so";
@@ -30,8 +30,8 @@ pub fn program() -> Result<PathBuf, Error> {
     }
 }
 
-/// The library to preload: the one that is named, or that lies beside this program. Under cargo it is built first, for
-/// nothing else does that.
+/// Returns the library to preload: the one that is named, or the one beside this program. Under cargo it is built first,
+/// because nothing else builds it.
 ///
 /// # Errors
 /// It is nowhere, or could not be built.

@@ -1,4 +1,4 @@
-//! The signals that end a command: noticed in a flag and, for whoever waits, in a pipe.
+//! The signals that end a command: recorded in a flag and, for waiters, in a pipe.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -34,7 +34,7 @@ impl Signals {
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new, and nothing else closes it.
         let reader = unsafe { OwnedFd::from_raw_fd(ends[0]) };
         WRITER.store(ends[1], Ordering::SeqCst);
         for signal in [libc::SIGINT, libc::SIGTERM] {

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   haiku-lab simulate --seed 7 --only 12,190,4711   a failure again, as it was printed
   haiku-lab simulate --lose-wakes 'tun_tap room'   a planted fault, to see it found";
 
-/// Steps, unless somebody says otherwise.
+/// The default number of steps.
 const STEPS: u64 = 100_000;
 
 /// The arguments of `simulate`.

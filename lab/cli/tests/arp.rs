@@ -21,7 +21,7 @@ fn shell(commands: &[&str]) -> Output {
 const WORDS: &str = "PANIC: vm_page_fault: unhandled page fault in kernel space: ARP still asks for 10.3.0.9";
 
 #[test]
-fn an_interface_that_goes_while_arp_asks_through_it_takes_the_machine_along() {
+fn deleting_an_interface_while_arp_sends_requests_through_it_panics() {
     // The second ping is there to let a second pass: long enough for the next question of the first.
     let output = shell(&[
         "ifconfig tap/0 10.3.0.1 255.255.255.0 up",
@@ -35,7 +35,7 @@ fn an_interface_that_goes_while_arp_asks_through_it_takes_the_machine_along() {
 }
 
 #[test]
-fn a_tun_answers_though_nobody_has_it_open_and_so_can_go() {
+fn a_tun_without_an_opener_answers_and_can_be_deleted() {
     let output = shell(&[
         "ifconfig tun/0 10.3.0.1 255.255.255.0 up",
         "ifconfig tap/1 10.4.0.1 255.255.255.0 up",

@@ -27,8 +27,8 @@ pub struct Exports {
     pub module_dependencies: *const module_dependency,
 }
 
-// SAFETY: the pointers are to statics of the add-on, which the kernel only reads; whoever makes an `Exports`
-// promises that they stay valid until the add-on is unloaded.
+// SAFETY: the pointers are to statics of the add-on, which the kernel only reads; the maker of an `Exports` promises that
+// they stay valid until the add-on is unloaded.
 unsafe impl Send for Exports {}
 // SAFETY: as above.
 unsafe impl Sync for Exports {}

@@ -1,4 +1,4 @@
-//! A bell: what a kernel thread with a queue of its own waits for.
+//! A bell: the event that a kernel thread with a queue waits for.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,7 @@ struct State {
     waiting: Vec<ThreadRef>,
 }
 
-/// It rings, and whoever waits goes on; if nobody does, the next one does not wait. Ringing twice is ringing once.
+/// An auto-reset event: ringing wakes the waiter; without a waiter, the next one does not wait. Ringing twice counts once.
 #[derive(Debug, Default)]
 pub struct Bell(Mutex<State>);
 
@@ -24,7 +24,7 @@ impl Bell {
         Self(Mutex::new(State { rung: false, waiting: Vec::new() }))
     }
 
-    /// Rings. The caller holds no lock that those who wait could want.
+    /// Rings. The caller holds no lock that the waiter could need.
     pub fn ring(&self) {
         let next = {
             let mut state = self.0.guarded();

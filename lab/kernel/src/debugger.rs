@@ -1,4 +1,4 @@
-//! The kernel debugger: its commands, run with the interrupts off and nobody else running.
+//! The kernel debugger: its commands, run with interrupts off and all other threads stopped.
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int};
@@ -38,8 +38,8 @@ pub fn run(command: &str, arguments: &[&str]) -> Result<String, String> {
     argv.push(core::ptr::null_mut());
     let outer = OUTPUT.replace(Some(String::new()));
     let state = interrupts::haiku_disable_interrupts();
-    // SAFETY: a command's hook takes the number of its words and the words, ended by null; whoever registered it
-    // keeps it alive until it is removed.
+    // SAFETY: a command's hook takes the number of its words and the words, ended by null; the driver that registered it
+    // keeps it alive until it removes it.
     unsafe { hook(words.len() as c_int, argv.as_mut_ptr()) };
     interrupts::haiku_restore_interrupts(state);
     Ok(OUTPUT.replace(outer).unwrap_or_default())
@@ -76,7 +76,7 @@ pub(crate) fn is_running() -> bool {
     OUTPUT.with_borrow(Option::is_some)
 }
 
-/// Shows text to whoever runs a command on this thread; false if nobody does.
+/// Adds text to the output of the command that runs on this thread; false if none runs.
 pub(crate) fn print(text: &str) -> bool {
     OUTPUT.with_borrow_mut(|output| output.as_mut().map(|output| output.push_str(text)).is_some())
 }

@@ -128,8 +128,8 @@ pub fn arm(plan: FaultPlan) {
 static LOST_WAKES: Mutex<String> = Mutex::new(String::new());
 static WAKES_ARE_LOST: AtomicBool = AtomicBool::new(false);
 
-/// Plants a fault: from now on, until the kernel ends, no wake by a semaphore of this name reaches anybody. What has to
-/// find lost wakes is tried on it.
+/// Plants a fault: from now on, until the kernel ends, every wake by a semaphore of this name is lost. Tests that look for
+/// lost wakes are checked with it.
 pub fn lose_wakes(semaphore: &str) {
     semaphore.clone_into(&mut LOST_WAKES.guarded());
     WAKES_ARE_LOST.store(!semaphore.is_empty(), Ordering::Release);

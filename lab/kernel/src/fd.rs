@@ -257,7 +257,7 @@ pub(crate) fn close(fd: Fd) -> Result<(), status_t> {
     Ok(())
 }
 
-/// `deselect_select_infos`: the number was closed, and whoever waits on it is told so.
+/// `deselect_select_infos`: the number was closed, and its waiters are notified.
 fn deselect_all(descriptor: &Descriptor, waiting: Vec<(InfoRef, Arc<dyn Waiter>)>) {
     for (info, _waiter) in waiting {
         descriptor.call_deselect(info.selected() & !INVALID, info);
@@ -295,7 +295,7 @@ pub(crate) fn select(fd: Fd, info: InfoRef) -> Result<(), status_t> {
         same
     };
     if !same {
-        // Somebody closed the number in the meantime.
+        // Another thread closed the number in the meantime.
         held.call_deselect(info.selected() & !INVALID, info);
         info.notify(INVALID);
         close_one(&held);

@@ -107,7 +107,7 @@ unsafe fn release(block: *mut u8) {
     }
     ledger::HEAP_BLOCKS.add(-1);
     ledger::HEAP_BYTES.add(-(size as i64));
-    // SAFETY: the block is `size` bytes and nobody else's any longer.
+    // SAFETY: the block has `size` bytes, and its owner has just freed it.
     unsafe { block.write_bytes(FREED, size) };
     let mut quarantine = QUARANTINE.guarded();
     quarantine.bytes += size;
@@ -118,13 +118,13 @@ unsafe fn release(block: *mut u8) {
     }
 }
 
-/// Checks that nobody wrote to a freed block, gives its memory back and returns its size.
+/// Checks that a freed block was not written to, frees its memory and returns its size.
 fn give_back(block: Freed) -> usize {
     let Freed(block) = block;
     // SAFETY: the block is in quarantine, so its header is alive.
     let header = unsafe { &*header_of(block) };
     let (size, align) = (header.size, header.align);
-    // SAFETY: as above; nobody else may touch it.
+    // SAFETY: as above; the quarantine owns the block.
     let content = unsafe { core::slice::from_raw_parts(block, size) };
     if let Some(offset) = first_change(content) {
         kpanic!("the block {block:p} of {size} bytes was written at offset {offset} after it was freed");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn freeing_null_is_nothing_and_impossible_sizes_are_refused() {
+    fn freeing_null_does_nothing_and_impossible_sizes_are_refused() {
         let kernel = Kernel::boot(Options::default()).unwrap();
         // SAFETY: null is allowed.
         unsafe { haiku_free(core::ptr::null_mut()) };

@@ -3,8 +3,8 @@
 use crate::panic::kpanic;
 use crate::{interrupts, recursive_lock, schedule};
 
-/// Calls a hook. It must return with interrupts enabled and with as many locks held as before: on Haiku the next
-/// who wants one would wait for ever, or the next who sleeps stop the machine.
+/// Calls a hook. It must return with interrupts enabled and with as many locks held as before: on Haiku the next thread
+/// that takes such a lock would wait for ever, and the next that sleeps would stop the machine.
 #[inline]
 pub(crate) fn call<R>(name: &'static str, hook: impl FnOnce() -> R) -> R {
     let held = recursive_lock::held();

@@ -194,7 +194,7 @@ impl Kernel {
 }
 
 impl Drop for Kernel {
-    /// Shuts down what nobody shut down.
+    /// Shuts the kernel down, if that was not done yet.
     ///
     /// # Panics
     /// If something was not given back, unless the thread panics already.
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_that_did_nothing_ends_with_nothing() {
+    fn an_unused_kernel_ends_with_zero_ledgers() {
         let kernel = Kernel::boot(Options::default()).unwrap();
         assert_eq!(kernel.shutdown(), Ledgers::default());
     }

@@ -16,7 +16,7 @@ use crate::wait::{Claim, Interruption};
 const WRITER: u32 = 1 << 31;
 const WAITERS: u32 = 1 << 30;
 const READERS: u32 = WAITERS - 1;
-const NOBODY: thread_id = -1;
+const NO_OWNER: thread_id = -1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -40,7 +40,7 @@ impl Lock {
         Self {
             name,
             state: AtomicU32::new(0),
-            owner: AtomicI32::new(NOBODY),
+            owner: AtomicI32::new(NO_OWNER),
             depth: AtomicU32::new(0),
             queue: Mutex::new(VecDeque::new()),
         }
@@ -116,7 +116,7 @@ impl Lock {
         }
     }
 
-    /// Hands the lock to whoever may have it next.
+    /// Hands the lock to the next waiters.
     #[cold]
     fn hand_over(&self) {
         let mut woken = Vec::new();
@@ -172,7 +172,7 @@ impl Drop for WriteGuard<'_> {
             lock.depth.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        lock.owner.store(NOBODY, Ordering::Relaxed);
+        lock.owner.store(NO_OWNER, Ordering::Relaxed);
         let before = lock.state.fetch_and(!WRITER, Ordering::SeqCst);
         if before & WAITERS != 0 {
             lock.hand_over();

@@ -35,7 +35,7 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Info(*mut module_info);
 
-// SAFETY: tables are statics of whoever made them, alive while the module is known, and only read here.
+// SAFETY: tables are statics of their add-on, alive while the module is registered, and only read here.
 unsafe impl Send for Info {}
 
 impl Info {
@@ -73,7 +73,7 @@ struct Module {
     built_in: bool,
     keep_loaded: bool,
     references: i64,
-    /// References that the kernel itself keeps or has lost; nobody else can give them back.
+    /// References that the kernel itself keeps or has lost; no caller can release them.
     kernels_own: i64,
     state: State,
 }
@@ -106,7 +106,7 @@ pub unsafe fn register_builtin(info: *mut module_info) {
 /// Only the packet module is known.
 pub(crate) fn reset() {
     MODULES.guarded().clear();
-    // SAFETY: the table is a static, and nobody writes to it.
+    // SAFETY: the table is an immutable static.
     unsafe { register_builtin(core::ptr::from_ref(net_buffer::module()).cast_mut().cast()) };
 }
 
@@ -314,7 +314,7 @@ fn initialise(name: &str) -> status_t {
     status
 }
 
-/// A reference was lost by the kernel itself: it is nobody's fault but the kernel's.
+/// Records that the kernel itself lost a reference, which is not the driver's fault.
 fn lose(name: &str) {
     with(name, |module| module.kernels_own += 1);
     ledger::MODULE_REFERENCES.add(-1);

@@ -21,7 +21,7 @@ use crate::{held, ledger};
 
 pub use crate::held::held;
 
-/// Nobody holds the lock.
+/// The lock is free.
 const FREE: i32 = -1;
 /// Beside the holder's id: others wait.
 const WAITERS: i32 = 1 << 30;
@@ -52,7 +52,7 @@ const _: () = assert!(align_of::<Block>() == align_of::<haiku_sys::recursive_loc
 
 static SPARE: Mutex<Vec<&'static Inner>> = Mutex::new(Vec::new());
 
-/// How often a lock was locked by whoever held it already.
+/// How often a lock was locked by its holder again.
 static RECURSIONS: AtomicU32 = AtomicU32::new(0);
 
 /// How often a thread has locked a lock that it held already, since the process began. Haiku allows it; to code that takes

@@ -1,12 +1,12 @@
-//! The deterministic mode: one emulated thread runs at a time, whose turn it is follows from a seed, and time is virtual.
+//! The deterministic mode: one emulated thread runs at a time, a seed decides which, and time is virtual.
 //!
-//! A thread has its turn until it waits, ends, or comes to a [`point`] (a call of the kernel, a lock, a hook, a wake)
-//! where the generator gives the turn to another. Time stands still as long as anybody can run, and then jumps to the
-//! next deadline. If there is none either, nobody will ever run again: that is reported, with who waits where. So a seed
-//! is the whole of a run, and [`Trace`] says whether two runs were the same one.
+//! A thread runs until it waits, ends, or reaches a [`point`] (a kernel call, a lock, a hook, a wake) where the generator
+//! switches to another. Time stands still while any thread can run, and then jumps to the next deadline. If there is none,
+//! no thread will ever run again: that is reported, with every waiter and its place. So a seed determines a run, and
+//! [`Trace`] tells whether two runs were equal.
 //!
-//! Only the thread that started the kernel and those it [`spawn`](crate::thread::spawn)s take part. They must wait
-//! through the kernel alone ([`crate::sync`] has locks for code outside it): who waits for Linux keeps the turn.
+//! Only the thread that started the kernel and those it [`spawn`](crate::thread::spawn)s take part. They must wait only
+//! through the kernel ([`crate::sync`] has locks for code outside it): a thread that waits for Linux blocks all others.
 
 use core::cell::Cell;
 use core::fmt::Write as _;
@@ -87,7 +87,7 @@ struct State {
     made: u32,
     ready: Vec<TaskRef>,
     waiting: Vec<(TaskRef, Option<bigtime_t>, Place)>,
-    /// Who runs only if nobody else can.
+    /// Threads that run only if no other thread can.
     quiet: Vec<TaskRef>,
     keep: usize,
     trace: Trace,
@@ -155,7 +155,7 @@ impl State {
         Box::leak(Box::new(Task { turn: AtomicU32::new(0), number, name: name.to_owned() }))
     }
 
-    /// Whose turn it is, now that the one that had it cannot go on. `None`: nobody's, for ever.
+    /// Chooses the next thread when the current one cannot go on. `None`: no thread can run, for ever.
     fn next(&mut self) -> Option<TaskRef> {
         if self.ready.is_empty() && !self.quiet.is_empty() {
             return Some(self.quiet.remove(0));
@@ -247,7 +247,7 @@ impl Turn {
 }
 
 impl Drop for Turn {
-    /// Gives the turn away for good.
+    /// Gives the turn away for ever.
     fn drop(&mut self) {
         if TASK.take().is_none() {
             return;

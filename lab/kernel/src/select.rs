@@ -16,9 +16,9 @@ pub(crate) const fn flag(event: u8) -> u16 {
     1_u16.wrapping_shl(event as u32 - 1)
 }
 
-/// The descriptor is not one, or no longer.
+/// The descriptor is not open, or was closed.
 pub(crate) const INVALID: u16 = 0x1000;
-/// Events that nobody can wait for in vain: they are only reported.
+/// Events that are always reported, without being asked for.
 pub(crate) const OUTPUT_ONLY: u16 = 0x0004 | 0x0080 | INVALID;
 
 /// Who waits: a poll, a select or an observer.
@@ -101,7 +101,7 @@ impl Info {
     pub(crate) fn notify(&self, events: u16) -> status_t {
         let waiter = if self.mark.load(Ordering::SeqCst) == LIVE { self.waiter() } else { None };
         let Some(waiter) = waiter else {
-            kpanic!("notify_select_event(): the select {self:p} has ended, and its memory is somebody else's");
+            kpanic!("notify_select_event(): the select {self:p} has ended, and its memory is reused");
         };
         self.events.fetch_or(events.into(), Ordering::SeqCst);
         waiter.notify(events, self.selected())
@@ -146,7 +146,7 @@ unsafe fn pool<'a>(pool: *mut select_sync_pool, call: &str) -> Option<&'a mut Po
 }
 
 /// # Safety
-/// `place` must point to a pool of this file, and nobody may use it any longer.
+/// `place` must point to a pool of this file, which is not used again.
 unsafe fn delete(pool: *mut select_sync_pool) {
     // SAFETY: it came from a box.
     let mut pool = unsafe { Box::from_raw(pool.cast::<Pool>()) };

@@ -295,7 +295,7 @@ pub fn live() -> Vec<(sem_id, String, i32)> {
         .collect()
 }
 
-/// A semaphore's name, for the report of those who wait for it.
+/// A semaphore's name, for the report of its waiters.
 pub(crate) fn name(id: sem_id) -> String {
     slot(id).map(|slot| slot.guarded().name.clone()).unwrap_or_default()
 }

@@ -268,7 +268,7 @@ struct Files {
 
 static FILES: Mutex<Files> = Mutex::new(Files { texts: None, loaded: None });
 
-/// Sets the text of a driver's settings file. Whoever loads it next sees it, unless it is loaded already.
+/// Sets the text of a driver's settings file. The next load returns it, unless the file is loaded already.
 pub fn set(driver: &str, text: &str) {
     FILES.guarded().texts.get_or_insert_default().insert(driver.to_owned(), text.to_owned());
 }

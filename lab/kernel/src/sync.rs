@@ -27,7 +27,7 @@ impl Queue {
         Self { count: AtomicUsize::new(0), threads: sync::Mutex::new(Vec::new()) }
     }
 
-    /// Enters the queue; whoever does must block next.
+    /// Enters the queue. The calling thread must block next.
     fn enter(&self) -> ThreadRef {
         let this = this();
         this.parker().prepare(Interruption::Never);
@@ -48,14 +48,14 @@ impl Queue {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        // Claimed under the lock: whoever is still in the queue is in this wait and no other. Woken without it, for
-        // whoever wakes up may want it next. Nearly always there is one.
+        // Threads are claimed under the lock: a thread that is still in the queue is in this wait and no other. They are woken
+        // without it, because the woken thread may want the lock next. Nearly always there is one.
         let (mut woken, mut first, mut others) = (0, None, Vec::new());
         let mut threads = self.threads.guarded();
         while woken < most && !threads.is_empty() {
             let thread = threads.remove(0);
             self.count.fetch_sub(1, Ordering::SeqCst);
-            // One whose time is up already takes nobody else's wake.
+            // A thread whose time is up does not consume another one's wake.
             let claim = thread.parker().claim(B_OK);
             woken += usize::from(claim != Claim::TooLate);
             if claim == Claim::MustWake
@@ -141,7 +141,7 @@ pub struct Condvar {
 }
 
 impl Condvar {
-    /// One that nobody waits for.
+    /// Returns a condition variable without waiters.
     #[must_use]
     pub const fn new() -> Self {
         Self { queue: Queue::new() }
@@ -181,7 +181,7 @@ impl Condvar {
         let this = self.queue.enter();
         let mutex = guard.mutex;
         drop(guard);
-        // Whoever claims it takes it out of the queue.
+        // The thread that claims this one removes it from the queue.
         if this.parker().block(deadline, Place::StackCondition) != B_OK {
             self.queue.leave(this);
         }
@@ -193,7 +193,7 @@ impl Condvar {
         self.queue.wake(1);
     }
 
-    /// Wakes everyone that waits.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.queue.wake(usize::MAX);
     }

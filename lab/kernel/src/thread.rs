@@ -230,7 +230,7 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
         let exit = threads.exits().get_mut(&id).ok_or(B_BAD_THREAD_ID)?;
         if exit.status.is_some() {
             if exit.unheard > 0 {
-                // It ended for those who waited already; whoever comes later finds nothing.
+                // It ended for those that already waited; a later caller finds no thread.
                 return Err(B_BAD_THREAD_ID);
             }
             exit.unheard = 1;
@@ -253,7 +253,7 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
         }
         result
     };
-    // The thread has said its last; this waits for the end of its local variables, no longer.
+    // The thread has finished; this only waits until its local variables are dropped.
     if let Some(Err(panicked)) = handle.map(JoinHandle::join) {
         std::panic::resume_unwind(panicked);
     }
@@ -266,7 +266,7 @@ pub fn current() -> thread_id {
     this().id()
 }
 
-/// Waits until a thread sleeps in the kernel, for whatever reason: what a test needs that wants to disturb it there.
+/// Waits until a thread sleeps in the kernel, for any reason, so that a test can disturb it there.
 pub fn until_blocked(id: thread_id) -> Result<(), status_t> {
     let find = || THREADS.guarded().live().get(&id).map(|thread| &thread.parker);
     if wait::watch(find) { Ok(()) } else { Err(B_BAD_THREAD_ID) }
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_who_waits_for_a_thread_hears_its_status() {
+    fn every_waiter_for_a_thread_gets_its_status() {
         let kernel = Kernel::boot(Options::default()).unwrap();
         let gate = std::sync::Arc::new(Mutex::new(()));
         let held = gate.lock().unwrap();

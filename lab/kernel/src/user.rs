@@ -93,7 +93,7 @@ pub(crate) unsafe extern "C" fn haiku_user_memcpy(to: *mut c_void, from: *const 
 }
 
 // The copy is one instruction that can be interrupted and keeps its count in a register, so that the signal handler
-// knows where it was and can leave it for good.
+// knows where it was and can abort it.
 core::arch::global_asm!(
     ".globl haiku_kernel_copy",
     ".type haiku_kernel_copy, @function",
@@ -139,7 +139,7 @@ fn install_handler() {
     });
 }
 
-/// Ends a copy that faulted; hands any other fault to whoever had the signal before.
+/// Ends a copy that faulted; passes any other fault on to the previous handler of the signal.
 unsafe extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a user context to a handler with SA_SIGINFO.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };

@@ -1,6 +1,6 @@
 //! The one place where threads wait, and the clock they wait by.
 //!
-//! A thread announces that it is about to block, enters some queue, and blocks; whoever takes it out of the queue
+//! A thread announces that it is about to block, enters some queue, and blocks; the thread that takes it out of the queue
 //! claims it with a status, and exactly one claim succeeds: release, deletion, signal or timeout. Everything that
 //! waits (semaphores, recursive locks, the kernel's own locks, snoozing, waiting for a thread) comes through here. In the
 //! [deterministic mode](crate::schedule) a thread that blocks gives its turn away, and the clock is that mode's.
@@ -147,7 +147,7 @@ impl Parker {
                 }
             };
             if !in_time {
-                // The time is up, and this thread may claim itself like anybody else.
+                // The time is up, and this thread may claim itself.
                 let _ = self.claim(B_TIMED_OUT);
             }
             word = self.word.load(Ordering::SeqCst);
@@ -171,7 +171,7 @@ pub(crate) fn tell_watchers() {
 /// Waits until the thread sleeps; false if `find` no longer finds it.
 pub(crate) fn watch<'a>(find: impl Fn() -> Option<&'a Parker>) -> bool {
     if schedule::is_deterministic() {
-        // Once nobody else can run, whoever has not ended waits.
+        // Once no other thread can run, every thread that has not ended waits.
         schedule::quiesce();
         return find().is_some();
     }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn killing_signals_end_what_other_signals_do_not() {
+    fn killing_signals_end_waits_that_other_signals_do_not() {
         let parker = Parker::new();
         parker.prepare(Interruption::KillingSignals);
         assert_eq!(parker.interrupt(B_INTERRUPTED, false), Claim::TooLate);

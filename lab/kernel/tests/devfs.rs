@@ -163,7 +163,7 @@ fn what_cannot_be_opened() {
 }
 
 #[test]
-fn a_full_table_closes_what_was_opened_in_vain() {
+fn an_open_without_a_free_number_closes_its_descriptor() {
     let kernel = start(&["toy"]);
     let opened: Vec<_> = (0..256).map(|_| syscalls::open("/dev/toy", O_RDWR).unwrap()).collect();
     events();
@@ -335,7 +335,7 @@ fn a_signal_interrupts_a_read_and_is_handled_with_it() {
 }
 
 #[test]
-fn nonblocking_is_told_in_open_fcntl_and_ioctl() {
+fn non_blocking_mode_is_set_by_open_fcntl_and_ioctl() {
     let kernel = start(&["toy"]);
     let fd = syscalls::open("/dev/toy", O_RDWR | O_NONBLOCK).unwrap();
     assert_eq!(syscalls::read(fd, &mut [0; 8]), Err(B_WOULD_BLOCK));
@@ -403,7 +403,7 @@ fn both_roles_share_one_image() {
         }
     }
     struct Constant<T>(T);
-    // SAFETY: nobody writes to it.
+    // SAFETY: it is immutable.
     unsafe impl<T> Sync for Constant<T> {}
     static TABLE: Constant<module_info> =
         Constant(module_info { name: c"network/devices/toy/v1".as_ptr(), flags: 0, std_ops: None });

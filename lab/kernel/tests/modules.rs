@@ -51,7 +51,7 @@ type Operations = unsafe extern "C" fn(i32, ...) -> status_t;
 #[repr(transparent)]
 struct Table(module_info);
 
-// SAFETY: nobody writes to it.
+// SAFETY: it is immutable.
 unsafe impl Sync for Table {}
 
 const fn table(name: &'static CStr, flags: u32, operations: unsafe extern "C" fn(i32) -> status_t) -> Table {
@@ -72,7 +72,7 @@ static BUILT_IN: Table = table(c"network/stack/v1", 0, second);
 #[repr(transparent)]
 struct List<T>(T);
 
-// SAFETY: nobody writes to it but the kernel, one test at a time.
+// SAFETY: only the kernel writes to it, one test at a time.
 unsafe impl<T> Sync for List<T> {}
 
 const fn pointer(table: &'static Table) -> *mut module_info {
@@ -186,7 +186,7 @@ fn dependencies_come_first_and_go_last() {
     let kernel = started(file(&BOTH.0, NEEDS_STACK.0.as_ptr()));
     modules::get(FIRST).unwrap();
     assert_eq!(events(), ["map", "second init", "first init"]);
-    // SAFETY: the kernel stored it, and nobody writes now.
+    // SAFETY: the kernel stored it, and does not write to it now.
     assert_eq!(unsafe { *STACK.0.get() }, pointer(&BUILT_IN));
     assert_eq!(kernel.ledgers().module_references, 2);
     modules::put(FIRST).unwrap();
@@ -195,7 +195,7 @@ fn dependencies_come_first_and_go_last() {
 }
 
 #[test]
-fn a_missing_dependency_fails_and_what_haiku_loses_then_is_not_our_leak() {
+fn a_missing_dependency_fails_and_the_reference_that_haiku_loses_is_not_a_leak() {
     let kernel = started(file(&BOTH.0, NEEDS_MISSING.0.as_ptr()));
     assert_eq!(modules::get(FIRST), Err(B_ENTRY_NOT_FOUND));
     assert_eq!(events(), ["map", "second init", "unmap"]);

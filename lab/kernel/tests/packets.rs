@@ -238,7 +238,7 @@ fn a_fault_in_one_piece_is_reported_and_the_packet_keeps_the_room() {
 }
 
 #[test]
-fn a_fault_across_pieces_goes_unreported_as_on_haiku() {
+fn a_fault_in_a_packet_of_several_pieces_is_not_reported_as_on_haiku() {
     let kernel = boot();
     let buffer = create(256);
     let missing = USER_BASE;

@@ -103,8 +103,8 @@ fn waiters_are_served_in_order() {
 }
 
 #[test]
-fn whoever_waits_for_a_lock_that_is_destroyed_does_not_hold_it() {
-    panics("whoever_waits_for_a_lock_that_is_destroyed_does_not_hold_it", "using uninitialized lock", || {
+fn a_waiter_for_a_lock_that_is_destroyed_does_not_hold_it() {
+    panics("a_waiter_for_a_lock_that_is_destroyed_does_not_hold_it", "using uninitialized lock", || {
         let shared = Shared::new();
         shared.lock();
         let waiter = {
@@ -173,8 +173,8 @@ fn unlocking_what_another_thread_holds_stops_the_kernel() {
 }
 
 #[test]
-fn unlocking_what_nobody_holds_stops_the_kernel() {
-    panics("unlocking_what_nobody_holds_stops_the_kernel", "unlocked by non-holder thread", || Shared::new().unlock());
+fn unlocking_a_free_lock_stops_the_kernel() {
+    panics("unlocking_a_free_lock_stops_the_kernel", "unlocked by non-holder thread", || Shared::new().unlock());
 }
 
 #[test]

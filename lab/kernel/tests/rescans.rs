@@ -8,7 +8,7 @@ use haiku_kernel::{Exports, syscalls, thread};
 use haiku_sys::*;
 
 #[test]
-fn a_vanished_node_is_closed_at_once_if_nobody_is_inside() {
+fn a_vanished_node_is_closed_at_once_if_no_call_is_inside() {
     let kernel = start(&["toy/0", "toy/1"]);
     let fd = syscalls::open("/dev/toy/0", O_RDWR).unwrap();
     events();

@@ -69,7 +69,7 @@ fn a_seed_is_the_whole_of_a_run_and_another_one_is_another_run() {
 }
 
 #[test]
-fn time_jumps_to_the_next_deadline_and_nobody_waits_for_it() {
+fn time_jumps_to_the_next_deadline_without_waiting() {
     let began = Instant::now();
     let kernel = boot(1);
     let (sem, start) = (create(0), thread::system_time());
@@ -87,7 +87,7 @@ fn time_jumps_to_the_next_deadline_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn quiet_is_when_everybody_else_waits() {
+fn quiet_is_when_all_other_threads_wait() {
     let kernel = boot(5);
     let (sem, done) = (create(0), Arc::new(AtomicU32::new(0)));
     let worker = thread::spawn("worker", 10, {
@@ -142,7 +142,7 @@ fn a_condition_is_waited_for_with_its_mutex_free() {
 }
 
 #[test]
-fn outside_the_mode_nothing_is_kept_and_nobody_is_waited_for() {
+fn outside_the_mode_nothing_is_traced_and_quiesce_returns_at_once() {
     let kernel = Kernel::boot(Options::default()).unwrap();
     schedule::quiesce();
     assert!(!schedule::is_deterministic());

@@ -36,7 +36,7 @@ fn set(fds: &[Fd]) -> FdSet {
 }
 
 #[test]
-fn poll_sees_what_holds_already() {
+fn poll_reports_events_that_already_hold() {
     let (kernel, fd) = start();
     assert_eq!(poll(fd, POLLOUT, -1), (Ok(1), POLLOUT));
     assert_eq!(poll(fd, POLLIN, 0), (Ok(0), 0));
@@ -68,7 +68,7 @@ fn a_waiting_poll_is_woken_by_a_notification() {
     notify_last(B_SELECT_ERROR as u8);
     assert_eq!(poller.join(), (Ok(1), POLLERR));
     let poller = Program::blocked(move || poll(fd, POLLIN, -1));
-    // What nobody asked for wakes nobody.
+    // An event that was not asked for wakes no waiter.
     notify_last(B_SELECT_WRITE as u8);
     thread::until_blocked(poller.id).unwrap();
     notify_last(B_SELECT_DISCONNECTED as u8);
@@ -99,7 +99,7 @@ fn a_signal_interrupts_poll_and_select() {
 }
 
 #[test]
-fn a_number_that_is_no_descriptor_is_reported_and_nothing_is_waited_for() {
+fn an_invalid_descriptor_is_reported_without_waiting() {
     let (kernel, fd) = start();
     let mut fds = [entry(fd, POLLIN), entry(99, POLLIN), entry(-1, POLLIN)];
     assert_eq!(syscalls::poll(&mut fds, -1), Ok(1));
@@ -226,7 +226,7 @@ fn watch(fd: Fd, events: u16) -> (Observer, Arc<Mutex<Vec<u16>>>) {
 }
 
 #[test]
-fn an_observer_hears_of_every_notification_until_it_is_dropped() {
+fn an_observer_gets_every_notification_until_it_is_dropped() {
     let (kernel, fd) = start();
     let (observer, seen) = watch(fd, POLLIN | POLLOUT);
     assert_eq!(*seen.lock().unwrap(), [POLLOUT]);
@@ -242,7 +242,7 @@ fn an_observer_hears_of_every_notification_until_it_is_dropped() {
 }
 
 #[test]
-fn an_observer_hears_of_the_close() {
+fn an_observer_is_notified_of_the_close() {
     let (kernel, fd) = start();
     let (observer, seen) = watch(fd, POLLIN);
     syscalls::close(fd).unwrap();
@@ -265,7 +265,7 @@ fn pools_are_made_with_their_first_entry_and_deleted_with_their_last() {
     assert_eq!(remove(&mut pool, 1), B_ENTRY_NOT_FOUND);
     assert_eq!((add(&mut pool, 1), add(&mut pool, 1), add(&mut pool, 2)), (B_OK, B_OK, B_OK));
     assert_eq!(kernel.ledgers().select_pools, 1);
-    // SAFETY: as above; nobody waits for this event.
+    // SAFETY: as above; no select waits for this event.
     unsafe { notify_select_event_pool(pool, 3) };
     assert_eq!(remove(&mut pool, 1), B_OK);
     assert_eq!(remove(&mut pool, 1), B_OK);
@@ -287,27 +287,23 @@ fn pools_are_made_with_their_first_entry_and_deleted_with_their_last() {
 
 #[test]
 fn a_notification_after_the_deselection_stops_the_kernel() {
-    panics(
-        "a_notification_after_the_deselection_stops_the_kernel",
-        "has ended, and its memory is somebody else's",
-        || {
-            static SYNC: Mutex<usize> = Mutex::new(0);
-            unsafe extern "C" fn keep(_: *mut core::ffi::c_void, _: u8, _: u32, sync: *mut selectsync) -> status_t {
-                *SYNC.lock().unwrap() = sync as usize;
-                B_OK
-            }
-            unsafe extern "C" fn find(_: *const core::ffi::c_char) -> *mut device_hooks {
-                Box::leak(Box::new(device_hooks { select: Some(keep), deselect: None, ..toy::HOOKS }))
-            }
-            let kernel = boot();
-            let exports = haiku_kernel::Exports { find_device: Some(find), ..toy::exports(&["toy/0"]) };
-            kernel.install("toy", exports).unwrap();
-            let fd = syscalls::open("/dev/toy/0", O_RDWR).unwrap();
-            let _ = poll(fd, POLLIN, 0);
-            // SAFETY: none; this is the fault to be found.
-            unsafe { notify_select_event(*SYNC.lock().unwrap() as *mut _, B_SELECT_READ as u8) };
-        },
-    );
+    panics("a_notification_after_the_deselection_stops_the_kernel", "has ended, and its memory is reused", || {
+        static SYNC: Mutex<usize> = Mutex::new(0);
+        unsafe extern "C" fn keep(_: *mut core::ffi::c_void, _: u8, _: u32, sync: *mut selectsync) -> status_t {
+            *SYNC.lock().unwrap() = sync as usize;
+            B_OK
+        }
+        unsafe extern "C" fn find(_: *const core::ffi::c_char) -> *mut device_hooks {
+            Box::leak(Box::new(device_hooks { select: Some(keep), deselect: None, ..toy::HOOKS }))
+        }
+        let kernel = boot();
+        let exports = haiku_kernel::Exports { find_device: Some(find), ..toy::exports(&["toy/0"]) };
+        kernel.install("toy", exports).unwrap();
+        let fd = syscalls::open("/dev/toy/0", O_RDWR).unwrap();
+        let _ = poll(fd, POLLIN, 0);
+        // SAFETY: none; this is the fault to be found.
+        unsafe { notify_select_event(*SYNC.lock().unwrap() as *mut _, B_SELECT_READ as u8) };
+    });
 }
 
 #[test]

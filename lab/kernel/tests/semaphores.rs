@@ -92,7 +92,7 @@ fn a_release_wakes_the_longest_waiting_first() {
 }
 
 #[test]
-fn who_wants_much_holds_up_who_wants_little() {
+fn a_waiter_for_a_large_count_blocks_one_for_a_small_count() {
     let kernel = boot();
     let id = create(0);
     let much = Program::blocked(move || acquire(id, 3, 0, 0));
@@ -102,7 +102,7 @@ fn who_wants_much_holds_up_who_wants_little() {
     thread::until_blocked(little.id).unwrap();
     release(id, 2, 0);
     assert_eq!(much.join(), B_OK);
-    // One is left over, but on Haiku it serves nobody before the next release.
+    // One is left over, but on Haiku it wakes no waiter before the next release.
     thread::until_blocked(little.id).unwrap();
     release(id, 1, 0);
     assert_eq!(little.join(), B_OK);
@@ -139,7 +139,7 @@ fn deletion_wakes_every_waiter() {
 }
 
 #[test]
-fn release_all_serves_those_who_wait_and_nobody_else() {
+fn release_all_wakes_only_the_current_waiters() {
     let kernel = boot();
     let id = create(0);
     assert_eq!(release(id, 0, B_RELEASE_ALL), B_OK);

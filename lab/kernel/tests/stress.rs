@@ -25,7 +25,7 @@ fn live(seed: u64, rounds: u32) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for _ in 0..rounds {
         let fd = dice.roll(12) as i32;
-        // Whatever comes back is fine: the numbers belong to everybody.
+        // Any result is fine, because all threads share the numbers.
         match dice.roll(9) {
             0 | 1 => {
                 let _ = syscalls::open("/dev/toy/0", O_RDWR | O_NONBLOCK);

@@ -73,7 +73,7 @@ fn either_side_may_be_the_programs() {
 }
 
 #[test]
-fn what_is_not_there_is_a_bad_address() {
+fn unmapped_memory_is_a_bad_address() {
     let kernel = boot();
     let pages = Pages::new();
     let here = [0_u8; 8];

@@ -28,8 +28,8 @@ pub struct ImageSymbol {
 
 /// A loaded add-on. Dropping it unmaps it, as the kernel does with the last reference to an image.
 ///
-/// Addresses obtained from it are plain numbers; whoever calls or reads them must keep the image alive meanwhile, and
-/// must have made the add-on give back what it registered (hooks, threads, semaphores) before dropping it.
+/// Addresses obtained from it are plain numbers. A caller that uses them must keep the image alive meanwhile, and must have
+/// the add-on release what it registered (hooks, threads, semaphores) before dropping it.
 #[derive(Debug)]
 pub struct Image {
     name: String,

@@ -35,7 +35,7 @@ impl Mapping {
     /// Reserves `size` bytes, a multiple of the page size; they cannot be touched yet.
     pub(crate) fn reserve(size: usize) -> std::io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: without MAP_FIXED the kernel chooses addresses that nobody uses; no existing memory changes.
+        // SAFETY: without MAP_FIXED the kernel chooses unused addresses; no existing memory changes.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error());
@@ -56,8 +56,8 @@ impl Mapping {
         assert!(range.end <= self.size && bytes.len() <= range.len(), "the caller keeps inside the mapping");
         let start = self.base + range.start;
         protect(start, range.len(), libc::PROT_READ | libc::PROT_WRITE)?;
-        // SAFETY: the range is inside our own mapping (asserted), writable since the line above, and nobody else has
-        // its address before the image is handed out; `bytes` is a live slice that cannot overlap a fresh mapping.
+        // SAFETY: the range is inside this mapping (asserted), writable since the line above, and not shared before the image
+        // is handed out; `bytes` is a live slice that cannot overlap a fresh mapping.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start as *mut u8, bytes.len()) };
         match access {
             Access::ReadWrite => Ok(()),
@@ -68,8 +68,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range came from mmap and is unmapped once; whoever still runs code in it broke the contract of
-        // `Image`.
+        // SAFETY: the range came from mmap and is unmapped once; by the contract of `Image` no code in it runs any longer.
         let status = unsafe { libc::munmap(self.base as *mut libc::c_void, self.size) };
         if status == 0 {
             MAPPED.fetch_sub(self.size, Ordering::Relaxed);

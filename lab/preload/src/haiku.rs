@@ -75,7 +75,7 @@ fn log() -> Option<haiku_system::LogSink> {
     let file = std::fs::File::options().create(true).append(true).open(path).ok()?;
     let hidden = table::hide(file.as_raw_fd());
     drop(file);
-    // SAFETY: a descriptor that nobody else closes.
+    // SAFETY: the descriptor is new, and nothing else closes it.
     let file = Mutex::new(unsafe { std::fs::File::from_raw_fd(hidden) });
     Some(Box::new(move |line| {
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ fn connection(fd: RawFd) {
     table::unhide(fd);
 }
 
-/// Executes a line for whoever is connected, or for the program itself.
+/// Executes a line for a connection to the control socket, or for the program itself.
 ///
 /// # Errors
 /// The command's complaint.
@@ -146,20 +146,20 @@ pub(crate) fn execute(line: &str) -> Result<String, haiku_stack::Error> {
     Ok(text)
 }
 
-/// Ends every connection to the control socket, and waits for whoever serves it: a fork must not come upon a thread
-/// that holds something.
+/// Ends every connection to the control socket, and waits for the threads that serve them: at a fork no thread may hold a
+/// lock.
 pub(crate) fn hang_up() {
     let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
     for (fd, thread) in connections {
         if !thread.is_finished() {
-            // SAFETY: if the thread has just closed it, the number is nobody's, or a socket's of this library.
+            // SAFETY: if the thread has just closed it, the number is free, or a socket of this library.
             unsafe { libc::shutdown(fd, libc::SHUT_RD) };
         }
         let _ = thread.join();
     }
 }
 
-/// Ends Haiku with everything that the program has open there. Returns whether it could: nobody may be using it.
+/// Ends Haiku with everything that the program has open there. Returns `None` if there is none; no other thread may use it.
 pub(crate) fn end() -> Option<haiku_system::Ledgers> {
     let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     for (_, open) in table::all() {

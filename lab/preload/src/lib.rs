@@ -6,7 +6,7 @@
 //! a socket of Linux's that is ready exactly when the device is. All else passes through untouched.
 
 // The hooks are only put in front of libc's calls where the library is used, not where its parts are tested.
-#![cfg_attr(test, allow(dead_code, reason = "without the hooks nobody calls most of it"))]
+#![cfg_attr(test, allow(dead_code, reason = "without the hooks most of it has no caller"))]
 
 mod errno;
 mod haiku;

@@ -1,12 +1,11 @@
 //! A real descriptor that is ready exactly when a device is.
 //!
-//! One end of a socket pair is the program's. A byte in its receive queue makes it readable; bytes that it sent and
-//! nobody took make it unwritable, for its send buffer is as small as Linux lets it be. So `select`, `poll` and `epoll`
-//! work as on any descriptor, level triggered and edge triggered, and so do duplicates and `O_NONBLOCK`, which Linux
-//! keeps for it.
+//! One end of a socket pair is the program's. A byte in its receive queue makes it readable; bytes that it sent and that were
+//! not read make it unwritable, because its send buffer is as small as Linux allows. So `select`, `poll` and `epoll` work as
+//! on any descriptor, level-triggered and edge-triggered, and so do duplicates and `O_NONBLOCK`, which Linux keeps for it.
 //!
-//! The byte is there for those who wait in Linux; whether there are any, and so whether it is sent, is [`Shown`]'s matter.
-//! It is sent when the lock is free again, for whoever it wakes wants the lock next.
+//! The byte is for waiters in Linux; [`Shown`] decides whether there are any, and so whether it is sent. It is sent after the
+//! lock is released, because the thread that it wakes wants the lock next.
 
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,10 +70,10 @@ impl Mirror {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a byte if one is due. The lock is free: whoever it wakes wants it next.
+    /// Sends a byte if one is due. The lock is not held, because the woken thread wants it next.
     fn send(&self, byte: Byte) {
         if byte == Byte::Send {
-            // SAFETY: an open socket and a constant byte; there is room for it, for it is the only one.
+            // SAFETY: an open socket and a constant byte; there is room, because it is the only one.
             unsafe { libc::send(self.inner, c"!".as_ptr().cast(), 1, DONT_WAIT) };
         }
     }
@@ -151,7 +150,7 @@ impl Mirror {
         self.lock().seen_empty(notifications, || self.take())
     }
 
-    /// Somebody is about to wait in Linux until it is readable; none if the device must be asked first.
+    /// Counts a thread that is about to wait in Linux until it is readable; `None` if the device must be asked first.
     pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
         match self.lock().enter(|| self.take()) {
             Entry::Wait => Some(Waiting(self)),
@@ -159,7 +158,7 @@ impl Mirror {
         }
     }
 
-    /// From now on Linux always shows it, for somebody may wait there without our knowing.
+    /// From now on Linux always shows it, because a thread may wait there unseen.
     pub(crate) fn make_eager(&self) {
         let byte = self.lock().make_eager(|| self.take());
         self.send(byte);
@@ -284,13 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn linux_sees_what_is_shown_to_whoever_waits_there() {
+    fn linux_shows_readiness_to_its_waiters() {
         let (mirror, fd) = Mirror::new().unwrap();
         assert_eq!(polled(fd), (false, false));
         mirror.set_writable(true);
         assert_eq!(polled(fd), (false, true));
         mirror.notify(true, false);
-        assert_eq!(polled(fd), (false, true), "nobody waits");
+        assert_eq!(polled(fd), (false, true), "there is no waiter");
         assert!(mirror.enter().is_none());
         assert!(seen_empty(&mirror));
         let waiting = mirror.enter().unwrap();
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_behind_our_back_is_shown_everything() {
+    fn unseen_waiters_are_shown_everything() {
         let (mirror, fd) = Mirror::new().unwrap();
         mirror.notify(true, false);
         mirror.make_eager();

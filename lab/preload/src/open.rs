@@ -240,7 +240,7 @@ impl Open {
         }
     }
 
-    /// Somebody is about to wait in Linux until there is something to read; none if there is something now.
+    /// Counts a thread that is about to wait in Linux until there is something to read; `None` if there is something now.
     pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
         loop {
             if let Some(waiting) = self.mirror.enter() {
@@ -252,7 +252,7 @@ impl Open {
         }
     }
 
-    /// From now on Linux always shows what there is to read, for somebody may ask it without our knowing.
+    /// From now on Linux always shows what there is to read, because a thread may wait there unseen.
     pub(crate) fn make_eager(&self) {
         self.is_readable();
         self.mirror.make_eager();

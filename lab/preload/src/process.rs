@@ -1,8 +1,8 @@
 //! What becomes of Haiku when the process forks, becomes a daemon, or ends.
 //!
 //! Haiku's threads do not survive a fork, and whatever they held stays held. A child that goes on to run another program
-//! never notices. A child that is to be a daemon gets a Haiku of its own: `daemon` ends the parent's in good order
-//! first, and boots another in the child, with the same devices open.
+//! never notices. A child that becomes a daemon gets its own Haiku: `daemon` first shuts down the parent's, then boots
+//! another in the child, with the same devices open.
 
 use std::ffi::c_int;
 use std::sync::Once;
@@ -25,7 +25,7 @@ pub(crate) fn is_orphan() -> bool {
 static HOME: AtomicI32 = AtomicI32::new(0);
 
 /// Whether this is a child by `vfork` or the like: it shares the parent's memory until it runs another program, and has
-/// descriptors of its own. What it closes the parent still has.
+/// its own descriptors. What it closes stays open in the parent.
 pub(crate) fn is_guest() -> bool {
     let home = HOME.load(Ordering::Relaxed);
     // SAFETY: a plain call.
@@ -36,7 +36,7 @@ pub(crate) fn is_guest() -> bool {
 pub(crate) fn settle() {
     if HOME.load(Ordering::Relaxed) == 0 {
         move_in();
-        // A child with a copy of the memory is at home in that.
+        // A child with a copy of the memory owns that copy.
         // SAFETY: a function that lives as long as the process.
         unsafe { libc::pthread_atfork(None, None, Some(move_in)) };
     }

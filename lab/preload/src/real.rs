@@ -23,7 +23,7 @@ impl Real {
         // SAFETY: a C string; the search begins behind this library.
         let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
         if found.is_null() {
-            // Nobody calls a hook whose function libc does not have, and without it there is nothing to do.
+            // A program cannot call a hook whose function libc does not have.
             std::process::abort();
         }
         self.address.store(found, Ordering::Relaxed);

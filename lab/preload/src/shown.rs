@@ -1,13 +1,14 @@
 //! What a descriptor of the program's shows, apart from the socket that shows it: which byte must be sent and when.
 //!
-//! A byte in the socket is for those who wait in Linux. While nobody does, a notification is only remembered, and whoever
-//! is about to wait finds it here: two system calls less for a packet. Once Linux may be asked behind this library's
-//! back (`epoll`, a descriptor sent elsewhere), every byte is sent, for good.
+//! A byte in the socket is for waiters in Linux. Without a waiter a notification is only recorded, and a thread that is about
+//! to wait finds it here: two system calls fewer for a packet. Once threads may wait in Linux unseen (`epoll`, a descriptor
+//! sent elsewhere), every byte is sent from then on.
 //!
-//! Whoever holds the lock around it does what these functions say, in that order; sending may come after the lock is
-//! let go. Nothing is lost: what clears `pending` looks at a count of notifications from before it asked the device.
+//! The holder of the lock around it does what these functions return, in that order; sending may come after the lock is
+//! released. Nothing is lost: the code that clears `pending` compares the count of notifications with that from before it
+//! asked the device.
 
-/// What whoever is about to wait until there is something to read has to do.
+/// What a thread must do that is about to wait until there is something to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// Ask the device first: there may be something. It does not count as one who waits.
@@ -16,7 +17,7 @@ pub(crate) enum Entry {
     Wait,
 }
 
-/// A byte is to be sent, once the lock is let go or before.
+/// Whether a byte must be sent, before or after the lock is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Byte {
@@ -99,7 +100,7 @@ impl Shown {
         true
     }
 
-    /// Somebody is about to wait. A byte that is left of something that was read meanwhile is taken, with `take`.
+    /// A thread is about to wait. A byte that is left of something that was read meanwhile is taken, with `take`.
     pub(crate) fn enter(&mut self, take: impl FnOnce() -> u32) -> Entry {
         if self.pending {
             return Entry::Look;
@@ -109,12 +110,12 @@ impl Shown {
         Entry::Wait
     }
 
-    /// Somebody waits no longer.
+    /// A thread no longer waits.
     pub(crate) fn leave(&mut self) {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// From now on every byte is sent: somebody may wait in Linux without our knowing.
+    /// From now on every byte is sent, because a thread may wait in Linux unseen.
     pub(crate) fn make_eager(&mut self, take: impl FnOnce() -> u32) -> Byte {
         self.eager = true;
         if !self.pending {
@@ -131,7 +132,7 @@ impl Shown {
         Byte::Keep
     }
 
-    /// One that is still on its way is left: it is taken later, by whoever finds that there is nothing behind it.
+    /// A byte that is still on its way stays: the thread that later finds nothing behind it takes it.
     fn take_back(&mut self, take: impl FnOnce() -> u32) {
         if self.bytes > 0 {
             self.bytes = self.bytes.saturating_sub(take());
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_polls_beside_one_who_reads_misses_nothing() {
+    fn a_polling_reader_beside_a_blocking_one_misses_no_packet() {
         explore(|| {
             let model = Model::new();
             let (device, reader) = (Arc::clone(&model), Arc::clone(&model));
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoll_that_begins_any_time_hears_of_each_packet_after_an_empty_read() {
+    fn an_epoll_that_begins_at_any_time_reports_each_packet_after_an_empty_read() {
         explore(|| {
             let model = Model::new();
             let device = Arc::clone(&model);
@@ -311,7 +312,7 @@ mod tests {
             let device = thread::spawn(move || device.put());
             let early = model.read();
             device.join().unwrap();
-            // Whatever came late is taken by whoever looks behind it.
+            // A byte that came late is taken by the thread that finds nothing behind it.
             assert_eq!(model.read(), !early);
             model.read();
             assert_eq!(*model.socket.lock().unwrap(), 0);
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn while_nobody_waits_no_byte_is_sent() {
+    fn without_a_waiter_no_byte_is_sent() {
         explore(|| {
             let model = Model::new();
             for _ in 0..3 {

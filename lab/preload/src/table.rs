@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::open::Open;
 use crate::{process, real};
 
-/// The program's, or nobody's.
+/// The program's, or not open.
 const FOREIGN: u8 = 0;
 /// A device.
 const DEVICE: u8 = 1;
@@ -59,7 +59,7 @@ pub(crate) fn all() -> Vec<(RawFd, Arc<Open>)> {
 /// Whether the program asks Linux about descriptors in ways that no hook sees.
 static EAGER: AtomicBool = AtomicBool::new(false);
 
-/// From now on Linux always shows what any device has to read, for the program asks it in ways that no hook sees.
+/// From now on Linux always shows what any device has to read, because the program waits in ways that no hook sees.
 pub(crate) fn make_eager() {
     if !EAGER.swap(true, Ordering::SeqCst) {
         all().iter().for_each(|(_, open)| open.make_eager());
@@ -140,8 +140,8 @@ fn drop_one(open: Option<Arc<Open>>) {
 }
 
 /// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device, and closes what
-/// is this library's own. A control socket that such a child held open would let nobody notice that its parent is gone.
-/// It takes no lock, for whoever held one stayed behind too.
+/// is this library's own. If the child kept a control socket open, clients would not notice that its parent is gone. It takes
+/// no lock, because a thread that held one exists only in the parent.
 pub(crate) fn orphan_all(ready: RawFd) {
     for (fd, kind) in (0..).zip(&KINDS) {
         match kind.load(Ordering::Relaxed) {
@@ -169,7 +169,7 @@ pub(crate) fn hide(fd: RawFd) -> RawFd {
 pub(crate) fn unhide(fd: RawFd) {
     if fd >= 0 {
         set_kind(fd, FOREIGN);
-        // SAFETY: it is ours, and nobody else uses it.
+        // SAFETY: the descriptor belongs to this library, which does not use it again.
         unsafe { real::close()(fd) };
     }
 }

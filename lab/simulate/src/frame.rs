@@ -59,7 +59,7 @@ impl Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         if let (Some(free), false) = (buffers().free, self.0.is_null()) {
-            // SAFETY: the packet is ours, and nobody uses it again.
+            // SAFETY: the packet is owned by `self`, which is not used again.
             unsafe { free(self.0) };
         }
     }

@@ -4,8 +4,8 @@
 //! say, the interface's flags and the ledgers are compared after it. The kernel is in its
 //! [deterministic mode](haiku_kernel::schedule): programs make calls on threads of their own, the stack's readers receive,
 //! and whose turn it is at every call of the kernel follows from the seed, so that a seed is the whole of a run. After each
-//! step the world is left to itself until all of its threads wait. What calls at the same time may come to is a set, which
-//! [`possible`] finds; what they did come to must be in it, and whoever still waits must have reason to.
+//! step the world runs until all of its threads wait. Calls at the same time have a set of possible outcomes, which
+//! [`possible`] finds; the real outcome must be in it, and a thread that still waits must have a reason to.
 //!
 //! Runs are done by [workers](worker), processes of their own, so that a panic or a crash is a failure like any other. A
 //! failing run is shrunk: steps are left out for as long as it still fails. Each step follows from the seed and its number,

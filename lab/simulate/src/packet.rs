@@ -33,7 +33,7 @@ pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
     }
 }
 
-/// The far side's address: the interface's but for one bit, and administered locally.
+/// The far side's address: that of the interface with one bit inverted, locally administered.
 pub(super) fn peer([a, b, c, d, e, f]: [u8; 6]) -> [u8; 6] {
     [(a | 2) & !1, b, c, d ^ 0x80, e, f]
 }

@@ -1,8 +1,8 @@
-//! What calls at the same time may come to: every order of what they do, tried on the model.
+//! The possible outcomes of calls at the same time: every order of their steps, tried on the model.
 //!
-//! A call is a few steps, each of which is one moment: it finds its descriptor, and does its work when it can; a question
-//! is answered, then counted; a closed number is gone, then its unit closed. What can happen is found by letting any call
-//! go on that can, again and again, until none can any longer. Whoever could go on in the end and has not was forgotten.
+//! A call is a few atomic steps: it finds its descriptor, and does its work when it can; a request is answered, then
+//! counted; a closed number is removed, then its unit closed. The outcomes are found by running every call that can go on,
+//! again and again, until none can. A thread that could go on in the end and has not lost a wake.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -107,7 +107,7 @@ pub(super) struct State {
 }
 
 impl Hash for State {
-    /// Of what differs most, for there are many states to look up, and few that are not the same.
+    /// Hashes the fields that differ most, because there are many lookups and few distinct states.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.device.to_user.queue.len(), self.device.to_stack.queue.len(), self.device.up).hash(hasher);
         let latest =
@@ -336,8 +336,7 @@ impl State {
         }
     }
 
-    /// The unit is opened, unless somebody has it. One that was closed is free when the last call has returned, and a
-    /// little later.
+    /// The unit is opened, unless it is open. One that was closed is free when the last call has returned, and a little later.
     fn opened(&self, index: usize, flags: u32) -> Vec<Self> {
         let entered = |op: &Op| matches!(op.kind, Kind::Read { .. } | Kind::Write { .. }) && op.stage >= 1;
         let held = self.ops.iter().any(|op| entered(op) && op.answer.is_none());
@@ -385,7 +384,7 @@ impl State {
         let happens =
             |state: &Self| real.is_none_or(|real| state.ops.iter().zip(real).all(|(op, real)| op.may_be(real)));
         self.notice();
-        // Where nobody closes it, a descriptor is found whenever it is looked for: at once, which saves many orders.
+        // Without a close, a descriptor is found whenever it is looked for: at once, which saves many orders.
         if !self.ops.iter().any(|op| matches!(op.kind, Kind::Close { .. })) {
             for index in 0..self.ops.len() {
                 if let (Kind::Read { fd, .. } | Kind::Write { fd, .. }, 0) =
@@ -418,7 +417,7 @@ impl State {
         self.ops.iter().zip(real).all(|(op, real)| op.is(real))
     }
 
-    /// In words, for whoever wonders.
+    /// Describes it for messages.
     pub(super) fn describe(&self) -> String {
         let ops = self.ops.iter().map(|op| match &op.kind {
             Kind::Poll { .. } if op.answer.is_none() => format!("poll: some of {:#x}", op.seen),

@@ -18,7 +18,7 @@ pub(super) struct Handle {
     pub(super) module: *const net_device_module_info,
 }
 
-// SAFETY: drivers must bear calls from any thread, and the world keeps the device as long as somebody uses it.
+// SAFETY: drivers must allow calls from any thread, and the world keeps the device while a thread uses it.
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -55,7 +55,7 @@ impl Handle {
         }
     }
 
-    /// `uninit_device`, as the stack calls it when nobody uses the device any more.
+    /// `uninit_device`, as the stack calls it when the last reference to the device is released.
     fn uninit(self) {
         if let Some(uninit) = self.module().uninit_device {
             // SAFETY: the device is alive, and this is the last call with it.

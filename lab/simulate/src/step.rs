@@ -41,7 +41,7 @@ pub(super) enum Content {
     Ipv6,
     Ipv6Group,
     NoVersion,
-    /// A frame for somebody else.
+    /// A frame for another station.
     Elsewhere,
     ArpRequest,
     ArpReply,
@@ -180,7 +180,7 @@ pub(super) enum Step {
     Detach {
         interface: usize,
     },
-    /// The stack brings it up, with a reader of its own or without.
+    /// The stack brings it up, with or without a reader.
     Up {
         interface: usize,
         reader: bool,

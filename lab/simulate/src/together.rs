@@ -32,7 +32,7 @@ pub(super) struct Inside {
 }
 
 impl World {
-    /// Whether somebody is inside a call of the unit: a program, or anybody.
+    /// Whether a thread is inside a call of the unit: a program, or with `readers_too` any thread.
     pub(super) fn is_inside(&self, unit: usize, readers_too: bool) -> bool {
         self.inside.iter().any(|inside| inside.unit == unit && (readers_too || inside.op.kind != Kind::Reader))
     }
@@ -130,7 +130,7 @@ impl World {
                 let bytes = shape.bytes(device.address, true);
                 (Kind::Send { frame: bytes.as_slice().into() }, Job::Send { to, bytes })
             }
-            // Nobody uses what goes, as the stack's references have it.
+            // The stack's references keep what a call uses, so nothing may be in use.
             (Call::Detach, _, Some(slot))
                 if once(|kind| {
                     matches!(kind, Kind::Send { .. } | Kind::Down | Kind::Detach { .. } | Kind::Open { .. })
@@ -197,13 +197,13 @@ impl World {
         units.sort_unstable();
         units.dedup();
         units.into_iter().try_for_each(|unit| self.settle_unit(unit))?;
-        // Whoever looks at the queue takes its packets, and that may let others go on.
+        // Checking the queue takes its packets, and that may let other calls go on.
         if std::mem::take(&mut self.drained) { self.settle() } else { Ok(()) }
     }
 
     fn settle_unit(&mut self, unit: usize) -> Checked {
         let Some(device) = self.units[unit].clone() else {
-            return Err(format!("{} has somebody inside, and is not", name(unit)));
+            return Err(format!("{} has a call inside, and does not exist", name(unit)));
         };
         let (here, elsewhere) = std::mem::take(&mut self.inside).into_iter().partition(|inside| inside.unit == unit);
         self.inside = elsewhere;
@@ -255,7 +255,7 @@ impl World {
         }
         self.tell_apart(unit, devices)?;
         self.forget_idle(unit);
-        // Its statistics say whether more happened than was seen. After a look at the queue somebody may be going on.
+        // Its statistics say whether more happened than was seen. After the queue was checked, a call may be going on.
         if !self.drained && real.iter().any(|real| real.answer.is_some()) { self.compare(unit) } else { Ok(()) }
     }
 
@@ -270,8 +270,8 @@ impl World {
         }
     }
 
-    /// Of what the unit may have become, finds what it is: by its statistics, for which it is opened if nobody has, and by
-    /// the order of the packets that wait for the stack.
+    /// Finds which possible state the unit is in: by its statistics, for which it is opened unless it is open, and by the
+    /// order of the packets that wait for the stack.
     fn tell_apart(&mut self, unit: usize, mut devices: Vec<Device>) -> Checked {
         let probe = devices.len() > 1 && !devices[0].open && self.interfaces.iter().flatten().any(|i| i.unit == unit);
         let mut probed = None;

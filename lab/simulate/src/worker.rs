@@ -1,5 +1,5 @@
-//! A run in a process of its own: whatever it ends in, a difference, a panic of the emulated kernel or a crash, can be
-//! reported and tried again.
+//! A run in a separate process, so that any end of it, a difference, a panic of the emulated kernel or a crash, can be
+//! reported and repeated.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -157,7 +157,7 @@ fn watch(patience: Duration) {
     let mut asleep = 0;
     loop {
         std::thread::sleep(Duration::from_secs(1));
-        asleep = if is_anybody_awake() { 0 } else { asleep + 1 };
+        asleep = if is_any_thread_awake() { 0 } else { asleep + 1 };
         let complaint = match asleep {
             ASLEEP.. => "every thread waits for Linux",
             _ if processor_time() > patience => "there is no end",
@@ -168,8 +168,8 @@ fn watch(patience: Duration) {
     }
 }
 
-/// Whether a thread besides this one runs, wants to, or waits for a disk. Whoever only has to wait for a processor does.
-fn is_anybody_awake() -> bool {
+/// Whether a thread besides this one runs, waits for a processor, or waits for a disk.
+fn is_any_thread_awake() -> bool {
     // SAFETY: a plain call.
     let own = unsafe { libc::gettid() }.to_string();
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return true };
@@ -218,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_computes_is_awake_and_takes_the_processors_time() {
+    fn a_thread_that_computes_is_awake_and_uses_processor_time() {
         let (stop, stopped) = mpsc::channel::<()>();
         let busy = std::thread::spawn(move || while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {});
         let from = processor_time();
         while processor_time() - from < Duration::from_millis(20) {
-            assert!(is_anybody_awake());
+            assert!(is_any_thread_awake());
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(stop);

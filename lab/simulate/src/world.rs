@@ -181,7 +181,7 @@ impl World {
             Step::Start { unit, .. } | Step::Together { unit, .. } => Some(unit),
             Step::Poll { .. } | Step::Select { .. } | Step::Signal { .. } => None,
         };
-        // The kernel's calls fail for nobody but the step itself.
+        // Kernel calls fail only for the step itself.
         let plan = planned.fault.map_or(FaultPlan::Off, |(kind, n)| FaultPlan::Nth(kind, n));
         let done = self.act(&planned.step, plan);
         fault::arm(FaultPlan::Off);
@@ -207,7 +207,7 @@ impl World {
                 let real = syscalls::dup2(fd, to);
                 let unit = self.files.get(&fd).copied().ok_or(B_FILE_ERROR);
                 if let (Ok(unit), true) = (unit, fd != to) {
-                    // First the one more, then the one less, lest the unit be closed in between.
+                    // Counted up first, then down, so that the unit is not closed in between.
                     let evicted = self.files.insert(to, unit);
                     self.number_went(to);
                     self.closed(evicted);

@@ -93,7 +93,7 @@ impl Family {
         })
     }
 
-    /// The mask that an address gets when nobody says otherwise: by class for IPv4, the address alone for IPv6.
+    /// The default mask of an address: by class for IPv4, the address alone for IPv6.
     #[must_use]
     pub fn default_mask(address: IpAddr) -> IpAddr {
         match address {
@@ -213,9 +213,9 @@ mod tests {
             // SAFETY: the storage holds a whole address of its family.
             assert_eq!(unsafe { from_sockaddr((&raw const storage).cast()) }, Some(address));
         }
-        let nobody = to_storage(None);
+        let none = to_storage(None);
         // SAFETY: as above.
-        assert_eq!(unsafe { from_sockaddr((&raw const nobody).cast()) }, None);
+        assert_eq!(unsafe { from_sockaddr((&raw const none).cast()) }, None);
         // SAFETY: null is allowed.
         assert_eq!(unsafe { from_sockaddr(core::ptr::null()) }, None);
     }

@@ -198,7 +198,7 @@ impl Packet {
 impl Drop for Packet {
     fn drop(&mut self) {
         if let Some(free) = module().free {
-            // SAFETY: the packet is ours and nobody has it any longer.
+            // SAFETY: the packet is owned by `self`, which is not used again.
             unsafe { free(self.as_ptr()) };
         }
     }

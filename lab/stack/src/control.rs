@@ -18,7 +18,7 @@ use super::interface::{AddressRef, Interface, InterfaceAddress};
 use super::ndp::solicited_node;
 use super::routes::Description;
 
-/// What an interface's address is to be; what is missing stays as it is or gets its default.
+/// The new address of an interface; a missing field stays unchanged or gets its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AliasRequest {
     /// The address.

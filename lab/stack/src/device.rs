@@ -1,7 +1,7 @@
 //! Device interfaces: a driver's `net_device` with its reader and consumer threads.
 //!
-//! The order of every step is Haiku's, races included: an interface leaves the list before its device is asked to go,
-//! the device's answer is ignored, and a driver that misses its reader in `down` hangs whoever waits for it.
+//! The order of every step is Haiku's, races included: an interface leaves the list before its device is freed, the result
+//! of that is ignored, and a driver that misses its reader in `down` hangs the thread that waits for it.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Device {
     /// Changes the flags as Haiku does: it reads the word and writes it, and what a driver does to it in between is undone.
     fn change_flags(self, change: impl FnOnce(u32) -> u32) {
         let flags = self.flags();
-        // Somebody may well come in between, whoever decides on that.
+        // Another thread may run in between, in either mode of the kernel.
         schedule::point("device flags");
         std::thread::yield_now();
         self.atomic_flags().store(change(flags), Ordering::SeqCst);
@@ -129,7 +129,7 @@ impl Device {
 
     /// Adds one to a counter of the device's.
     fn count(self, counter: impl Fn(*mut net_device) -> *mut u32) {
-        // SAFETY: the counter is an aligned word of a live device, and everybody counts atomically.
+        // SAFETY: the counter is an aligned word of a live device, and all its users access it atomically.
         unsafe { AtomicU32::from_ptr(counter(self.0)) }.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -191,8 +191,8 @@ struct UpState {
     reader: Option<thread_id>,
 }
 
-/// A device with its threads. `references` counts as Haiku counts: at zero the device goes, whoever still has the
-/// memory.
+/// A device with its threads. `references` counts as Haiku counts: at zero the device is freed, although the memory of this
+/// structure may still be in use.
 #[derive(Debug)]
 pub(crate) struct DeviceInterface {
     pub(crate) device: Device,
@@ -274,7 +274,7 @@ impl Stack {
         module_name: CString,
     ) -> Arc<DeviceInterface> {
         let index = self.device_index.fetch_add(1, Ordering::SeqCst) + 1;
-        // SAFETY: the driver just made the device, and nobody else knows it yet.
+        // SAFETY: `init_device` just made the device, and no other thread has a pointer to it.
         unsafe { (*device).index = index };
         // SAFETY: as above.
         unsafe { (*device).module = module };
@@ -314,7 +314,7 @@ impl Stack {
             let _ = thread::wait_for(consumer);
         }
         if let Some(uninit) = interface.device.module().uninit_device {
-            // SAFETY: nobody has the device any longer but the driver itself.
+            // SAFETY: the last reference was released, so only the driver itself still has the device.
             let _ = unsafe { uninit(interface.device.as_ptr()) };
         }
         let _ = modules::put(&interface.module);

@@ -12,7 +12,7 @@ use super::buffer::Packet;
 /// A link-layer address.
 pub type Mac = [u8; 6];
 
-/// The address of everybody.
+/// The broadcast address.
 pub(crate) const BROADCAST: Mac = [0xff; 6];
 
 /// Bytes in front of every frame.

@@ -66,7 +66,7 @@ impl HostState {
         let mut interface = Interface::new(config, queues, StackInstant::ZERO);
         interface.update_ip_addrs(|addresses| {
             for cidr in cidrs {
-                // There is room for eight; Haiku has no limit, but nobody has needed a ninth here.
+                // There is room for eight; Haiku has no limit, but no test needs a ninth.
                 let _ = addresses.push(*cidr);
             }
         });
@@ -106,7 +106,7 @@ impl HostState {
     }
 }
 
-/// An interface's IP stack, shared by everybody who sends or receives.
+/// An interface's IP stack, shared by all senders and receivers.
 #[derive(Debug)]
 pub(crate) struct Host {
     state: Mutex<HostState>,
@@ -187,7 +187,7 @@ impl Host {
         Polled { packets, again, written: Vec::new() }
     }
 
-    /// Tells those who wait that something may have changed.
+    /// Wakes the waiters, because something may have changed.
     fn tell(&self, state: MutexGuard<'_, HostState>) {
         drop(state);
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -207,7 +207,7 @@ impl Host {
     }
 
     /// Waits until `ready` has an answer; it is asked again after every packet that arrives. What it does to the
-    /// sockets is not sent before somebody polls.
+    /// sockets is not sent before the next poll.
     pub(crate) fn wait_until<R>(
         &self,
         deadline: Instant,
@@ -219,7 +219,7 @@ impl Host {
                 return Some(answer);
             }
             let left = deadline.checked_duration_since(instant()).filter(|left| !left.is_zero())?;
-            // Counted with the state locked: who changes it afterwards sees that somebody waits.
+            // Counted with the state locked: a thread that changes it afterwards sees the waiter.
             self.waiting.fetch_add(1, Ordering::SeqCst);
             state = self.changed.wait_timeout(state, left);
             self.waiting.fetch_sub(1, Ordering::SeqCst);

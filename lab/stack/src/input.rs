@@ -122,7 +122,7 @@ impl Stack {
         })
     }
 
-    /// Tells the sender of an IPv4 packet that nobody here has the address it was for.
+    /// Tells the sender of an IPv4 packet that its destination is not an address of this host.
     fn refuse(self: &Arc<Self>, packet: &[u8]) {
         let Ok(ip) = Ipv4Packet::new_checked(packet) else { return };
         let checksums = ChecksumCapabilities::default();

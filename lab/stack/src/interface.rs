@@ -79,7 +79,7 @@ pub(crate) struct Interface {
     pub(crate) device_interface: Arc<DeviceInterface>,
     pub(crate) busy: AtomicBool,
     pub(crate) inner: Mutex<Inner>,
-    /// The IP stack; whoever waits for its packets does not keep the interface alive.
+    /// The IP stack; a waiter for its packets does not keep the interface alive.
     pub(crate) host: Arc<Host>,
 }
 

@@ -130,7 +130,7 @@ impl Stack {
         stack
     }
 
-    /// Removes every interface and ends the stack's threads. Says what somebody still holds on to.
+    /// Removes every interface and ends the stack's threads. Returns what is still referenced.
     pub fn stop(self: &Arc<Self>) -> Leftovers {
         self.stopping.store(true, Ordering::SeqCst);
         let interfaces = lock(&self.interfaces).clone();
@@ -213,8 +213,8 @@ impl Stack {
         Some(found)
     }
 
-    /// A driver says that its link changed. Haiku tells whoever listens; routes look at the flag themselves. Nothing is
-    /// locked here, for the driver may be inside `init_device`, which is called with the list of devices locked.
+    /// A driver reports that its link changed. Haiku notifies listeners; routes read the flag themselves. Nothing is locked
+    /// here, because the driver may be inside `init_device`, which is called with the list of devices locked.
     pub(crate) fn link_changed(&self, device: Device) {
         self.log(&format!("network: link of {} changed", device.name()));
     }

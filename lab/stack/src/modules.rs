@@ -117,7 +117,7 @@ unsafe extern "C" fn std_ops(_op: i32) -> status_t {
     B_OK
 }
 
-/// The C type of `std_ops`, whose variadic tail nobody uses and Rust cannot define.
+/// The C type of `std_ops`, whose variadic tail is unused and cannot be defined in Rust.
 type StdOps = unsafe extern "C" fn(op: i32, ...) -> status_t;
 
 fn info(name: *const c_char) -> module_info {
@@ -238,7 +238,7 @@ unsafe extern "C" fn put_interface_address(address: *mut net_interface_address) 
 const REFERENCES: InterfaceAddressReferences = InterfaceAddressReferences { acquire, release };
 
 fn acquire(address: *mut net_interface_address) {
-    // SAFETY: whoever copies a packet has one that refers to the address, and so keeps it alive.
+    // SAFETY: the caller copies a packet that refers to the address, which keeps it alive.
     unsafe { Arc::increment_strong_count(address.cast::<InterfaceAddress>()) };
 }
 

@@ -24,7 +24,7 @@ use super::interface::Interface;
 use super::timer::Key;
 use super::{Stack, kernel_panic};
 
-/// Half an hour, after which an entry that nobody renewed goes.
+/// Half an hour, after which an entry that was not renewed is removed.
 const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
 /// How long an address that did not answer is refused.
 const REJECTED_FOR: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ enum State {
     Local,
     /// Asked so many times; the next question is due, or the end.
     Asking(u32),
-    /// Nobody answered.
+    /// There was no answer.
     Rejected,
     /// Known, until it is stale.
     Valid,
@@ -138,7 +138,7 @@ impl Stack {
             }
             entry.state = State::Local;
             entry.mac = Some(mac);
-            // Somebody may have asked for what is our own from now on: through another interface, maybe.
+            // A request may have been sent for what is now an own address, for example through another interface.
             self.send_waiting(address, entry, mac);
             entry.interface = Arc::downgrade(interface);
         }

@@ -1,6 +1,6 @@
 //! The device that both smoltcp stacks of the lab sit on: two lists of packets in memory.
 //!
-//! Nothing is sent from inside smoltcp. Whoever polls a stack takes what it emitted and sends it with no lock held.
+//! Nothing is sent from inside smoltcp. The thread that polls a stack takes what it emitted and sends it with no lock held.
 
 use std::collections::VecDeque;
 

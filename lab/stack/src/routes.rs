@@ -113,8 +113,8 @@ impl<T: Target + Clone> Table<T> {
         Ok(self.routes.remove(at))
     }
 
-    /// Removes every route whose target is chosen, and returns them: whoever drops the last reference to an interface
-    /// address must not do so under the table's lock.
+    /// Removes every route whose target is chosen, and returns them: the last reference to an interface address must not be
+    /// dropped under the table's lock.
     pub(crate) fn invalidate(&mut self, chosen: impl Fn(&T) -> bool) -> Vec<Arc<Route<T>>> {
         let (gone, kept) = std::mem::take(&mut self.routes).into_iter().partition(|route| chosen(&route.target));
         self.routes = kept;

@@ -112,7 +112,7 @@ impl Remote {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// If no Haiku listens there.
     pub fn connect(socket: &Path) -> Result<Self, Error> {
         let stream = UnixStream::connect(socket).map_err(|error| {
             Error::io(
@@ -123,10 +123,10 @@ impl Remote {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Connects as soon as somebody listens.
+    /// Connects as soon as a Haiku listens.
     ///
     /// # Errors
-    /// Nobody listened there for so long, or `alive` said that nobody will.
+    /// If none listened there for so long, or `alive` said that none will.
     pub fn await_listener(
         socket: &Path,
         patience: Duration,

@@ -58,7 +58,7 @@ pub struct LabOptions {
     pub reader_patience: Option<Duration>,
 }
 
-/// How long `down` waits for a lost reader if nobody says otherwise.
+/// How long `down` waits for a lost reader by default.
 const READER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running Haiku. Dropping it shuts it down.

@@ -57,7 +57,7 @@ impl Options {
     }
 }
 
-/// Something that happened, for whoever prints it.
+/// An event to print.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
     /// The reply that was waited for.
@@ -391,7 +391,7 @@ mod tests {
             assert_eq!(parse(target, 9, &bytes), None, "a request is no reply");
             bytes[0] = if target.is_ipv4() { 0 } else { 129 };
             assert_eq!(parse(target, 9, &bytes), Some((7, &data[..])));
-            assert_eq!(parse(target, 8, &bytes), None, "a reply to somebody else");
+            assert_eq!(parse(target, 8, &bytes), None, "a reply to another ping");
         }
     }
 

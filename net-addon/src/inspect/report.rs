@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_what_there_is_not() {
+    fn a_missing_table_entry_is_reported() {
         let mut entry = entry(0, 0);
         let second = |entry: &Entry| unit(entry).lines().nth(2).map(String::from);
         assert!(unit(&entry).starts_with("\ntun/0: interface none, link down, "));

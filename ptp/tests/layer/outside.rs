@@ -60,7 +60,7 @@ fn a_packet_that_ends_before_the_length_in_its_header_is_refused() {
 }
 
 #[test]
-fn what_is_behind_the_packet_is_not_looked_at() {
+fn bytes_after_the_packet_are_ignored() {
     let packet = ipv6(FAR6, OWN6, 17, 64, &[]);
     for length in 0..HEAD_TO_STACK {
         assert_eq!(responder().classify_to_stack(&packet, length), Err(PacketError::Short), "{length} bytes");

@@ -231,7 +231,7 @@ fn a_solicitation_longer_than_the_head_is_malformed() {
 }
 
 #[test]
-fn what_is_behind_the_frame_is_not_looked_at() {
+fn bytes_after_the_frame_are_ignored() {
     let frame = Icmpv6::solicitation(OWN6, FAR6).frame();
     let mut stale = frame.clone();
     stale.resize(HEAD_TO_USER, 0xee);

@@ -137,7 +137,7 @@ impl Drop for Packet {
     fn drop(&mut self) {
         let free = net_buffer::module().free.expect("a function");
         if !self.0.is_null() {
-            // SAFETY: the packet is ours, and nobody has it any longer.
+            // SAFETY: the packet is owned by `self`, which is not used again.
             unsafe { free(self.0) };
         }
     }
@@ -194,7 +194,7 @@ impl<'lab> Card<'lab> {
         let init = module.table.init_device.expect("a hook");
         // SAFETY: a C string, and a place for the device.
         check(unsafe { init(name.as_ptr(), &mut device) })?;
-        // SAFETY: the driver just made the device, and nobody else knows it yet.
+        // SAFETY: `init_device` just made the device, and no other thread has a pointer to it.
         unsafe { (*device).index = INDEX };
         // SAFETY: as above.
         unsafe { (*device).module = std::ptr::from_ref(module.table).cast_mut() };
@@ -224,7 +224,7 @@ impl<'lab> Card<'lab> {
     fn atomic_flags(&self) -> &AtomicU32 {
         // SAFETY: the device is alive as long as the card.
         let flags = unsafe { &raw mut (*self.device).flags };
-        // SAFETY: an aligned word that everybody changes atomically.
+        // SAFETY: an aligned word that is alive as long as the card; all its users access it atomically.
         unsafe { AtomicU32::from_ptr(flags) }
     }
 

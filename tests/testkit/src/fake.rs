@@ -110,7 +110,7 @@ impl Fake {
         self.changed.notify_all();
     }
 
-    /// Changes the state and wakes whoever waits for it.
+    /// Changes the state and wakes its waiters.
     pub fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut lock(&self.state));
         self.changed.notify_all();

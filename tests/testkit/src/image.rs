@@ -1,4 +1,4 @@
-//! [`Image`]: the driver's file by itself, called by nobody but the test.
+//! [`Image`]: the driver's file by itself, called only by the test.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;

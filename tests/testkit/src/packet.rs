@@ -6,7 +6,7 @@ use haiku_system::Mode;
 
 /// Length of an Ethernet header.
 pub const ETHERNET_HEADER: usize = 14;
-/// Everybody on an Ethernet link.
+/// The broadcast address of Ethernet.
 pub const BROADCAST: [u8; 6] = [0xff; 6];
 /// A station that is neither side of any link here.
 pub const STRANGER: [u8; 6] = [0x02, 0, 0, 0x5e, 0x77, 0x77];
@@ -122,7 +122,7 @@ pub fn frame(to: [u8; 6], from: [u8; 6], ether_type: u16, packet: &[u8]) -> Vec<
     frame
 }
 
-/// A packet of `length` bytes as a mode's program reads or writes it: of IPv4, to everybody on a TAP's link.
+/// An IPv4 packet of `length` bytes as a mode's program reads or writes it, broadcast on a TAP's link.
 ///
 /// # Panics
 /// If it has no room for its headers.

@@ -60,7 +60,7 @@ impl Program {
         Self { fd }
     }
 
-    /// A descriptor that somebody else opened, and closes.
+    /// A descriptor that the caller opened and closes.
     #[must_use]
     pub const fn borrow(fd: Fd) -> Self {
         Self { fd }
@@ -402,7 +402,7 @@ impl Cliff {
     /// # Panics
     /// If Linux refuses.
     pub fn protect(&mut self) {
-        // SAFETY: the page is ours until `self` goes, and nobody writes to it but `edge`, which comes first.
+        // SAFETY: the page belongs to `self` until it is dropped; only `edge` writes to it, before this call.
         let status = unsafe { libc::mprotect(self.page as *mut libc::c_void, Self::PAGE, libc::PROT_READ) };
         assert_eq!(status, 0, "a page");
     }
@@ -416,7 +416,7 @@ impl Default for Cliff {
 
 impl Drop for Cliff {
     fn drop(&mut self) {
-        // SAFETY: the two pages are ours, and nobody knows their addresses any more.
+        // SAFETY: the two pages belong to `self`, and its addresses are not used after this.
         unsafe { libc::munmap(self.page as *mut libc::c_void, 2 * Self::PAGE) };
     }
 }
@@ -424,7 +424,7 @@ impl Drop for Cliff {
 /// Reserves addresses where nothing is.
 fn reserve(bytes: usize) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping wherever there is room, which nobody can read or write.
+    // SAFETY: a new mapping at an address that the kernel chooses; it can be neither read nor written.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
     assert_ne!(start, libc::MAP_FAILED, "{bytes} bytes of addresses");
     start as usize

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How long anything may take. Nothing here takes a hundredth of it; a loaded machine may need its time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Ends the process if it is not dropped in time: a call that nobody wakes cannot be ended in any other way.
+/// Ends the process if it is not dropped in time: a call that is never woken cannot be ended in any other way.
 #[derive(Debug)]
 pub struct Watchdog {
     _alive: Sender<()>,
@@ -32,7 +32,7 @@ impl Watchdog {
     }
 }
 
-/// Waits for something that is certain to come, giving the processor to whoever brings it.
+/// Waits until a condition holds, and yields the processor to the threads that make it hold.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let _watchdog = Watchdog::over(format!("waiting until {what}"));
     while !so() {

@@ -25,7 +25,7 @@ enum Step {
     ReadNowhere,
     /// The program writes a packet of so many bytes.
     Write(usize),
-    /// The program writes for somebody else, or what is no packet.
+    /// The program writes a frame for another station, or no packet.
     WriteNoise,
     /// The stack receives, if there is something.
     Receive,

@@ -142,7 +142,7 @@ fn a_batch_waits_for_its_first_packet_only() {
 }
 
 #[test]
-fn what_comes_before_a_bad_record_is_written_and_said_to_be() {
+fn records_before_a_bad_one_are_written_and_counted() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -315,7 +315,7 @@ fn framing_is_a_part_of_each_record() {
 }
 
 #[test]
-fn a_batch_goes_only_where_the_descriptor_was_opened_for() {
+fn a_batch_needs_the_descriptors_access_mode() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let packet = program_packet(Mode::Tun, Way::ToStack, 100);

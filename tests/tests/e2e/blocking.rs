@@ -320,7 +320,7 @@ fn after_close_the_unit_is_free_once_the_last_call_has_returned() {
 }
 
 #[test]
-fn ifconfig_takes_down_and_removes_what_a_program_waits_for() {
+fn ifconfig_can_take_down_and_delete_an_interface_that_a_program_waits_for() {
     for mode in Mode::ALL {
         for call in [Call::Read, Call::PollIn, Call::SelectRead] {
             let rig = Rig::boot();

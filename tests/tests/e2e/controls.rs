@@ -141,7 +141,7 @@ fn a_pointer_that_leads_nowhere_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn an_answer_to_where_nothing_may_be_written_is_an_error() {
+fn an_answer_to_read_only_memory_fails() {
     let rig = Rig::boot();
     let card = Card::new(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
@@ -171,7 +171,7 @@ fn controls_that_take_numbers_follow_no_pointer() {
 }
 
 #[test]
-fn a_control_that_nobody_knows_is_enotty() {
+fn an_unknown_control_is_enotty() {
     let rig = Rig::boot();
     for mode in Mode::ALL {
         let program = Program::new(mode);
@@ -315,7 +315,7 @@ fn only_root_and_the_owner_change_an_interface() {
         } else {
             Ok(())
         };
-        assert_eq!(status, expected, "{name} by somebody else");
+        assert_eq!(status, expected, "{name} by another user");
     }
     drop(_card);
     rig.end();

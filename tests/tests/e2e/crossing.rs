@@ -103,7 +103,7 @@ fn packets_that_fall_into_pieces_at_awkward_places_cross_whole() {
 }
 
 #[test]
-fn an_mtu_of_68_and_one_of_9000_carry_what_they_say() {
+fn an_mtu_of_68_and_one_of_9000_carry_packets_of_that_size() {
     for (mode, mtu) in [(Mode::Tun, 68), (Mode::Tap, 68), (Mode::Tun, 1400), (Mode::Tap, 1400)] {
         let rig = Rig::boot();
         rig.configure(mode).unwrap();

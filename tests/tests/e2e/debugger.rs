@@ -16,14 +16,14 @@ fn the_command_is_there_while_the_driver_is() {
     let rig = Rig::boot();
     let commands: Vec<_> = debugger::commands().into_iter().map(|(name, _)| name).collect();
     assert_eq!(commands, ["tun_tap"]);
-    assert_eq!(kdl(), "", "nobody has a unit");
+    assert_eq!(kdl(), "", "there is no unit");
     // That it goes with the driver, the ledgers say.
     assert_eq!(rig.ledgers().debugger_commands, 1);
     rig.end();
 }
 
 #[test]
-fn it_tells_of_each_unit_its_state_and_what_became_of_its_packets() {
+fn the_command_lists_the_state_and_the_counters_of_each_unit() {
     let rig = Rig::boot();
     let tun = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);

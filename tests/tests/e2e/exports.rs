@@ -89,7 +89,7 @@ fn nodes_are_named_and_found_before_either_role_begins() {
 }
 
 #[test]
-fn no_hook_minds_a_cookie_that_is_none() {
+fn every_hook_refuses_a_null_cookie() {
     let image = Image::load();
     for name in ["tun/0", "tap/0"] {
         let hooks = image.find(name).unwrap();
@@ -122,7 +122,7 @@ fn a_name_that_is_no_unit_is_not_opened() {
 }
 
 #[test]
-fn a_unit_that_was_closed_and_not_freed_serves_nobody_and_stays_taken() {
+fn a_unit_that_was_closed_and_not_freed_fails_calls_and_stays_taken() {
     let image = Image::load();
     image.begin();
     for (name, packet) in [("tun/3", ipv4(Way::ToStack, 100)), ("tap/3", vec![0xffu8; 100])] {

@@ -1,4 +1,4 @@
-//! Every kernel call that can fail, failing in turn: each failure is an error to somebody, nothing is left over, and
+//! Every kernel call that can fail, failing in turn: each failure is an error of some call, nothing is left over, and
 //! everything works afterwards.
 
 use haiku_kernel::syscalls::{POLLIN, POLLOUT};
@@ -216,7 +216,7 @@ fn each_call_of_a_whole_session_may_fail_and_nothing_is_left_over() {
 }
 
 #[test]
-fn a_write_for_which_there_is_no_memory_says_so() {
+fn a_write_without_memory_fails() {
     for (kind, error) in [(Fault::NetBufferCreate, B_NO_MEMORY), (Fault::NetBufferAppend, B_NO_MEMORY)] {
         for mode in Mode::ALL {
             let rig = Rig::boot();
@@ -237,7 +237,7 @@ fn a_write_for_which_there_is_no_memory_says_so() {
 }
 
 #[test]
-fn an_open_for_which_there_is_no_memory_says_so_and_leaves_the_unit_free() {
+fn an_open_without_memory_fails_and_leaves_the_unit_free() {
     for kind in [Fault::Malloc, Fault::CreateSem] {
         let rig = Rig::boot();
         let before = rig.ledgers();

@@ -103,7 +103,7 @@ fn an_interface_may_be_removed_without_having_been_taken_down() {
     let program = Program::new(Mode::Tun);
     let card = Card::ready(&rig, "tun/0");
     card.send(&stack_frame(Mode::Tun, card.address(), 100)).unwrap();
-    // The stack's flag says that it is down, and nobody told the driver.
+    // The stack's flag says that it is down, and `down` was not called.
     card.forget_up();
     drop(card);
     program.check_accounts();
@@ -145,7 +145,7 @@ fn sending_nothing_is_refused() {
 }
 
 #[test]
-fn what_the_driver_has_nothing_to_say_to_is_refused_or_ignored() {
+fn unsupported_hooks_are_refused_or_ignored() {
     let rig = Rig::boot();
     for mode in Mode::ALL {
         let card = Card::new(&rig, &mode.interface(0));

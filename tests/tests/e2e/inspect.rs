@@ -34,7 +34,7 @@ fn read_rest(fd: Fd, room: usize) -> Result<String, status_t> {
 
 /// Reads a node as `cat` does.
 fn cat(node: &str) -> String {
-    let fd = syscalls::open(node, O_RDONLY).expect("everyone may read");
+    let fd = syscalls::open(node, O_RDONLY).expect("any user may read");
     let text = read_rest(fd, 65_536).expect("text");
     syscalls::close(fd).expect("it was open");
     text
@@ -49,7 +49,7 @@ fn row(table: &str, name: &str) -> (u64, u64) {
 }
 
 fn open(node: &str) -> Fd {
-    syscalls::open(node, O_RDONLY).expect("everyone may read")
+    syscalls::open(node, O_RDONLY).expect("any user may read")
 }
 
 /// `TUNGETUNITSTATISTICS`.
@@ -207,7 +207,7 @@ fn a_faulting_buffer_is_an_error_and_the_next_read_is_whole() {
 }
 
 #[test]
-fn everyone_may_read_and_nobody_may_write() {
+fn any_user_may_read_and_none_may_write() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     creds::set_euid(1000);
@@ -229,7 +229,7 @@ fn everyone_may_read_and_nobody_may_write() {
 }
 
 #[test]
-fn looking_opens_no_unit_and_makes_none() {
+fn reading_the_node_opens_no_unit_and_makes_none() {
     let rig = Rig::boot();
     let nodes = devfs::devices();
     let before = rig.ledgers();
@@ -240,7 +240,7 @@ fn looking_opens_no_unit_and_makes_none() {
     assert_eq!(unit_statistics(fd, 1, 0).map(drop), Err(ENXIO));
     syscalls::close(fd).unwrap();
     assert_eq!((rig.ledgers(), devfs::devices()), (before, nodes));
-    // A unit that someone is looking at goes with its last opener all the same, and its interface's modules with it.
+    // A unit in a snapshot is still deleted with its last opener, and its interface's modules are released with it.
     let fd = open(TABLE);
     let mut part = [0; 10];
     let program = Program::new(Mode::Tun);
@@ -257,7 +257,7 @@ fn looking_opens_no_unit_and_makes_none() {
 }
 
 #[test]
-fn any_units_statistics_are_told_without_opening_it() {
+fn any_units_statistics_are_returned_without_opening_it() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tap/3");
     card.send(&stack_frame(Mode::Tap, card.address(), 100)).unwrap();

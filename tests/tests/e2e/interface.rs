@@ -30,7 +30,7 @@ fn set_hardware(program: &Program, address: [u8; 6], family: u16) -> Result<(), 
 fn an_interface_is_ethernet_of_the_kind_that_haiku_can_carry() {
     let rig = Rig::boot();
     let tun = Card::new(&rig, "tun/0");
-    assert!(tun.has(IFF_POINTOPOINT) && !tun.has(IFF_BROADCAST), "a peer would be taken for everybody");
+    assert!(tun.has(IFF_POINTOPOINT) && !tun.has(IFF_BROADCAST), "a peer would be taken for a broadcast address");
     let tap = Card::new(&rig, "tap/0");
     assert!(tap.has(IFF_BROADCAST | IFF_MULTICAST) && !tap.has(IFF_POINTOPOINT));
     for card in [&tun, &tap] {

@@ -22,7 +22,7 @@ fn has_link(rig: &Rig, name: &str) -> bool {
 }
 
 #[test]
-fn the_link_follows_whoever_has_the_unit_open() {
+fn the_link_is_up_while_a_program_has_the_unit_open() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let name = mode.interface(0);
@@ -34,7 +34,7 @@ fn the_link_follows_whoever_has_the_unit_open() {
             assert!(has_link(&rig, &name));
             let duplicate = program.duplicate();
             program.close();
-            assert!(has_link(&rig, &name), "somebody listens still");
+            assert!(has_link(&rig, &name), "the duplicate is still open");
             duplicate.close();
             assert!(!has_link(&rig, &name));
             assert_eq!(changes(&name) - before, 2 * count);
@@ -90,7 +90,7 @@ fn sending_to_a_unit_without_a_program_drops_and_counts() {
 }
 
 #[test]
-fn a_program_says_whether_its_link_works() {
+fn a_program_sets_the_carrier() {
     let rig = Rig::boot();
     rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
     let program = Program::new(Mode::Tun);
@@ -123,7 +123,7 @@ fn a_setting_keeps_the_link_up() {
 }
 
 #[test]
-fn a_route_through_a_link_that_works_is_taken_before_one_that_does_not() {
+fn a_route_with_a_link_is_preferred_to_one_without() {
     let rig = Rig::boot();
     for (unit, near) in [(0, "10.1.0.1"), (1, "10.2.0.1")] {
         rig.ifconfig(&format!("tun/{unit} {near} 255.255.255.0 up")).unwrap();
@@ -144,7 +144,7 @@ fn a_route_through_a_link_that_works_is_taken_before_one_that_does_not() {
 }
 
 #[test]
-fn nobody_answers_while_nobody_listens_and_somebody_does_once_he_does() {
+fn pings_are_answered_only_while_a_program_has_the_unit_open() {
     let rig = Rig::boot();
     rig.configure(Mode::Tun).unwrap();
     let target = haiku_system::scenario::peer(Mode::Tun, Family::Inet);
@@ -180,7 +180,7 @@ fn net_server_sees_the_link_too() {
 
 #[test]
 fn a_link_that_comes_while_the_interface_does_is_not_lost() {
-    // The stack's own word for `up` is read and written in two steps. Whoever opens the unit in between loses.
+    // The stack reads and writes the word with `IFF_UP` in two steps, and undoes an open in between.
     let rig = Rig::boot();
     rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
     for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! Nodes and units: which exist, who may open them, and what is left when nobody has them.
+//! Nodes and units: which exist, who may open them, and what is left when the last user is gone.
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
 use haiku_kernel::{creds, devfs};
@@ -147,7 +147,7 @@ fn a_unit_works_in_whichever_order_it_is_opened_and_gets_its_interface() {
 }
 
 #[test]
-fn a_unit_outlives_its_interface_for_whoever_has_it_open() {
+fn a_unit_outlives_its_interface_while_a_program_has_it_open() {
     let rig = Rig::boot();
     let program = Program::new(Mode::Tun);
     for _ in 0..3 {
@@ -176,7 +176,7 @@ fn probing_a_missing_interface_does_not_hang_up_a_program() {
 }
 
 #[test]
-fn an_interface_outlives_whoever_had_its_unit_open() {
+fn an_interface_outlives_the_program_that_had_its_unit_open() {
     let rig = Rig::boot();
     rig.configure(Mode::Tun).unwrap();
     for _ in 0..3 {

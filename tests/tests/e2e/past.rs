@@ -42,7 +42,7 @@ fn taking_over_the_interface_side() {
     }
 }
 
-/// What was received carried a tail of kernel memory that nobody had written.
+/// A received packet had a tail of uninitialised kernel memory.
 #[test]
 fn uninitialised_tail() {
     for mode in Mode::ALL {

@@ -43,7 +43,7 @@ fn the_send_buffer_of_linux_is_the_queue_to_the_stack() {
     program.exchange(TUNSETSNDBUF, 5000i32).unwrap();
     assert_eq!(program.limits(), [512, MIB, 512, 5000]);
     program.exchange(TUNSETSNDBUF, i32::MAX).unwrap();
-    assert_eq!(program.limits(), [512, MIB, 512, 64 * MIB], "Linux's default is more than anybody means");
+    assert_eq!(program.limits(), [512, MIB, 512, 64 * MIB], "Linux's default is cut to the driver's bound");
     for bad in [0, -1, i32::MIN] {
         assert_eq!(program.exchange(TUNSETSNDBUF, bad), Err(EINVAL));
     }
@@ -79,7 +79,7 @@ fn a_full_queue_to_the_program_drops_and_counts() {
 }
 
 #[test]
-fn a_full_queue_to_the_stack_is_told_to_the_program_before_and_after() {
+fn a_full_queue_to_the_stack_fails_writes_and_readiness() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -124,7 +124,7 @@ fn writable_means_room_for_the_longest_packet_there_can_be() {
 }
 
 #[test]
-fn one_packet_of_the_largest_size_fits_whatever_the_limits_and_the_mtu() {
+fn one_packet_of_the_largest_size_fits_with_any_limits_and_mtu() {
     for (mode, longest) in [(Mode::Tun, 65535), (Mode::Tap, 65535 + 14)] {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -163,7 +163,7 @@ fn limits_in_bytes_hold_too() {
 }
 
 #[test]
-fn a_limit_below_what_is_queued_drops_nothing() {
+fn a_limit_below_the_queued_packets_drops_none() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
@@ -210,7 +210,7 @@ fn nothing_stale_is_left_for_the_next_opener() {
 }
 
 #[test]
-fn down_throws_away_what_the_stack_has_not_fetched_and_keeps_what_the_program_has_not_read() {
+fn down_empties_the_queue_to_the_stack_and_keeps_the_one_to_the_program() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
@@ -272,7 +272,7 @@ fn an_answer_finds_a_place_in_a_full_queue() {
     rig.end();
 }
 
-/// How many bytes of packets there are: those in the queues, for nobody else has any.
+/// How many bytes of packets there are. All packets are in the queues.
 fn queued_bytes(program: Program) -> (u64, u64) {
     let statistics = program.statistics();
     (statistics.to_user.queued_bytes, statistics.to_stack.queued_bytes)
@@ -319,7 +319,7 @@ fn programs_that_wait_to_write_hold_no_packets() {
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| program.write(&packet))).collect();
         rig.until_blocked(Place::Write, 8);
-        assert_eq!(rig.ledgers().packets, 1, "one is queued, and nobody holds another");
+        assert_eq!(rig.ledgers().packets, 1, "one is queued, and blocked writers hold none");
         for _ in 0..9 {
             card.receive().unwrap();
         }

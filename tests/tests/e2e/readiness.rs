@@ -1,4 +1,4 @@
-//! What `poll` and `select` say, and that they say it again until it is no longer so.
+//! What `poll` and `select` report, and that it is level-triggered.
 
 use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
 use haiku_sys::{B_WOULD_BLOCK, ENXIO, status_t};
@@ -16,7 +16,7 @@ fn readiness_is_a_level_in_every_state_of_a_unit() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let program = Program::new(mode);
-        // Twice each, for what holds is said as often as it is asked for.
+        // Twice each, because readiness is level-triggered.
         let says = |expected: u16, state: &str| {
             for _ in 0..2 {
                 assert_eq!(program.ready(BOTH), expected, "{mode}, {state}");
@@ -63,7 +63,7 @@ fn a_closed_descriptor_is_invalid() {
 }
 
 #[test]
-fn everybody_who_waits_is_told() {
+fn every_waiter_is_notified() {
     const WAITERS: usize = 6;
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");

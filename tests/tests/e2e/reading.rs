@@ -34,7 +34,7 @@ fn packets_come_whole_one_a_call_and_in_order() {
 }
 
 #[test]
-fn a_short_buffer_gets_the_beginning_and_a_counter_says_so() {
+fn a_short_buffer_truncates_a_packet_and_counts_it() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -58,7 +58,7 @@ fn a_short_buffer_gets_the_beginning_and_a_counter_says_so() {
 }
 
 #[test]
-fn a_read_of_no_bytes_takes_nothing_and_waits_for_nothing() {
+fn a_read_of_zero_bytes_returns_at_once() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::waiting(Mode::Tun);
@@ -71,7 +71,7 @@ fn a_read_of_no_bytes_takes_nothing_and_waits_for_nothing() {
 }
 
 #[test]
-fn memory_that_is_not_there_costs_one_packet_and_nothing_else() {
+fn an_unmapped_buffer_costs_one_packet() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -117,7 +117,7 @@ fn an_address_that_no_program_has_costs_no_packet() {
 }
 
 #[test]
-fn fionread_says_what_the_next_read_returns() {
+fn fionread_returns_the_length_of_the_next_read() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -137,7 +137,7 @@ fn fionread_says_what_the_next_read_returns() {
 }
 
 #[test]
-fn packet_information_stands_in_front_and_says_what_was_cut_off() {
+fn packet_information_precedes_the_packet_and_marks_truncation() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);

@@ -82,7 +82,7 @@ fn a_peer_answers_without_any_route_of_the_users() {
 }
 
 #[test]
-fn a_peer_that_cannot_be_is_refused_and_nothing_is_left_over() {
+fn an_invalid_peer_is_refused_and_leaks_nothing() {
     let rig = Rig::boot();
     let program = Program::new(Mode::Tun);
     assert_eq!(set_peer(program, PEER.into()), Err(ENXIO), "there is no interface");
@@ -137,7 +137,7 @@ fn an_unread_packet_by_a_host_route_keeps_no_interface() {
         ask(&rig, PEER.into());
         assert_eq!(program.poll(POLLIN, -1), Ok(POLLIN), "it is in the queue");
         rig.ifconfig("--delete tun/0").unwrap();
-        assert_eq!(program.packet(), Err(ENXIO), "though nobody had read it");
+        assert_eq!(program.packet(), Err(ENXIO), "although the packet was not read");
     }
     rig.end();
 }
@@ -151,7 +151,7 @@ fn an_unread_answer_to_a_ping_keeps_no_interface() {
         program.write(&echo_request()).unwrap();
         assert_eq!(program.poll(POLLIN, -1), Ok(POLLIN), "it is in the queue");
         rig.ifconfig("--delete tun/0").unwrap();
-        assert_eq!(program.packet(), Err(ENXIO), "though nobody had read it");
+        assert_eq!(program.packet(), Err(ENXIO), "although the packet was not read");
     }
     rig.end();
 }

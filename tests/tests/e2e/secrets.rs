@@ -1,7 +1,7 @@
-//! No information leaves: nothing that a program or the stack receives has anything in it that nobody gave it.
+//! No information leaks: what a program or the stack receives contains only bytes that were sent to it.
 //!
-//! Everything that could leak has a pattern in it: fresh and freed memory by the lab's doing, the kernel's stack because
-//! each test fills it before every call. Packets here never have the same byte three times in a row.
+//! Everything that could leak holds a pattern: the lab fills fresh and freed memory, and each test fills the kernel's stack
+//! before every call. Packets here never have the same byte three times in a row.
 
 use haiku_kernel::heap::{FREED, FRESH};
 use haiku_sys::FIONREAD;
@@ -43,7 +43,7 @@ fn program_bytes(mode: Mode, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn packets_have_nothing_in_them_but_what_was_sent() {
+fn packets_leak_no_memory() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -74,7 +74,7 @@ fn packets_have_nothing_in_them_but_what_was_sent() {
 }
 
 #[test]
-fn answers_of_the_far_side_have_nothing_else_in_them() {
+fn answers_of_the_far_side_leak_no_memory() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let _program = Program::new(Mode::Tun);
@@ -136,7 +136,7 @@ const ANSWERS: [(u32, usize); 10] = [
 ];
 
 #[test]
-fn answers_to_controls_have_nothing_in_them_but_the_answer() {
+fn answers_to_controls_leak_no_memory() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));

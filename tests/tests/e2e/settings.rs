@@ -1,4 +1,4 @@
-//! The settings file: what it sets, and what becomes of what nobody understands.
+//! The settings file: what it sets, and what happens to lines that are not understood.
 
 use haiku_kernel::devfs;
 use haiku_sys::IFF_LINK;
@@ -60,7 +60,7 @@ fn a_whole_file_is_understood() {
 }
 
 #[test]
-fn what_is_not_understood_is_said_and_ignored() {
+fn lines_that_are_not_understood_are_reported_and_ignored() {
     let bad = [
         "queue_packets many",
         "queue_packets 0",
@@ -129,7 +129,7 @@ fn settings_are_bounds_of_nobodys_ioctl() {
 }
 
 #[test]
-fn a_quiet_log_says_nothing_but_what_is_wrong() {
+fn a_log_at_level_error_has_only_errors() {
     let lines = |settings: &str| {
         let rig = Rig::with_settings(settings);
         let card = Card::ready(&rig, "tun/0");

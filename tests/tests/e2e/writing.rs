@@ -23,7 +23,7 @@ fn refused_before_anything_is_allocated(rig: &Rig, program: Program, packet: &[u
 }
 
 #[test]
-fn a_tun_refuses_what_is_no_packet() {
+fn a_tun_refuses_an_invalid_packet() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
@@ -49,7 +49,7 @@ fn a_tun_refuses_what_is_no_packet() {
 }
 
 #[test]
-fn a_tap_refuses_what_is_no_frame() {
+fn a_tap_refuses_an_invalid_frame() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tap/0");
     let program = Program::new(Mode::Tap);
@@ -95,7 +95,7 @@ fn nothing_is_allocated_for_an_interface_that_is_not_there_or_has_no_room() {
 }
 
 #[test]
-fn memory_that_is_not_there_is_an_error_and_nothing_is_left_over() {
+fn an_unmapped_buffer_is_an_error_and_leaks_nothing() {
     for mode in Mode::ALL {
         let rig = Rig::boot();
         let card = Card::ready(&rig, &mode.interface(0));
@@ -122,7 +122,7 @@ fn memory_that_is_not_there_is_an_error_and_nothing_is_left_over() {
 }
 
 #[test]
-fn what_is_written_is_what_the_stack_gets_behind_a_header_of_its_own() {
+fn a_written_packet_reaches_the_stack_behind_a_link_header() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tun/0");
     let program = Program::new(Mode::Tun);
@@ -175,7 +175,7 @@ const fn haiku_kernel_min_node() -> usize {
 }
 
 #[test]
-fn a_tap_passes_what_is_for_the_interface_and_drops_what_is_for_others() {
+fn a_tap_delivers_frames_to_the_interface_and_drops_others() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tap/0");
     let program = Program::new(Mode::Tap);
@@ -201,7 +201,7 @@ fn a_tap_passes_what_is_for_the_interface_and_drops_what_is_for_others() {
 }
 
 #[test]
-fn a_tap_passes_what_is_for_groups_that_were_joined() {
+fn a_tap_delivers_frames_to_joined_groups() {
     let rig = Rig::boot();
     let card = Card::ready(&rig, "tap/0");
     let program = Program::new(Mode::Tap);

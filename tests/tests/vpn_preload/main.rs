@@ -1,7 +1,7 @@
 //! What a program sees of a device through the library that is preloaded into it, call by call.
 //!
 //! Each test runs another one of this file in a process of its own, with the library in front of libc. That one makes
-//! libc's calls, as any program does, and is `#[ignore]`d so that nobody else runs it.
+//! libc's calls, as any program does, and is `#[ignore]`d so that it does not run by itself.
 
 mod calls;
 mod program;
@@ -65,7 +65,7 @@ fn readiness() {
     let ping = |count: u32| {
         let socket = PathBuf::from(std::env::var_os(control::SOCKET).unwrap());
         let command = format!("ping -q -c {count} -i 0.01 -W 50 10.9.0.2");
-        assert!(Remote::connect(&socket).unwrap().execute(&command).is_err(), "nobody answers");
+        assert!(Remote::connect(&socket).unwrap().execute(&command).is_err(), "no answer");
     };
     let mut buffer = [0; 2048];
     // The first packet has to wait for the link-layer address, which comes by way of other threads.
@@ -115,7 +115,7 @@ fn batches() {
     };
     // A queue that is full at once.
     assert_eq!(control(TUNSETLIMITS, &mut [VERSION, 24, 4, 1 << 20, 4, 1 << 20]), Ok(()));
-    // For nobody: the stack throws it away.
+    // For no socket: the stack drops it.
     let ip: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 77, 0, 1];
     let words = ip.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
     let record: Vec<u32> = std::iter::once(20).chain(words).collect();
@@ -171,7 +171,7 @@ fn duplicates() {
     assert_eq!(close(fd), 0);
     haiku(CONFIGURE);
     for copy in copies {
-        assert_eq!((read(copy, &mut buffer), errno()), (-1, libc::EAGAIN), "the flag is everybody's");
+        assert_eq!((read(copy, &mut buffer), errno()), (-1, libc::EAGAIN), "duplicates share the flag");
         ping_across(copy, 20);
     }
     // A child that closes what it inherited takes nothing away.
@@ -190,14 +190,14 @@ fn duplicates() {
     assert_eq!(status, 0);
     ping_across(200, 20);
     for copy in copies {
-        assert_eq!(open("/dev/tun/0", libc::O_RDWR), -1, "somebody still has it");
+        assert_eq!(open("/dev/tun/0", libc::O_RDWR), -1, "a duplicate still has it open");
         assert_eq!(close(copy), 0);
     }
     assert!(open("/dev/tun/0", libc::O_RDWR) >= 0);
 }
 
 #[test]
-fn a_forked_child_is_told_that_the_device_stayed_behind_and_the_parent_notices_nothing() {
+fn a_forked_child_cannot_use_the_device_and_does_not_disturb_the_parent() {
     inside("forking", |_| ());
 }
 
@@ -289,7 +289,7 @@ fn becoming_a_daemon() {
 }
 
 #[test]
-fn what_is_no_device_passes_through() {
+fn calls_on_other_descriptors_pass_through() {
     inside("other_files", |_| ());
 }
 
@@ -344,7 +344,7 @@ fn a_guest() {
     // SAFETY: the end of the stack's own memory.
     let top = unsafe { stack.as_mut_ptr().add(stack.len()) };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is there until the child has ended, for the parent waits for that; it makes one call.
+    // SAFETY: the stack memory lives until the child has ended, because the parent waits for that; the child makes one call.
     let child = unsafe { libc::clone(close_and_end, top.cast(), flags, fd as usize as *mut libc::c_void) };
     let mut status = -1;
     // SAFETY: a place for the status.

@@ -113,7 +113,7 @@ fn calls() {
         assert!(start.elapsed() >= Duration::from_millis(20), "and what is given is waited for");
         one_packet();
         for _ in 0..2 {
-            assert!(way(fd, 0), "what came while nobody waited is there until it is read");
+            assert!(way(fd, 0), "a packet that came without a waiter stays until it is read");
             assert!(way(fd, MISSED));
         }
         drain(fd);
@@ -139,7 +139,7 @@ fn calls() {
 }
 
 #[test]
-fn a_read_that_blocks_and_one_who_polls_beside_it_share_all_packets() {
+fn a_blocking_reader_and_a_polling_reader_share_all_packets() {
     inside("waits::reads_that_block", |_| ());
 }
 
@@ -151,7 +151,7 @@ fn reads_that_block() {
     }
     let fd = opened(0);
     ping_with(fd, || true);
-    // One who only polls disturbs nobody, and sleeps for good once it is over.
+    // A thread that only polls does not disturb the others, and sleeps once the exchange is over.
     let end = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -190,7 +190,7 @@ fn late_epoll() {
     // SAFETY: a live event.
     assert_eq!(unsafe { libc::epoll_ctl(edges, libc::EPOLL_CTL_ADD, fd, &raw mut event) }, 0);
     let ping = std::thread::spawn(|| haiku(&format!("ping -q -i 0 -c {PINGS} 10.9.0.2")));
-    // Whoever is told of edges reads until there is nothing left, and only then waits.
+    // A waiter for edges reads until the queue is empty, and only then waits.
     answer_pings_after(fd, PINGS, || {
         if errno() == libc::EAGAIN {
             assert!(edge(edges, MISSED), "a packet was missed");
@@ -227,7 +227,7 @@ fn by_number() {
 }
 
 #[test]
-fn a_descriptor_that_comes_back_through_a_socket_is_ready_as_well() {
+fn a_descriptor_received_through_a_socket_reports_readiness() {
     inside("waits::through_a_socket", |_| ());
 }
 

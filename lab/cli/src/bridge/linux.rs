@@ -58,7 +58,7 @@ fn control_socket(family: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     answered(fd)?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new, and nothing else closes it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -85,7 +85,7 @@ impl LinuxTun {
         // SAFETY: no pointers.
         let end = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         answered(end).map_err(|error| Error::io("bridge: making an event descriptor", error))?;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new, and nothing else closes it.
         let end = unsafe { OwnedFd::from_raw_fd(end) };
         Ok(Self { file, end, name: name.to_owned() })
     }
@@ -170,7 +170,7 @@ fn explain(error: io::Error, what: &str) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::NotFound => "this machine has no TUN driver; load it with `modprobe tun`, or bridge elsewhere",
         io::ErrorKind::PermissionDenied => "only root may; try `sudo unshare -n haiku-lab bridge ...`",
-        io::ErrorKind::ResourceBusy => "somebody else has an interface of this name; choose another",
+        io::ErrorKind::ResourceBusy => "an interface of this name is in use; choose another",
         _ => return Error::io(format!("bridge: {what}"), error),
     };
     Error::Failed(format!("bridge: {what}: {error}: {advice}"))
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_with_what_to_do() {
+    fn a_missing_requirement_is_reported_with_what_to_do() {
         let error = explain(io::Error::from(io::ErrorKind::PermissionDenied), "opening /dev/net/tun");
         assert!(error.to_string().contains("only root may"));
         let error = explain(io::Error::from(io::ErrorKind::NotFound), "opening /dev/net/tun");

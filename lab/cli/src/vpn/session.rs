@@ -35,7 +35,7 @@ pub struct Session {
     sides: [Option<Process>; 2],
 }
 
-/// Ports that nobody has at the moment.
+/// Finds ports that are free at the moment.
 fn free_ports() -> Result<[u16; 3], Error> {
     let failed = |error| Error::io("looking for free ports", error);
     let mut sockets = Vec::new();

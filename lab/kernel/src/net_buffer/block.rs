@@ -75,7 +75,7 @@ impl BlockRef {
                 vacant: 0,
             })))
         });
-        // SAFETY: nobody else has a reference to the block yet.
+        // SAFETY: the block is new, and this is the only pointer to it.
         let content = unsafe { &mut *block.0 };
         content.references.store(1, Ordering::Relaxed);
         content.header_space = header_space;
@@ -115,11 +115,11 @@ impl BlockRef {
         unsafe { (*self.0).data }.wrapping_add(offset)
     }
 
-    /// Stops the kernel if somebody wrote to the freed block.
+    /// Stops the kernel if the freed block was written to.
     fn check(&self) {
         // SAFETY: the block is in the pool, which owns it.
         let block = unsafe { &*self.0 };
-        // SAFETY: the data is `size` bytes and nobody else's.
+        // SAFETY: the data has `size` bytes, and the pool owns it.
         let content = unsafe { core::slice::from_raw_parts(block.data, block.size) };
         if let Some(offset) = first_change(content) {
             kpanic!("the data of a net_buffer was written at offset {offset} after it was freed");

@@ -37,7 +37,7 @@ pub fn set_references(references: InterfaceAddressReferences) {
     *packet::REFERENCES.guarded() = Some(references);
 }
 
-/// A module's table, which nobody writes to.
+/// A module's table, which is immutable.
 struct Table(net_buffer_module_info);
 
 // SAFETY: the table is constant; its pointers are to constants and functions.
@@ -50,7 +50,7 @@ pub fn module() -> &'static net_buffer_module_info {
     &MODULE.0
 }
 
-/// Poisons the packet's `link`, as it changes hands: whoever has it now must not rely on what was there.
+/// Poisons the packet's `link` when its owner changes: the new owner must not rely on the old content.
 ///
 /// # Safety
 /// The packet must be alive and the caller's.
@@ -253,8 +253,7 @@ type DirectAccess = unsafe extern "C" fn(*mut net_buffer, u32, usize, *mut *mut 
 /// An entry as C types it, in a table that may not: function pointers are all alike in memory.
 const fn entry<F: Copy, T: Copy>(function: F) -> Option<T> {
     assert!(size_of::<F>() == size_of::<Option<T>>());
-    // SAFETY: both are function pointers, or the option of one, which has no other size; whoever calls the entry
-    // calls it as C's header types it.
+    // SAFETY: both are function pointers, or the option of one, which has the same size; callers use the type of C's header.
     unsafe { core::mem::transmute_copy(&function) }
 }
 

@@ -45,7 +45,7 @@ impl Node {
         }
     }
 
-    /// The node goes: its space becomes space before the data, for whoever still uses the block.
+    /// Removes the node: its space becomes header space for the remaining users of the block.
     pub(super) fn remove(mut self) {
         if !self.read_only {
             let block = self.block.get();

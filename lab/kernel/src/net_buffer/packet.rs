@@ -131,7 +131,7 @@ pub(super) fn create(header_space: usize) -> *mut Packet {
         }
     };
     fill(packet, FRESH);
-    // SAFETY: the packet is nobody else's, and any bytes make the part that was filled.
+    // SAFETY: the packet is new and not shared yet, and any bytes are valid for the part that was filled.
     let content = unsafe { &mut *packet };
     content.mark = AtomicU64::new(LIVE);
     let space = header_space.min(capacity()).next_multiple_of(8).clamp(NODE_OVERHEAD, capacity());

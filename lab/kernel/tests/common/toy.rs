@@ -92,7 +92,7 @@ fn note(text: impl Into<String>) {
     toy().events.push(text.into());
 }
 
-/// Tells everyone who selected the node that was opened last.
+/// Notifies all selects of the node that was opened last.
 pub(crate) fn notify_last(event: u8) {
     let last = toy().last;
     // SAFETY: tests call this while the node is open.

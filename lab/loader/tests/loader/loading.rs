@@ -130,10 +130,10 @@ fn a_strong_symbol_of_the_kernel_beats_a_weak_one_of_the_add_on() {
 }
 
 #[test]
-fn a_weak_import_that_nobody_defines_is_zero() {
+fn an_undefined_weak_import_is_zero() {
     let _alone = alone();
     let mut addon = Addon::good();
-    addon.symbols[IMPORT as usize - 1].name = "nobody_has_this";
+    addon.symbols[IMPORT as usize - 1].name = "undefined_anywhere";
     addon.symbols[IMPORT as usize - 1].bind = STB_WEAK.0;
     let image = try_load(&addon.bytes()).expect("weak imports may be missing");
     assert_eq!(word(image.base() + SLOT_DPRINTF as usize), 0);

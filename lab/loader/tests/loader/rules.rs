@@ -168,7 +168,7 @@ fn tables_outside_the_image_are_refused() {
 }
 
 #[test]
-fn a_hash_table_that_lies_is_refused() {
+fn a_wrong_hash_table_is_refused() {
     let at = HASH as usize;
     refused(&patched(at, &u32::MAX.to_le_bytes()), Rule::Tables);
     refused(&patched(at + 4, &u32::MAX.to_le_bytes()), Rule::Tables);

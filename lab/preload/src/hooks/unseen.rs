@@ -1,7 +1,7 @@
 //! Where a descriptor goes out of these hooks' sight: `epoll`, another process, signals, system calls made directly.
 //!
-//! From then on Linux is always shown what a device has to read, whether somebody is known to wait or not. Only
-//! programs that enter the kernel by themselves, as Go's and those that use `io_uring` do, are not noticed.
+//! From then on Linux is always shown what a device has to read, with or without a known waiter. Only programs that make
+//! system calls without libc, such as Go's and those that use `io_uring`, are not noticed.
 
 use std::ffi::{c_int, c_long, c_uint};
 

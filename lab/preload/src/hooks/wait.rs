@@ -1,9 +1,9 @@
-//! `poll` and `select`. A device's notifications are remembered while nobody waits, so whoever begins to is counted first,
-//! and what there is already is put beside what Linux says of the other descriptors.
+//! `poll` and `select`. A device's notifications are only recorded while there is no waiter, so a thread is counted before it
+//! waits, and the recorded readiness is combined with Linux's results for the other descriptors.
 //!
-//! What Linux says of a device is looked behind before the program hears of it: a notification may come after its
-//! packet was read, and a program with descriptors that block would then sleep in `read`. `epoll` is left alone: who uses
-//! it does not block.
+//! Linux's result for a device is checked before the program gets it: a notification may come after its packet was read,
+//! and a program with blocking descriptors would then sleep in `read`. `epoll` is not checked, because its users do not
+//! block.
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
@@ -73,7 +73,7 @@ fn correct_poll(entries: &mut [libc::pollfd], wanted: &Wanted, ready: &[bool]) -
 /// # Safety
 /// There are `count` entries, or none and no pointer.
 unsafe fn poll_with(list: *mut libc::pollfd, count: libc::nfds_t, mut ask: impl FnMut(Waits) -> c_int) -> c_int {
-    // SAFETY: the caller's promise; Linux changes them only while nobody looks.
+    // SAFETY: the caller's promise; Linux changes them only inside the call below.
     let wanted = wanted(unsafe { entries(list, count) });
     if wanted.is_empty() {
         return ask(Waits::Yes);
@@ -117,7 +117,7 @@ unsafe extern "C" fn poll(list: *mut libc::pollfd, count: libc::nfds_t, timeout:
             // Rounded up: what is left of a millisecond is waited for, not polled away.
             Time::Rest(rest) => c_int::try_from(rest.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX),
         };
-        // SAFETY: passed on as it came, but for the time that is left.
+        // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::poll()(list, count, timeout) }
     };
     // SAFETY: the caller's promise to libc.
@@ -214,7 +214,7 @@ unsafe extern "C" fn ppoll(
     let ask = |waits| {
         let time = left.next_timespec(waits);
         let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
-        // SAFETY: passed on as it came, but for the time that is left.
+        // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::ppoll()(list, count, time, mask) }
     };
     // SAFETY: the caller's promise to libc.
@@ -377,7 +377,7 @@ unsafe extern "C" fn pselect(
     let ask = |waits| {
         let time = left.next_timespec(waits);
         let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
-        // SAFETY: passed on as it came, but for the time that is left.
+        // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::pselect()(count, read, write, error, time, mask) }
     };
     // SAFETY: the caller's promise to libc.

@@ -1,4 +1,4 @@
-//! Everybody who disturbs the programs: the stack that sends, the user at `ifconfig`, and whoever kills.
+//! Background disturbances: stack traffic, `ifconfig`, kills.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) fn begin<'s>(scope: &'s Scope<'s, '_>, shared: &Arc<Shared>, console:
     scope.spawn(move || trouble(&shared, console));
 }
 
-/// The stack sends to whoever there is.
+/// The stack sends to every interface that is up.
 fn send(shared: &Shared, sender: u64) {
     let mut random = Random::new(shared.seed ^ 0xa5a5 ^ sender);
     while !shared.stop.load(Ordering::SeqCst) {
@@ -51,8 +51,8 @@ fn send(shared: &Shared, sender: u64) {
     }
 }
 
-/// Waits until the stack asks for `neighbour` no longer. Its interface is down, so that no packet opens a new question;
-/// Haiku panics if an interface is deleted while ARP still asks through it.
+/// Waits until the stack no longer resolves `neighbour`. Its interface is down, so that no packet starts a new request;
+/// Haiku panics if an interface is deleted while ARP still sends requests through it.
 fn await_answers(shared: &Shared, neighbour: IpAddr) {
     let asks = || {
         let known = shared.stack.neighbours(Family::Inet);

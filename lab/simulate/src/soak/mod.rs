@@ -1,8 +1,8 @@
 //! The soak: traffic over many units at once, while programs are killed and interfaces come, go and vanish.
 //!
-//! [`program`] is one program a unit, in a thread of its own; [`disturb`] is everybody who disturbs them. From time to
-//! time all of it rests: then every packet of every unit must be accounted for, and the driver's memory must be what it
-//! was before the first packet. At the end the ledgers must be zero.
+//! [`program`] is one program for each unit, in its own thread; [`disturb`] has the background disturbances. From time to time
+//! all threads rest: then every packet of every unit must be accounted for, and the driver's memory must be what it was
+//! before the first packet. At the end the ledgers must be zero.
 
 mod disturb;
 mod program;
@@ -21,7 +21,7 @@ use haiku_system::Mode;
 use haiku_system::statistics::{DeviceStatistics, Direction, device_statistics};
 use haiku_system::{Lab, LabOptions, Ledgers};
 
-/// How long everybody works between two rests.
+/// How long the threads work between two rests.
 const WORK: Duration = Duration::from_secs(20);
 /// How often a view is shown and dead programs are replaced, in microseconds.
 const TICK: i64 = 100_000;
@@ -60,7 +60,7 @@ pub struct Counts {
     pub deleted: AtomicU64,
 }
 
-/// One unit, and whoever has it open.
+/// One unit, and its opener.
 struct Unit {
     mode: Mode,
     number: usize,
@@ -77,9 +77,9 @@ struct Shared {
     stack: Arc<Stack>,
     units: Vec<Unit>,
     counts: Arc<Counts>,
-    /// Everybody comes to rest.
+    /// All threads must rest.
     rest: AtomicBool,
-    /// Everybody ends.
+    /// All threads must end.
     stop: AtomicBool,
     resting: AtomicI64,
     /// Units that were found to be right at a rest.
@@ -223,11 +223,11 @@ fn begin(shared: &Arc<Shared>, index: usize, life: u64) -> Program {
     std::thread::spawn(move || program::run(&shared, index, life))
 }
 
-/// Has everybody rest, and says what the driver holds then.
+/// Makes all threads rest. Returns what the driver holds then.
 fn rest(shared: &Arc<Shared>, lab: &Lab, programs: &mut [Program], lives: &mut u64) -> i64 {
     shared.rest.store(true, Ordering::SeqCst);
-    let everybody = shared.units.len() as i64 + disturb::THREADS as i64;
-    while shared.resting.load(Ordering::SeqCst) < everybody {
+    let all = shared.units.len() as i64 + disturb::THREADS as i64;
+    while shared.resting.load(Ordering::SeqCst) < all {
         revive(shared, programs, lives);
         for unit in &shared.units {
             let _ = thread::signal(unit.thread.load(Ordering::SeqCst));
@@ -237,7 +237,7 @@ fn rest(shared: &Arc<Shared>, lab: &Lab, programs: &mut [Program], lives: &mut u
     shared.interfaces(lab);
     let held = lab.kernel().ledgers().heap_bytes;
     shared.rest.store(false, Ordering::SeqCst);
-    // Nobody may come to the next rest who has not left this one.
+    // All threads must leave this rest before the next one begins.
     while shared.resting.load(Ordering::SeqCst) > 0 {
         let _ = thread::snooze(1000);
     }

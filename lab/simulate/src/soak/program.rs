@@ -21,7 +21,7 @@ pub(super) const FAR: [u8; 6] = [2, 0, 0, 0, 0, 9];
 /// Bytes of a batch's header.
 const HEADER: usize = 16;
 
-/// Lives until it is killed, or everybody ends.
+/// Runs until it is killed, or all threads end.
 pub(super) fn run(shared: &Shared, index: usize, life: u64) {
     let unit = &shared.units[index];
     let mut random = Random::new(shared.seed ^ life.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -62,7 +62,7 @@ pub(super) fn run(shared: &Shared, index: usize, life: u64) {
     unit.thread.store(-1, Ordering::SeqCst);
 }
 
-/// Everybody rests: each packet must be somewhere.
+/// Checks, while all threads rest, that each packet is accounted for.
 fn account(shared: &Shared, fd: Fd) {
     let missing = |line: &Direction| {
         let found = line.delivered + line.answered + line.purged + line.dropped_packets() + line.queued;

@@ -1,7 +1,7 @@
 //! The console: a line of text in, text out.
 //!
-//! The shell, the main job and everybody who drives a Haiku from elsewhere speak to it. `ifconfig`, `route` and `ping`
-//! understand what Haiku's understand and complain in its words.
+//! The shell, the main job and every remote control of a Haiku use it. `ifconfig`, `route` and `ping` understand what Haiku's
+//! understand and print its messages.
 
 mod far;
 mod ifconfig;

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_said() {
+    fn invalid_arguments_are_reported() {
         let complaint = |line: &str| read(line).unwrap_err().to_string();
         assert_eq!(
             complaint("-c 0 10.9.0.2"),

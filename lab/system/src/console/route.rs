@@ -30,7 +30,7 @@ Example:
 const FLAGS: [(u32, char); 6] =
     [(RTF_DEFAULT, 'D'), (RTF_REJECT, 'R'), (RTF_HOST, 'H'), (RTF_LOCAL, 'L'), (RTF_DYNAMIC, 'D'), (RTF_MODIFIED, 'M')];
 
-/// What is to be done.
+/// The subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     List,
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_or_a_gateway_of_zeros_is_none() {
+    fn a_zero_mask_or_gateway_counts_as_absent() {
         let route = parsed(Action::Add, "tun/0 10.7.0.1 0.0.0.0 netmask 255.255.255.255 gw 0.0.0.0").route;
         assert_eq!((route.mask, route.gateway, route.flags), (Family::Inet.mask(32), None, 0));
     }

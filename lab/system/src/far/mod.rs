@@ -70,7 +70,7 @@ pub enum Way {
     Written,
 }
 
-/// Somebody who wants to see every packet.
+/// A function that sees every packet.
 pub type Watcher = Box<dyn FnMut(Way, &[u8]) + Send>;
 
 /// What the program is started with.
@@ -83,7 +83,7 @@ pub struct Options {
     pub addresses: Vec<(IpAddr, u8)>,
     /// How it waits.
     pub waiting: Waiting,
-    /// Somebody who sees every packet.
+    /// Sees every packet.
     pub watcher: Option<Watcher>,
 }
 

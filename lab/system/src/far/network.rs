@@ -49,7 +49,7 @@ impl Network {
         let mut interface = Interface::new(config, &mut queues, StackInstant::ZERO);
         interface.update_ip_addrs(|list| {
             for (address, prefix) in addresses {
-                // There is room for eight, and nobody gives more.
+                // There is room for eight, and no caller gives more.
                 let _ = list.push(IpCidr::new((*address).into(), *prefix));
             }
         });

@@ -197,7 +197,7 @@ fn frames_that_are_no_frames_are_dropped_and_errors_counted() {
 }
 
 #[test]
-fn without_broadcast_the_peer_is_reached_and_with_it_nobody_is() {
+fn the_peer_is_reached_without_broadcast_and_not_with_it() {
     let (_turn, fake, lab) = one();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 peer 10.1.0.2").unwrap();
     assert_eq!(lab.stack().path(ip("10.1.0.2")).unwrap().next_hop, ip("10.1.0.2"));
@@ -302,7 +302,7 @@ fn what_was_never_up_has_no_address_to_send_from() {
 }
 
 #[test]
-fn a_packet_for_nobody_here_is_refused_with_an_icmp_error() {
+fn a_packet_for_another_host_is_refused_with_an_icmp_error() {
     let (_turn, fake, lab) = one();
     fake.give(&arp(1, (mac(9), [10, 1, 0, 2]), [10, 1, 0, 1], mac(1)));
     fake.sent(ARP, |frame| frame[21] == 2);
@@ -346,7 +346,7 @@ fn a_driver_finds_its_interface_and_adds_a_route() {
 }
 
 #[test]
-fn an_interface_that_a_driver_holds_on_to_is_found_in_the_ledgers() {
+fn an_interface_that_a_driver_leaks_shows_in_the_ledgers() {
     let (_turn, _fake, lab) = one();
     let stack = modules::get(NET_STACK_MODULE_NAME).unwrap().cast::<net_stack_module_info>();
     let datalink = modules::get(NET_DATALINK_MODULE_NAME).unwrap().cast::<net_datalink_module_info>();
@@ -361,13 +361,13 @@ fn an_interface_that_a_driver_holds_on_to_is_found_in_the_ledgers() {
 }
 
 #[test]
-fn a_device_that_says_it_is_gone_takes_its_interface_along() {
+fn a_device_that_reports_its_removal_removes_its_interface() {
     let (_turn, fake, lab) = one();
     let threads = lab.kernel().ledgers().threads;
     fake.change(|state| state.stumble = Some(B_DEVICE_NOT_FOUND));
     fake.wait(|state| (state.uninits == 1).then_some(()));
     assert!(lab.stack().interface("fake/0").is_none());
-    // It was the reader that took it along, for which nobody waits; the consumer went before.
+    // The reader freed it, and no thread waits for the reader; the consumer ended before.
     while lab.kernel().ledgers().threads > threads - 2 {
         std::thread::yield_now();
     }

@@ -1,8 +1,8 @@
-//! Everybody's calls in any order: programs open, read, write and close, the stack makes interfaces and removes them,
-//! and any call of the kernel's may fail.
+//! Calls in any order: programs open, read, write and close, the stack makes interfaces and removes them, and any kernel
+//! call may fail.
 //!
-//! The form of an input: steps, each a byte that says what is done and to which unit, descriptor or interface, and a byte
-//! of how. Every packet has a number of its own in it, and the model of a queue is the numbers in it.
+//! An input is a list of steps, each a byte for the operation and its unit, descriptor or interface, and a byte of detail.
+//! Every packet contains a number, and the model of a queue is the numbers in it.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use crate::card::Card;
 use crate::packet::{Way, arp_request, program_packet, stack_frame};
 use crate::program::Program;
 
-/// Interfaces that can be there at one time: more than units, for a successor may come before its predecessor goes.
+/// How many interfaces can exist at a time: more than units, because a successor may come before its predecessor goes.
 const CARDS: usize = 6;
 /// Most steps.
 const STEPS: usize = 256;
@@ -148,7 +148,7 @@ impl World<'_> {
                 it.program = Some(program);
                 it.set_lost(false);
             }
-            Err(EBUSY) => assert!(it.program.is_some(), "nobody has the unit"),
+            Err(EBUSY) => assert!(it.program.is_some(), "no program has the unit open"),
             Err(error) => {
                 assert!(forgiven() && error == B_NO_MEMORY, "{error:x}");
                 return;
@@ -229,7 +229,7 @@ impl World<'_> {
     fn remove(&mut self, slot: usize) {
         let Some(Interface { card, unit, serial }) = self.interfaces[slot].take() else { return };
         if card.has(haiku_sys::IFF_UP) {
-            // As the stack does; it goes for the unit, whoever's interface is there by now.
+            // As the stack does. It acts on the unit, also if the unit has another interface by now.
             self.units[unit].up = false;
             self.units[unit].to_stack.clear();
         }

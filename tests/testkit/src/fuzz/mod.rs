@@ -1,8 +1,8 @@
 //! What the fuzz targets do with an input, and what must hold whatever it is. The tests replay the corpora with it.
 //!
-//! All of it happens on one thread, without a call that would wait, so an input is the whole of a run: [`packets`] is what
-//! a program writes, [`controls`] what it asks for by `ioctl`, [`hooks`] everybody's calls in any order. Frames from the
-//! stack are judged where they are answered, in `ptp`, and files for the loader in `lab/loader`.
+//! A run has one thread and no call that waits, so the input determines it: [`packets`] is what a program writes,
+//! [`controls`] its `ioctl`s, [`hooks`] the calls of programs and of the stack in any order. Frames from the stack are fuzzed
+//! in `ptp`, and files for the loader in `lab/loader`.
 
 pub mod controls;
 pub mod hooks;

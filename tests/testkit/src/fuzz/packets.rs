@@ -40,8 +40,8 @@ const WRITES: usize = 64;
 /// Limits of the queues that so many never reach.
 const LIMITS: [u32; 4] = [1 << 16, 64 << 20, 1 << 16, 64 << 20];
 
-/// Groups that every station is in; no other was joined.
-const EVERYONE: [[u8; 6]; 3] = [[0xff; 6], [1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+/// Groups that every station belongs to; no other was joined.
+const ALL_STATIONS: [[u8; 6]; 3] = [[0xff; 6], [1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
 
 /// How a unit is set.
 struct Settings {
@@ -57,7 +57,7 @@ struct Settings {
 enum Fate {
     /// The stack gets this frame.
     Arrives(Vec<u8>),
-    /// It is for somebody else: dropped, and counted.
+    /// It is for another station: dropped and counted.
     Ignored,
     Refused(status_t),
 }
@@ -79,7 +79,7 @@ impl Settings {
         match self.mode {
             Mode::Tun => self.tun(packet),
             Mode::Tap => {
-                let for_us = EVERYONE.iter().any(|group| packet[..6] == *group) || packet[..6] == self.own;
+                let for_us = ALL_STATIONS.iter().any(|group| packet[..6] == *group) || packet[..6] == self.own;
                 if for_us || self.promiscuous { Fate::Arrives(packet.to_vec()) } else { Fate::Ignored }
             }
         }
@@ -203,7 +203,7 @@ fn fetch(card: &Card<'_>, mode: Mode, expected: &mut VecDeque<Vec<u8>>) {
     assert_eq!(arrived, frame);
 }
 
-/// A write from memory that ends too early: it fails, unless nobody wants to know the rest.
+/// A write from memory that ends too early: it fails, unless the rest is not needed.
 fn write_from_cliff(
     program: Program,
     settings: &Settings,

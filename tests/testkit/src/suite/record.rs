@@ -29,7 +29,7 @@ impl Record {
     /// The file.
     #[must_use]
     pub fn path() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("linux-observations.txt")
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../linux-observations.txt")
     }
 
     /// Reads the file that is part of the sources.

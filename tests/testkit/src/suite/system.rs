@@ -235,9 +235,9 @@ pub trait System: Sync {
     fn up(&self);
     /// `ifconfig down`.
     fn down(&self);
-    /// The interface is removed, whoever has it open.
+    /// Removes the interface, also while the unit is open.
     fn remove(&self);
-    /// Somebody else makes an interface of the name, after it was removed.
+    /// Makes a new interface of the name, after it was removed.
     fn remake(&self);
     /// Sets the interface's MTU.
     ///

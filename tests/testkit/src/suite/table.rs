@@ -9,7 +9,7 @@ use super::{Case, GROUPS, Ours, cases};
 /// The file.
 #[must_use]
 pub fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md")
 }
 
 /// Its text.

@@ -8,7 +8,7 @@ use haiku_system::Mode;
 
 pub(super) struct Fastd;
 
-/// Two pairs of keys, made once with `fastd --generate-key`: nobody is kept out here.
+/// Two pairs of keys, made once with `fastd --generate-key`. They need not be secret in a test.
 const KEYS: [(&str, &str); 2] = [
     (
         "c89b43b84a46158be9ae8c9ba21bf25995db4695d1e93c5b6175cdbef6122a40",

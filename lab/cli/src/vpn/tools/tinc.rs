@@ -9,7 +9,7 @@ use haiku_system::Mode;
 
 pub(super) struct Tinc;
 
-/// An RSA key is made once a run; both sides may have it, for nobody is kept out here.
+/// The length of the RSA key, which is made once a run. Both sides share it, because it need not be secret in a test.
 const KEY_BITS: u32 = 2048;
 
 impl Tool for Tinc {

@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         ready(system);
         link(system)
     }),
-    Case::new("the link while nobody has the unit open", BOTH, |system| {
+    Case::new("the link while no program has the unit open", BOTH, |system| {
         let fd = ready(system);
         persist(system, fd);
         system.close(fd).expect("it was open");
@@ -62,7 +62,7 @@ pub(super) const CASES: &[Case] = &[
         let set = hardware(system, fd, SIOCSIFHWADDR, address, ARPHRD_ETHER);
         Seen::from(set.map(drop)).then(system.address() == address)
     })
-    .differs("EBUSY, then no", "Haiku's ARP goes on telling everyone the address that the interface came up with"),
+    .differs("EBUSY, then no", "Haiku's ARP continues to announce the address that the interface came up with"),
     Case::new("`SIOCSIFHWADDR`, a group's address", TAP, |system| {
         set_address(system, [3, 0, 0, 0, 0, 1], ARPHRD_ETHER)
     }),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Somebody who is not root, and somebody else.
+/// Two users that are not root.
 const USER: u32 = 1000;
 const OTHER: u32 = 1001;
 
@@ -92,7 +92,7 @@ fn set_own_interface(system: &dyn System, fd: Fd) -> Result<(), Errno> {
     system.ioctl(fd, TUNSETIFF, Argument::Memory(&mut request))
 }
 
-/// Leaves the unit to a user, with nobody having it open.
+/// Sets the unit's owner, and leaves the unit without an opener.
 fn owned(system: &dyn System, user: u32) {
     let fd = made(system, Framing::Bare);
     persist(system, fd);

@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
         persist(system, fd);
         let close = |_| {
             system.close(fd).expect("it is open");
-            // Whoever still listens gets this; to a unit that nobody has open nothing can be sent.
+            // A program that still has the unit open gets this; otherwise the packet is dropped.
             let _ = system.send(&packet(system, Way::ToUser, 100));
         };
         while_blocked(system, Blocked::Read, || read(system, fd), close).into()
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
     }),
     Case::new("a blocked `poll` for reading ends on removal of the interface, and another says", BOTH, |system| {
         let fd = ready(system);
-        // Haiku tells the events one by one, and whoever waits may be off with the first.
+        // Haiku notifies one event at a time, and the waiter may return with the first.
         let first = polled(system, fd, Events::IN, &|| system.remove());
         assert_ne!(first, Events::empty().into());
         system.poll(fd, Events::IN, Patience::None).into()
@@ -71,7 +71,7 @@ pub(super) const CASES: &[Case] = &[
         while_blocked(system, Blocked::Poll, select, |_| send(system, &[100])).into()
     }),
     Case::new("a blocked `select` for writing and removal of the interface", BOTH, |system| {
-        // Of one that was never up Haiku's programs do not hear: whoever merely asks about an interface makes one.
+        // Haiku's programs are not notified of an interface that was never up: probing a name creates one.
         let fd = ready(system);
         system.down();
         let select = || system.select(fd, Events::OUT, Patience::Endless);

@@ -8,7 +8,7 @@ const LONGEST: &str = "longer than a packet of IPv4 can be; as on FreeBSD";
 pub(super) const CASES: &[Case] = &[
     Case::new("a packet of IPv4", TUN, |system| through(system, &packet::ipv4(Way::ToStack, 100))),
     Case::new("a packet of IPv6", TUN, |system| through(system, &packet::ipv6(Way::ToStack, 100))),
-    Case::new("a frame to everybody", TAP, |system| through(system, &to(packet::BROADCAST, 60))),
+    Case::new("a broadcast frame", TAP, |system| through(system, &to(packet::BROADCAST, 60))),
     Case::new("a frame to the interface", TAP, |system| {
         let fd = ready(system);
         write_through(system, fd, &to(system.address(), 60))

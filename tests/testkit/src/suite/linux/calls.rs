@@ -58,7 +58,7 @@ pub(super) fn open(access: Access, flags: i32) -> Result<Fd, Errno> {
 }
 
 pub(super) fn close(fd: Fd) -> Result<(), Errno> {
-    // SAFETY: closing a descriptor of ours, or one that is not open, harms nobody.
+    // SAFETY: a plain call. The descriptor is the caller's, or is not open.
     checked(unsafe { libc::close(fd) }.into()).map(drop)
 }
 
@@ -168,7 +168,7 @@ pub(super) fn as_user<R>(user: u32, run: impl FnOnce() -> R) -> R {
         let unchanged = u32::MAX;
         // SAFETY: a plain call.
         let status = unsafe { libc::syscall(libc::SYS_setresuid, unchanged, user, unchanged) };
-        checked(status).expect("root may become anybody, and again root");
+        checked(status).expect("root may become any user, and root again");
     }
     set(user);
     let result = run();

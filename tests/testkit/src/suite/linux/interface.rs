@@ -123,7 +123,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn link_address(index: u32, protocol: u16) -> libc::sockaddr_ll {
-    // SAFETY: all zeros is an address of nobody.
+    // SAFETY: all zeros is a valid, empty address.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = protocol.to_be();
