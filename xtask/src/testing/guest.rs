@@ -45,4 +45,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_report_script_says_that_the_driver_is_not_loaded() {
+        if std::path::Path::new("/dev/tun").exists() {
+            return;
+        }
+        let project = Project::find().expect("the workspace");
+        let script = project.root().join(FOLDER).join("run.sh");
+        let output = Command::new("sh").arg(script).output().expect("a shell");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.starts_with("run.sh: there is no /dev/tun: the driver is not loaded."), "{message}");
+    }
 }
