@@ -11,28 +11,37 @@ pub enum Blocking {
     DontWait,
 }
 
-/// What stands in front of every packet that the program reads and writes.
+/// What precedes every packet that the program reads and writes. [`crate::Kernel::framing_header`] makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Framing {
     /// Nothing.
     Bare = 0,
-    /// Linux's `struct tun_pi`: flags and Ethernet type, two bytes each.
+    /// Flags and the Ethernet type.
     PacketInformation = 1,
-    /// The BSDs' four bytes of address family, in network order.
+    /// The address family.
     AddressFamily = 2,
 }
 
 /// How many bytes [`Framing::PacketInformation`] and [`Framing::AddressFamily`] take.
-pub const PACKET_INFORMATION: usize = 4;
+pub const FRAMING_HEADER: usize = 4;
+
+/// How much of a packet the program's buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Its beginning.
+    CutOff,
+}
 
 impl Framing {
-    /// How many bytes it takes in front of each packet.
+    /// Returns how many bytes precede each packet.
     #[must_use]
     pub const fn length(self) -> usize {
         match self {
             Self::Bare => 0,
-            Self::PacketInformation | Self::AddressFamily => PACKET_INFORMATION,
+            Self::PacketInformation | Self::AddressFamily => FRAMING_HEADER,
         }
     }
 }

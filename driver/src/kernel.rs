@@ -2,7 +2,7 @@
 //!
 //! `net-addon` implements these traits for Haiku; the tests implement them for a kernel whose every step they choose.
 
-use crate::{Delivery, Error};
+use crate::{Delivery, Error, Extent, FRAMING_HEADER, Framing};
 
 /// An operating system, as far as a device needs it.
 pub trait Kernel: Sized + Send + Sync + 'static {
@@ -22,6 +22,9 @@ pub trait Kernel: Sized + Send + Sync + 'static {
     type Select: SelectSync;
     /// How a program's packets reach the stack's protocols.
     type Delivery: Delivery<Self::Packet>;
+
+    /// Returns what precedes a packet of this Ethernet type in the program's buffer. `framing` is not [`Framing::Bare`].
+    fn framing_header(framing: Framing, ether_type: u16, extent: Extent) -> [u8; FRAMING_HEADER];
 }
 
 /// A packet, freed when dropped.

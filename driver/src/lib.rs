@@ -36,7 +36,7 @@ mod to_user;
 pub use batch::Batch;
 pub use counters::{Counters, DropReason, Statistics};
 pub use delivery::{Delivery, Protocol};
-pub use descriptor::{Blocking, Descriptor, Framing, PACKET_INFORMATION};
+pub use descriptor::{Blocking, Descriptor, Extent, FRAMING_HEADER, Framing};
 pub use device::{Attachment, Device, Snapshot};
 pub use error::Error;
 pub use groups::Groups;

@@ -3,12 +3,9 @@
 use crate::channel::Wait;
 use crate::device::Direction;
 use crate::{
-    Blocking, Descriptor, Device, DropReason, Error, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
-    PACKET_INFORMATION, Packet, ToUserVerdict, UserMemory,
+    Blocking, Descriptor, Device, DropReason, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
+    ToUserVerdict, UserMemory,
 };
-
-/// In the flags of a packet-information header: the buffer was too short for the packet (Linux's `TUN_PKT_STRIP`).
-const PACKET_STRIPPED: u16 = 1;
 
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// Takes a frame from the stack, whatever the state of the device: Haiku's callers leak or stall when a packet is
@@ -118,7 +115,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let whole = packet.len().saturating_sub(M::LINK.hidden_header);
         let copied = whole.min(room - in_front);
         if framing != Framing::Bare {
-            user.write(at, &header(packet, framing, copied < whole))?;
+            let extent = if copied < whole { Extent::CutOff } else { Extent::Whole };
+            user.write(at, &K::framing_header(framing, ether_type(packet), extent))?;
         }
         packet.copy_to_user(M::LINK.hidden_header, user, at + in_front, copied)?;
         if copied < whole {
@@ -128,31 +126,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 }
 
-/// Returns the header that the framing puts in front of a packet.
-fn header<P: Packet>(packet: &P, framing: Framing, stripped: bool) -> [u8; PACKET_INFORMATION] {
-    let mut buffer = [0; 2];
-    let ether_type = match packet.peek(12, &mut buffer) {
+/// Returns the Ethernet type of a frame; 0 if it has none.
+fn ether_type<P: Packet>(packet: &P) -> u16 {
+    match packet.peek(12, &mut [0; 2]) {
         &[high, low] => u16::from_be_bytes([high, low]),
         _ => 0,
-    };
-    match framing {
-        // `struct tun_pi`: the flags are in the machine's order, the protocol in the network's.
-        Framing::PacketInformation | Framing::Bare => {
-            let [a, b] = if stripped { PACKET_STRIPPED } else { 0 }.to_ne_bytes();
-            let [c, d] = ether_type.to_be_bytes();
-            [a, b, c, d]
-        }
-        Framing::AddressFamily => match ether_type {
-            0x86dd => AF_INET6,
-            _ => AF_INET,
-        }
-        .to_be_bytes(),
     }
 }
-
-/// Haiku's `AF_INET` and `AF_INET6`.
-const AF_INET: u32 = 1;
-const AF_INET6: u32 = 5;
 
 /// Returns how a call of this descriptor waits.
 pub(crate) fn waiting(descriptor: &Descriptor) -> Wait {

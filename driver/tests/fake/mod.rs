@@ -30,6 +30,8 @@ pub(crate) use {
     world::{Task, World},
 };
 
+use tuntap_driver::{Extent, FRAMING_HEADER, Framing};
+
 /// The kernel. Everything it knows is in the [`World`] of the thread that calls.
 pub(crate) enum Fake {}
 
@@ -42,4 +44,15 @@ impl tuntap_driver::Kernel for Fake {
     type WaitPoint = WaitPoint;
     type Select = select::Sync;
     type Delivery = Delivery;
+
+    fn framing_header(framing: Framing, ether_type: u16, extent: Extent) -> [u8; FRAMING_HEADER] {
+        let [high, low] = ether_type.to_be_bytes();
+        match framing {
+            Framing::AddressFamily => [0, 0, 0, if ether_type == 0x86dd { 5 } else { 1 }],
+            _ => {
+                let [a, b] = u16::from(extent == Extent::CutOff).to_ne_bytes();
+                [a, b, high, low]
+            }
+        }
+    }
 }
