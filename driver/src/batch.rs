@@ -27,7 +27,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What the batch comes to: part of one is a success, and only nothing at all is a failure.
+    /// Returns the batch's result: a part of a batch is a success, and only an empty one is a failure.
     fn or(self, error: Error) -> Result<Self, Error> {
         if self.packets == 0 { Err(error) } else { Ok(self) }
     }

@@ -56,9 +56,9 @@ pub(crate) struct State<K: Kernel, S> {
     pub(crate) purges: u32,
     limits: Limits,
     end: ProgramEnd,
-    /// What producers are told. The direction to the program takes every packet and ignores it.
+    /// The error for producers. The direction to the program takes every packet and ignores it.
     pub(crate) accepting: Result<(), Error>,
-    /// What consumers are told.
+    /// The error for consumers.
     pub(crate) serving: Result<(), Error>,
     /// The program's end is disconnected: its descriptor was closed, or it lost its interface and no call has said so yet.
     pub(crate) hung_up: bool,
@@ -306,7 +306,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     ///
     /// # Errors
     ///
-    /// What consumers are told, or [`Error::WouldBlock`] without a place.
+    /// The error for consumers, or [`Error::WouldBlock`] without a place.
     pub(crate) fn push_answer(&self, packet: K::Packet) -> Result<(), Error> {
         let mut packet = Some(packet);
         let queued = self.with(|state| {
@@ -380,7 +380,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         self.selects.add(sync, event);
         let is_ready = match self.end {
             ProgramEnd::Consumer => self.with(|state| state.is_ready()),
-            // If the hint is out of date, the program's write says so.
+            // If the hint is stale, the program's write returns the error.
             ProgramEnd::Producer => self.had_room() || self.with(|state| state.is_ready()),
         };
         if is_ready {

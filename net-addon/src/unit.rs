@@ -20,7 +20,7 @@ pub(crate) struct Unit<M: Mode> {
     pub(crate) device: Device<M, Haiku>,
     /// Who may open and change it.
     pub(crate) owner: Owner,
-    /// The team that opened it, or [`NO_TEAM`]. For those who look at the unit.
+    /// The team that opened it, or [`NO_TEAM`]. For inspection.
     pub(crate) opener: AtomicI32,
     interface: KernelMutex<StackSide>,
 }

@@ -249,7 +249,7 @@ pub fn encode(attributes: &[Attribute], root: &Entry, modified: u64) -> Result<V
     let Entry::Folder(entries) = root else { bail!("A package installs a folder.") };
     let mut heap = Vec::new();
     let entries: Vec<_> = entries.iter().map(|(name, entry)| entry.attribute(name, modified, &mut heap)).collect();
-    // A table of strings would save some bytes; a zero says that there is none.
+    // A table of strings would save some bytes; a zero means that there is none.
     let (mut toc, mut about) = (vec![0], vec![0]);
     encode_list(&entries, &mut toc)?;
     encode_list(attributes, &mut about)?;

@@ -238,7 +238,7 @@ fn a_batch_waits_for_room_for_each_packet_and_reports_its_progress() {
 
 #[test]
 fn a_packet_left_in_the_queue_wakes_another_waiting_reader() {
-    // The one who is woken for it cannot take it: it must not keep the wake to itself.
+    // The woken reader cannot take the packet, so it must pass the wake on.
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
     let descriptor = std::sync::Arc::new(descriptor);
     let own = descriptor.clone();

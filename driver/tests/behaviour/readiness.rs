@@ -1,4 +1,4 @@
-//! What selects are told: at once if the event holds, later when it begins to.
+//! Notifications of selects: at once if the event holds, later when it begins to hold.
 
 use tuntap_driver::{Blocking, Error, Event, Limits};
 

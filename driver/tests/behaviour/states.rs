@@ -49,7 +49,7 @@ fn bring(state: &str) -> (Rig<ToyTun>, Option<Descriptor>) {
     (rig, descriptor)
 }
 
-/// Returns the events that a select is told of at once.
+/// Returns the events of which a select is notified at once.
 fn told(rig: &Rig<ToyTun>) -> String {
     let events = [(Event::Read, "in"), (Event::Write, "out"), (Event::Error, "err"), (Event::Disconnected, "hup")];
     let told: Vec<_> = events

@@ -191,7 +191,7 @@ fn room_for_several_wakes_all_writers_that_wait_for_it() {
             blocked(&rig, move |device| device.write(&descriptor, &User::holding(&packet4(mark, 100))))
         })
         .collect();
-    // One change makes room for all: each that goes on must pass the news on.
+    // One change makes room for all: each woken writer must wake the next.
     rig.device.set_to_stack_limits(Limits::DEFAULT);
     for writer in writers {
         assert_eq!(writer.result(), Ok(100));
@@ -212,7 +212,7 @@ fn writing_to_an_interface_that_is_down_fails_at_once_even_if_it_may_wait() {
     let rig = Rig::<ToyTun>::new();
     let descriptor = rig.device.open(Blocking::Wait).unwrap();
     let before = rig.world.allocations();
-    // There is none yet; there is one, but not up; it was up.
+    // Without an interface; with one that is not up; with one that was up.
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));
     rig.device.attach();
     assert_eq!(rig.write(&descriptor, &packet4(1, 40)), Err(Error::NetworkDown));

@@ -45,7 +45,7 @@ impl Entry {
         std::mem::take(&mut self.told.events.lock().unwrap()[event as usize])
     }
 
-    /// Waits until it is told of something.
+    /// Waits until it is notified.
     pub(crate) fn wait(&self) {
         let mut events = self.told.events.lock().unwrap();
         while *events == [0; 4] {

@@ -1,6 +1,6 @@
-//! What the fake kernel knows: what is alive, what is to fail, who waits, and what each thread is in the middle of.
+//! The state of the fake kernel: live objects, planned failures, waiters, and the section that each thread is in.
 //!
-//! Its own locks are the standard library's whatever the scheduler: they are held for a moment only, never while
+//! Its own locks are the standard library's with every scheduler: they are held for a moment only, never while
 //! another thread can be chosen, and so add nothing to the interleavings that there are to explore.
 
 use std::cell::RefCell;
@@ -48,7 +48,7 @@ struct Waiting {
     hold: bool,
 }
 
-/// A thread of the kernel's.
+/// A kernel thread.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) world: Arc<World>,
@@ -251,7 +251,7 @@ impl Task {
     /// What may sleep, fault, allocate or call out must not be done under a spinning lock.
     #[track_caller]
     pub(super) fn must_not_spin(&self, what: &str) {
-        // While a failure unwinds, locks are let go in no order worth judging.
+        // While a failure unwinds, the order in which locks are released does not matter.
         assert!(std::thread::panicking() || !self.spinning.load(SeqCst), "{what} under a spinning lock");
     }
 

@@ -49,7 +49,7 @@ fn a_select_for_writing_misses_no_room() {
     });
 }
 
-/// Selects for an event until it is told.
+/// Selects for an event until it is notified.
 fn select_and_wait(device: &Shared<ToyTun>, event: Event) {
     let entry = Entry::new();
     device.select(entry.sync(), event);

@@ -30,7 +30,7 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// One call. What a kernel would not do, such as to close what is not open, is passed over.
+/// One call. A call that a kernel would not make, such as closing a device that is not open, is skipped.
 #[derive(Clone, Debug)]
 enum Step {
     Open,
@@ -316,7 +316,7 @@ impl<M: Mode> Pair<M> {
             self.rig.device.select(fresh.sync(), event);
             assert_eq!(fresh.told(event), u32::from(now[at]), "{event:?}");
             self.rig.device.deselect(fresh.sync(), event);
-            // A select that has been waiting is told no later than now.
+            // A waiting select has been notified by now.
             assert!(self.watch.told(event) > 0 || before[at] || !now[at], "{event:?} was not told");
         }
     }

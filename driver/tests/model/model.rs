@@ -167,7 +167,7 @@ impl<M: Mode> Model<M> {
         Ok(())
     }
 
-    /// What a program that reads is told; a loss only once.
+    /// The error of a read; a loss is reported once.
     fn serving(&mut self) -> Result<(), Error> {
         match self {
             Self { open: false, .. } => Err(Error::Closed),
@@ -176,7 +176,7 @@ impl<M: Mode> Model<M> {
         }
     }
 
-    /// What a program that writes is told; a loss only once.
+    /// The error of a write; a loss is reported once.
     fn accepting(&mut self) -> Result<(), Error> {
         match self {
             Self { open: false, .. } => Err(Error::Closed),
@@ -190,7 +190,7 @@ impl<M: Mode> Model<M> {
         self.to_stack.fits()
     }
 
-    /// What a select is told of each event.
+    /// The events that a select reports.
     pub(crate) fn readiness(&self) -> [bool; 4] {
         let readable = !self.open || self.lost_unread || !self.to_user.queue.is_empty();
         let writable = self.open && !self.lost_unwritten && self.up && self.has_room();

@@ -123,7 +123,7 @@ fn program(town: &Arc<Town>, sender: u8) {
     }
 }
 
-/// One call of a program's that waits only if the descriptor does, whatever comes of it.
+/// One call of a program, which waits only if the descriptor does. Any result is allowed.
 fn quick_call(town: &Town, descriptor: &Descriptor, sender: u8, seen: &mut Seen, era: u32) -> Result<(), Error> {
     let result = match pick(0..8) {
         0..=3 => fetch_quickly(&town.device, descriptor)

@@ -55,7 +55,7 @@ struct Copied {
     refused_by_haiku: AtomicU64,
 }
 
-/// Bridges until it is told to end.
+/// Bridges until it is stopped.
 ///
 /// # Errors
 /// No root, no `/dev/net/tun`, or something that was not given back.

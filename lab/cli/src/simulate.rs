@@ -46,7 +46,7 @@ pub struct SimulateArgs {
 /// Runs the simulation.
 ///
 /// # Errors
-/// A difference between the device and its model, with the steps that lead to it; or a time that is none.
+/// A difference between the device and its model, with the steps that lead to it; or an invalid time.
 pub fn run(arguments: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
     let time = arguments.minutes.map(|minutes| Duration::try_from_secs_f64(minutes * 60.0)).transpose();
     let time = time.map_err(|error| Error::Usage(format!("simulate: --minutes: {error}")))?;

@@ -266,7 +266,7 @@ fn deselect_all(descriptor: &Descriptor, waiting: Vec<(InfoRef, Arc<dyn Waiter>)
     }
 }
 
-/// `select_fd`: asks the driver for each event, and remembers who waits.
+/// `select_fd`: asks the driver for each event, and registers the waiter.
 pub(crate) fn select(fd: Fd, info: InfoRef) -> Result<(), status_t> {
     let held = {
         let _lock = LOCK.read();

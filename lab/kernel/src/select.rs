@@ -1,4 +1,4 @@
-//! `select` and `poll` as drivers meet them: events, pools of those who wait, notifications.
+//! `select` and `poll` from the driver's side: events, pools of waiters, notifications.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};

@@ -1,7 +1,7 @@
 //! Counting semaphores.
 //!
 //! Ids index a fixed table, and each semaphore has a lock of its own that is held for a few instructions. A
-//! semaphore has two counts, as Haiku's: `count` includes those who wait, `net_count` does not.
+//! semaphore has two counts, as Haiku's: `count` includes the waiters, `net_count` does not.
 
 use core::ffi::{CStr, c_char};
 use std::collections::VecDeque;

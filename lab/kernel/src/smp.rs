@@ -1,4 +1,4 @@
-//! How many processors the kernel says it has. Its threads run on Linux's, whatever it says.
+//! The number of processors that the kernel reports. Its threads run on Linux's processors.
 
 use core::sync::atomic::{AtomicI32, Ordering};
 

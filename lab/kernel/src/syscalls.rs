@@ -175,7 +175,7 @@ fn vector_io(fd: Fd, direction: Direction, vectors: &[(usize, usize)]) -> Result
     }
     let mut total = 0_usize;
     for &(address, length) in vectors {
-        // A null pointer is let pass here, and passed over below.
+        // A null pointer is accepted here, and skipped below.
         if address != 0 {
             if !user::is_user_range(address, length) {
                 return Err(B_BAD_ADDRESS);

@@ -62,7 +62,7 @@ impl Thread {
     }
 }
 
-/// A kernel thread's end: what it returned, once it has, who waits for that, and how many have yet to hear of it.
+/// A kernel thread's end: its result once it has returned, its waiters, and how many of them have not received it yet.
 #[derive(Debug, Default)]
 struct Exit {
     status: Option<status_t>,

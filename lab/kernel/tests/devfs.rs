@@ -292,7 +292,7 @@ fn vectors_are_all_checked_before_the_first_is_used() {
     assert_eq!(syscalls::writev_raw(fd, &[(good, 3), (b"x".as_ptr() as usize, 1)]), Err(B_BAD_ADDRESS));
     assert_eq!(syscalls::writev_raw(fd, &vec![(good, 1); 1025]), Err(B_BAD_VALUE));
     assert_eq!(events(), Vec::<String>::new());
-    // A null pointer is passed over, and a fault after a success is not reported.
+    // A null pointer is skipped, and a fault after a success is not reported.
     assert_eq!(syscalls::writev_raw(fd, &[(0, 5), (good, 3), (USER_BASE, 4)]), Ok(3));
     assert_eq!(events(), ["write 3 at 0", "write 4 at 3"]);
     assert!(kernel.shutdown().is_zero());

@@ -1,4 +1,4 @@
-//! The deterministic mode: same seed, same run; virtual time; who waits for whom.
+//! The deterministic mode: same seed, same run; virtual time; deadlocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,7 @@
 //! The headers: which segments the file has and where they go, before anything is read from them.
 //!
 //! Haiku makes two areas of an add-on, "text" (readable and executable) and "data" (readable and writable), and drops
-//! every further segment without a word. Here, whatever would be dropped is refused.
+//! every further segment without a message. Here, a file with a segment that would be dropped is refused.
 
 use std::ops::Range;
 

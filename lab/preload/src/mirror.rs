@@ -21,7 +21,7 @@ pub(crate) struct Mirror {
     shown: Mutex<Shown>,
 }
 
-/// One who waits in Linux, until it is dropped.
+/// A waiter in Linux, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a>(&'a Mirror);
 

@@ -9,7 +9,7 @@ use crate::open::Open;
 /// One interface under both its names.
 #[derive(Clone, Debug)]
 pub(crate) struct Alias {
-    /// `tun0`, `vpn`, whatever the program wanted.
+    /// The name that the program asked for, such as `tun0` or `vpn`.
     pub(crate) linux: String,
     /// `tun/0`.
     pub(crate) haiku: String,

@@ -48,7 +48,7 @@ pub(crate) struct Open {
     mirror: Arc<Mirror>,
     /// The program's access mode; Linux and Haiku number it alike.
     access: u32,
-    /// Missing until `TUNSETIFF` has said what it is to be.
+    /// Missing until `TUNSETIFF` has named it.
     device: RwLock<Option<Arc<Device>>>,
     /// What to open again after a fork.
     resting: Mutex<Option<Recipe>>,

@@ -1,6 +1,6 @@
 //! What becomes of Haiku when the process forks, becomes a daemon, or ends.
 //!
-//! Haiku's threads do not survive a fork, and whatever they held stays held. A child that goes on to run another program
+//! Haiku's threads do not survive a fork, and the locks they held stay held. A child that then runs another program
 //! never notices. A child that becomes a daemon gets its own Haiku: `daemon` first shuts down the parent's, then boots
 //! another in the child, with the same devices open.
 

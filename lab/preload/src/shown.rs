@@ -11,7 +11,7 @@
 /// What a thread must do that is about to wait until there is something to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// Ask the device first: there may be something. It does not count as one who waits.
+    /// Ask the device first: there may be something. The thread does not count as a waiter.
     Look,
     /// Wait in Linux. It counts until [`Shown::leave`].
     Wait,

@@ -20,7 +20,7 @@ impl World {
         call()
     }
 
-    /// Whether a call of `length` bytes comes to the device at all, and if not, what comes of it.
+    /// Whether a call of `length` bytes reaches the device, and its result if not.
     fn reaches(&mut self, fd: i32, wrong: u32, length: usize, place: Place) -> Result<(), Result<usize, status_t>> {
         let device = self.device(fd).map_err(Err)?;
         if device.flags & O_RWMASK == wrong {
@@ -163,7 +163,7 @@ impl World {
         Ok((word(8), word(12) as usize))
     }
 
-    /// What a batch's call comes to before it comes to a packet.
+    /// The result of a batch's call before it reaches a packet.
     fn batch_reaches(&mut self, fd: i32, wrong: u32, most: u32, place: Place) -> Result<&mut Device, status_t> {
         if place == Place::Kernel {
             return Err(B_BAD_ADDRESS);

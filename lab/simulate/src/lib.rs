@@ -174,7 +174,7 @@ impl Options {
     }
 }
 
-/// Runs the simulation, and tells of each run that begins.
+/// Runs the simulation, and reports each run that begins.
 ///
 /// # Errors
 /// Workers that cannot be started. A difference, shrunk, is the inner error.

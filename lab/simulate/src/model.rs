@@ -72,7 +72,7 @@ impl Line {
         self.queue.clear();
     }
 
-    /// What a program is told.
+    /// The result for a program.
     pub(super) fn statistics(&self) -> DirectionStatistics {
         DirectionStatistics { queued: self.queue.len() as u64, queued_bytes: self.queued_bytes() as u64, ..self.books }
     }

@@ -59,7 +59,7 @@ impl World {
         unit.is_some_and(|unit| self.is_inside(unit, readers_too))
     }
 
-    /// A number stands for another unit now, or is as good as new: polls are told.
+    /// A number now means another unit, or counts as new: its polls are notified.
     pub(super) fn number_went(&mut self, number: i32) {
         for inside in &mut self.inside {
             inside.op.lose(number);
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// All is quiet: whatever came of the calls that are under way must be something that can come of them.
+    /// All threads wait: the results of the calls under way must be possible ones.
     pub(super) fn settle(&mut self) -> Checked {
         schedule::quiesce();
         let mut units: Vec<usize> = self.inside.iter().map(|inside| inside.unit).collect();

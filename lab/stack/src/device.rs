@@ -368,7 +368,7 @@ impl Stack {
         true
     }
 
-    /// Waits for the reader as Haiku does: for ever. The lab may have been asked to say so after a while.
+    /// Waits for the reader as Haiku does: for ever. With a patience set, the lab reports it after that time.
     fn wait_for_reader(&self, interface: &DeviceInterface, reader: thread_id) {
         let key = Key::Reader(interface.index());
         if let Some(patience) = self.options.reader_patience {

@@ -64,7 +64,7 @@ fn first_option(icmp: &[u8], kind: u8) -> Option<Mac> {
 }
 
 impl Stack {
-    /// Asks the link who has an address, by way of the routing table.
+    /// Sends an ARP request for an address, through the routing table.
     pub(crate) fn solicit(self: &Arc<Self>, interface: &Arc<Interface>, target: Ipv6Addr) -> Sent {
         let local = match lock(&interface.inner).link(Family::Inet6).local {
             Some(IpAddr::V6(local)) => local,

@@ -91,7 +91,7 @@ impl<T: Target + Clone> Table<T> {
             return Err(B_FILE_EXISTS);
         }
         let route = if new.flags & RTF_DEFAULT != 0 {
-            // A default route has a destination and a mask of zeros, whatever was asked for.
+            // A default route always has a destination and a mask of zeros.
             let zeros = self.family.unspecified();
             Route { destination: zeros, mask: Some(zeros), gateway: new.gateway, flags: new.flags, target }
         } else {

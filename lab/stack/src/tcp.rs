@@ -134,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// Handles a segment that smoltcp emitted. Only a `connect` hears of an error.
+    /// Handles a segment that smoltcp emitted. Only `connect` returns an error.
     fn emitted(
         &mut self,
         segment: Segment,
@@ -154,7 +154,7 @@ impl Connection {
         if segment.syn && segment.acknowledges.is_none() {
             let sent = send(packet);
             if cause == Cause::Timer {
-                // `_Retransmit` sets the timer again whatever became of the SYN.
+                // `_Retransmit` sets the timer again, also if the SYN was refused.
                 return Ok(());
             }
             self.failed = sent.is_err();

@@ -41,7 +41,7 @@ impl Timers {
     pub(crate) fn set(&self, key: Key, delay: Duration) {
         let mut state = lock(&self.state);
         let at = instant() + delay;
-        // The thread that waits has only to hear of it if nothing is due before.
+        // The waiting thread needs a wake only if nothing is due before.
         let is_first = state.due.iter().all(|(other, due)| *other == key || at < *due);
         let was = state.due.insert(key, at);
         if is_first && was.is_none_or(|was| at < was) {

@@ -186,7 +186,7 @@ struct Session<'a> {
     report: Report,
 }
 
-/// Sends echo requests and waits for the replies. `on_event` hears of each; `stop` ends it early.
+/// Sends echo requests and waits for the replies. `on_event` gets each event; `stop` ends it early.
 ///
 /// # Errors
 /// A size that cannot be sent, or no way to the target: `ENETUNREACH` without a route, as on Haiku.

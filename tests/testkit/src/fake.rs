@@ -18,7 +18,7 @@ use crate::card::Packet;
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a device was told and has, and how it is to behave.
+/// The state of a device, the calls that it got, and its planned behaviour.
 #[derive(Debug, Default)]
 pub struct State {
     /// The interface is up.

@@ -1,5 +1,5 @@
-//! Every accepted packet is accounted for: accepted = delivered + answered + purged + dropped + queued, whatever is done
-//! and in whatever order; and the counters agree with what the callers saw.
+//! Every accepted packet is accounted for: accepted = delivered + answered + purged + dropped + queued, after any calls in
+//! any order; and the counters agree with the callers' results.
 
 use haiku_sys::{B_BAD_ADDRESS, B_WOULD_BLOCK, ENETDOWN, ENXIO};
 use haiku_system::Mode;

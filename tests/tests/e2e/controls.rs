@@ -29,7 +29,7 @@ fn int(value: i32) -> Vec<u8> {
     bytes(&value)
 }
 
-/// All controls that take a pointer, but for batches and peers.
+/// All controls that take a pointer, except batches and peers.
 pub(crate) fn pointers() -> Vec<Pointer> {
     let request = |flags, address| bytes(&LinuxRequest { flags, address, ..zeroed() });
     let limits = LimitsRequest {

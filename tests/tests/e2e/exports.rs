@@ -54,9 +54,9 @@ fn write(hooks: &device_hooks, cookie: *mut c_void, at: usize, length: usize) ->
     (status, length)
 }
 
-/// Selects an event that is none: a good one would need a kernel that waits.
+/// Selects an invalid event: a valid one would need a kernel that waits.
 fn select(hooks: &device_hooks, cookie: *mut c_void, event: u8) -> status_t {
-    // SAFETY: null, or a cookie of `open`; the event is none, so that nothing is registered.
+    // SAFETY: null, or a cookie of `open`; the event is invalid, so nothing is registered.
     unsafe { hooks.select.unwrap()(cookie, event, 0, null_mut()) }
 }
 

@@ -59,7 +59,7 @@ fn life(rig: &Rig, mode: Mode, run: Run) {
     works("get_module", Module::try_get(rig).map(drop));
 }
 
-/// Packets both ways. Whatever fails, the rest goes on.
+/// Packets both ways. After a failure the rest continues.
 fn traffic(program: Program, card: &Card<'_>, mode: Mode) -> Result<(), i32> {
     let mut result = Ok(());
     let mut note = |this: Result<(), i32>| result = result.and(this);

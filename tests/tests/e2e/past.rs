@@ -65,7 +65,7 @@ fn uninitialised_tail() {
     }
 }
 
-/// `O_NONBLOCK` was ignored, in `open` and in `fcntl`: a read slept whatever it had said.
+/// `O_NONBLOCK` was ignored, in `open` and in `fcntl`: a read slept all the same.
 #[test]
 fn nonblocking_ignored() {
     for mode in Mode::ALL {

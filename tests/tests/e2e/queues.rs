@@ -1,4 +1,4 @@
-//! Queues and their limits: what fits, who is told what when no more does, and what is left for the next.
+//! Queues and their limits: what fits, the errors when they are full, and what stays for the next opener.
 
 use haiku_kernel::syscalls::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 use haiku_sys::{B_WOULD_BLOCK, EINVAL};

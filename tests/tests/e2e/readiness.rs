@@ -154,7 +154,7 @@ fn no_wakeup_is_lost_between_looking_and_waiting() {
     rig.end();
 }
 
-/// How many rounds a program makes that polls and reads, and goes on after errors, until nothing more comes.
+/// How many rounds a program makes that polls and reads, and continues after errors, until nothing more comes.
 fn rounds(program: Program) -> Vec<Result<usize, status_t>> {
     let mut results = Vec::new();
     while program.poll(POLLIN, 50).expect("a good descriptor") != 0 && results.len() < 100 {

@@ -229,7 +229,7 @@ fn in_the_child(fd: i32) -> i32 {
         (unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut pending) }, errno()) == (-1, libc::EBADFD),
         (open("/dev/tun/1", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
         (open("/dev/net/tun", libc::O_RDWR), errno()) == (-1, libc::ENXIO),
-        // It does not wait for what its parent alone will hear of.
+        // It does not wait for events that only its parent can receive.
         // Nor does it keep its parent's control socket open, once that is gone.
         polled(fd, 10_000) == (true, true) && !listens(),
     ];

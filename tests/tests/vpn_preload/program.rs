@@ -1,4 +1,4 @@
-//! libc's calls as a program makes them, and how a test comes to be a program with the library in front.
+//! libc's calls as a program makes them, and how a test runs as a program with the library preloaded.
 
 use std::ffi::CString;
 use std::io;

@@ -119,7 +119,7 @@ fn calls() {
         drain(fd);
         assert!(!way(fd, 0));
     }
-    // Others are told of beside it.
+    // Other descriptors are reported beside it.
     let mut pipe = [-1; 2];
     // SAFETY: room for two descriptors.
     assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);

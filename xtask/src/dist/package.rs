@@ -1,4 +1,4 @@
-//! Haiku's package of the project: what it installs, and what the package manager is told about it.
+//! Haiku's package of the project: what it installs, and its attributes for the package manager.
 
 use std::path::{Path, PathBuf};
 

@@ -30,7 +30,7 @@ struct Pool(*mut select_sync_pool);
 // SAFETY: the pool is only touched under the mutex around it.
 unsafe impl Send for Pool {}
 
-/// What the driver is told to do, and what it was asked.
+/// The driver's planned behaviour, and the calls that it got.
 pub(crate) struct Toy {
     pub(crate) nodes: Vec<CString>,
     list: Vec<usize>,

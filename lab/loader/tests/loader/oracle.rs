@@ -1,4 +1,4 @@
-//! What must hold of the loader whatever file it is given: the judge of the fuzzer and of its corpus.
+//! The invariants of the loader for any file: the oracle of the fuzzer and of its corpus.
 
 use std::collections::HashMap;
 

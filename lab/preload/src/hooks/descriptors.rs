@@ -7,7 +7,7 @@ use super::unseen;
 use crate::errno::fail;
 use crate::{process, real, table};
 
-/// `new` is a duplicate of `old`, or whatever it was before is gone.
+/// `new` is now a duplicate of `old`, or its previous descriptor is closed.
 fn follow(old: RawFd, new: RawFd) {
     if new < 0 || new == old || process::is_orphan() {
         return;

@@ -20,7 +20,7 @@ fn finish(result: Result<usize, c_int>) -> isize {
     }
 }
 
-/// Reads from a device into the program's buffer: the next packet, whatever the position.
+/// Reads the next packet from a device into the program's buffer. The position is ignored.
 ///
 /// # Safety
 /// `buffer` has room for `length` bytes, or faults.
@@ -47,7 +47,7 @@ unsafe fn read_device(open: &Open, buffer: *mut c_void, length: usize, position:
     finish(result)
 }
 
-/// Writes a packet from the program's buffer to a device, whatever the position.
+/// Writes a packet from the program's buffer to a device. The position is ignored.
 ///
 /// # Safety
 /// `buffer` holds `length` bytes, or faults.

@@ -43,7 +43,7 @@ enum Waits {
     Yes,
 }
 
-/// The devices in a poll that are to be read from.
+/// The devices in a poll that wait for reading.
 fn wanted(entries: &[libc::pollfd]) -> Wanted {
     if process::is_orphan() {
         return Vec::new();
@@ -273,7 +273,7 @@ impl Sets {
         }
     }
 
-    /// The devices that are to be read from.
+    /// The devices that wait for reading.
     fn wanted(&self) -> Wanted {
         let (set, before) = &self.sets[0];
         if set.is_null() || process::is_orphan() {

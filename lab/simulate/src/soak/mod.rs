@@ -257,7 +257,7 @@ fn revive(shared: &Arc<Shared>, programs: &mut [Program], lives: &mut u64) {
 /// Soaks, and shows a view now and then.
 ///
 /// # Errors
-/// A lab that does not boot; whatever `show` says.
+/// If the lab does not boot, or `show` fails.
 pub fn run(options: &Options, mut show: impl FnMut(&View) -> Result<(), Error>) -> Result<Report, Error> {
     let lab = Lab::boot(LabOptions { seed: Some(options.seed), ..LabOptions::default() })?;
     let unit = |mode, number| Unit {

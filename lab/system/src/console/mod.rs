@@ -22,7 +22,7 @@ use crate::mode::Mode;
 use haiku_stack::Error;
 use haiku_stack::{Family, Stack, lock};
 
-/// Whether a console goes on after a line.
+/// Whether a console continues after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// It does.

@@ -12,7 +12,7 @@ usage: ping [-4 | -6] [-q] [-c count] [-i seconds] [-s bytes] [-W milliseconds] 
 Sends four echo requests a second apart, unless told otherwise. With -i 0 the next follows the reply.
 ";
 
-/// How many requests without `-c`. Haiku's goes on until it is interrupted, which does not suit a pipe.
+/// How many requests without `-c`. Haiku's `ping` continues until it is interrupted, which does not suit a pipe.
 const COUNT: u64 = 4;
 
 /// A command line, read.

@@ -1,4 +1,4 @@
-//! `stats`: what became of the packets of each interface, and who is known on the link.
+//! `stats`: the packet counters of each interface, and the known neighbours.
 
 use std::collections::HashMap;
 

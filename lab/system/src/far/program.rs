@@ -15,7 +15,7 @@ use haiku_stack::lock;
 /// The longest packet that is read.
 const BUFFER: usize = 65_536;
 
-/// Opens the node, says so, and serves it until it is told to stop.
+/// Opens the node, reports that, and serves it until it is stopped.
 pub(super) fn run(shared: &Shared, node: &str, waiting: Waiting, opened: &Sender<thread_id>) -> Result<(), Error> {
     let flags = match waiting {
         Waiting::Read => O_RDWR,
@@ -55,7 +55,7 @@ fn read_loop(shared: &Shared) -> Result<(), status_t> {
     Ok(())
 }
 
-/// Waits for readiness, then reads and writes until neither goes on.
+/// Waits for readiness, then reads and writes until both would block.
 fn event_loop(shared: &Shared, waiting: Waiting) -> Result<(), status_t> {
     let mut buffer = vec![0; BUFFER];
     let mut pending = VecDeque::new();

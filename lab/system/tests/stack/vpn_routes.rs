@@ -87,7 +87,7 @@ fn half_routes_leave_half_of_the_destinations_outside_the_tunnel() {
         ],
     );
     assert_eq!(networks_past_the_tunnel(&lab), (1..128).collect::<Vec<_>>());
-    // Both take the destination 0.0.0.0 for the default route, whatever the mask.
+    // Both take the destination 0.0.0.0 for the default route, with any mask.
     lab.route("delete tun/0 0.0.0.0 netmask 128.0.0.0").unwrap();
     lab.route(&format!("delete {NIC} 0.0.0.0 netmask 128.0.0.0")).unwrap();
     assert_eq!(interface(&lab, "9.9.9.9"), "");

@@ -66,7 +66,7 @@ fn mode(unit: usize) -> Mode {
     Mode::ALL[unit % 2]
 }
 
-/// A packet's number is its last four bytes, whatever else it is.
+/// Returns a packet's number: its last four bytes, in every kind of packet.
 fn number(packet: &[u8]) -> u32 {
     let (_, last) = packet.split_last_chunk::<4>().expect("packets here are longer");
     u32::from_be_bytes(*last)

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with an input, and what must hold whatever it is. The tests replay the corpora with it.
+//! The oracles of the fuzz targets: how an input is run, and the invariants that must hold. The tests replay the corpora.
 //!
 //! A run has one thread and no call that waits, so the input determines it: [`packets`] is what a program writes,
 //! [`controls`] its `ioctl`s, [`hooks`] the calls of programs and of the stack in any order. Frames from the stack are fuzzed

@@ -52,7 +52,7 @@ struct Settings {
     own: [u8; 6],
 }
 
-/// What a write comes to.
+/// The expected outcome of a write.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     /// The stack gets this frame.
@@ -63,7 +63,7 @@ enum Fate {
 }
 
 impl Settings {
-    /// What is to become of a packet, by `tun(4)` and `tap(4)`.
+    /// Returns the expected outcome for a packet, by `tun(4)` and `tap(4)`.
     fn fate(&self, written: &[u8]) -> Fate {
         let Some(packet) = written.get(self.framing..) else { return Fate::Refused(EINVAL) };
         let (shortest, longest) = match self.mode {

@@ -116,7 +116,7 @@ pub enum Patience {
     Endless,
 }
 
-/// Which call a thread is to be blocked in.
+/// The call in which a thread must block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocked {
     /// `read`.
@@ -255,7 +255,7 @@ pub trait System: Sync {
     /// The stack sends a packet.
     ///
     /// # Errors
-    /// What the sender is told.
+    /// The result for the sender.
     fn send(&self, packet: &[u8]) -> Result<(), Errno>;
     /// The next packet for the stack, waiting for it.
     fn receive(&self) -> Vec<u8>;

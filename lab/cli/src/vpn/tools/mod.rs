@@ -75,7 +75,7 @@ pub const UNSERVED: [(&str, &str); 3] = [
 /// The tool of this name.
 ///
 /// # Errors
-/// There is none, or it cannot be served; with the reason.
+/// If there is no such tool, or it cannot be run; with the reason.
 pub fn named(name: &str) -> Result<&'static dyn Tool, String> {
     if let Some(tool) = ALL.into_iter().find(|tool| tool.name() == name) {
         return Ok(tool);

@@ -161,7 +161,7 @@ pub(super) fn nowhere() -> *mut u8 {
     *page as *mut u8
 }
 
-/// Runs something with another effective user, who has no privileges.
+/// Runs something with another, unprivileged effective user.
 pub(super) fn as_user<R>(user: u32, run: impl FnOnce() -> R) -> R {
     /// The call itself: that of the C library would change all threads.
     fn set(user: u32) {
