@@ -97,6 +97,8 @@ static int watch(const char* name, unsigned seconds, unsigned long times)
     int fd = open(TABLE, O_RDONLY);
     if (fd < 0)
         return failed(TABLE);
+    if (ioctl(fd, TUNGETUNITSTATISTICS, &now) != 0 && errno == ENXIO)
+        fprintf(stderr, "tunstat: %s is not open and has no interface yet\n", name);
     if (fetch(fd, &now) != 0)
         return failed(name);
     printf("%41s   %41s\n", "to the program", "to the stack");
