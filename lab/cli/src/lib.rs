@@ -139,7 +139,7 @@ fn figures(report: &Report) -> [String; 4] {
     [min, p50, p99, max].map(|value| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}")))
 }
 
-/// Everything must have come back by the end of a run.
+/// Checks that everything was released at the end of a run.
 fn settle(ledgers: &Ledgers) -> Result<(), Error> {
     if ledgers.is_zero() {
         return Ok(());

@@ -153,7 +153,7 @@ pub fn fired() -> Option<Fault> {
     PLAN.guarded().fired
 }
 
-/// Counts a call, and says whether this is the one that fails.
+/// Counts a call. Returns whether it must fail.
 #[inline]
 pub fn hit(kind: Fault) -> bool {
     ACTIVE.load(Ordering::Relaxed) && count(kind)

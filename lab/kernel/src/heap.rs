@@ -38,7 +38,7 @@ struct Header {
 /// A freed block: where it begins for the program.
 struct Freed(*mut u8);
 
-// SAFETY: a freed block belongs to the quarantine alone, whichever thread looks at it.
+// SAFETY: the quarantine is the only owner of a freed block, and no thread is special.
 unsafe impl Send for Freed {}
 
 struct Quarantine {

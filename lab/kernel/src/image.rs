@@ -80,7 +80,7 @@ pub(crate) fn load(id: &FileId) -> Result<Exports, status_t> {
     Ok(exports)
 }
 
-/// `unload_kernel_add_on`: the image goes with its last use. Says whether it went.
+/// `unload_kernel_add_on`: unmaps the image with its last use. Returns whether it did.
 pub(crate) fn unload(id: &FileId) -> bool {
     let mut files = FILES.guarded();
     let Some(file) = files.iter_mut().find(|file| file.id == *id && file.uses > 0) else { return false };

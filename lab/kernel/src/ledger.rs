@@ -61,7 +61,7 @@ const COUNTERS: [&Counter; 14] = [
     &IMAGES,
 ];
 
-/// What has been handed out and not come back. All zero at the end of a clean run.
+/// What was handed out and not released yet. All zero at the end of a clean run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledgers {
     /// `net_buffer`s.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 static CONTEXT: OnceLock<fn() -> String> = OnceLock::new();
 
-/// Has every panic say what was being done, as this function puts it. The first one given stays.
+/// Adds a description of the current activity, from this function, to every panic. The first function stays.
 pub fn describe_panics(context: fn() -> String) {
     let _ = CONTEXT.set(context);
 }

@@ -202,7 +202,7 @@ pub(crate) unsafe extern "C" fn haiku_remove_select_sync_pool_entry(
     }
     drop(busy);
     if pool.entries.is_empty() {
-        // SAFETY: the caller's pool; it goes with its last entry.
+        // SAFETY: the caller's pool; it is freed with its last entry.
         unsafe { delete(*current) };
         *current = core::ptr::null_mut();
     }

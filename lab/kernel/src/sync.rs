@@ -1,7 +1,7 @@
 //! A mutex and a condition variable for code of the emulated kernel that is written like a program: the stack's.
 //!
-//! Waiting for a condition goes through the kernel's one place where threads wait, so that the
-//! [deterministic mode](crate::schedule) knows of it. The mutex is the standard library's, except in the deterministic mode.
+//! Waiting for a condition goes through the kernel's one place where threads wait, so that the [deterministic
+//! mode](crate::schedule) knows of it. The mutex is the standard library's, except in the deterministic mode.
 
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -48,8 +48,8 @@ impl Queue {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        // Threads are claimed under the lock: a thread that is still in the queue is in this wait and no other. They are woken
-        // without it, because the woken thread may want the lock next. Nearly always there is one.
+        // Threads are claimed under the lock: a thread that is still in the queue is in this wait and no other. They
+        // are woken without it, because the woken thread may want the lock next. Nearly always there is one.
         let (mut woken, mut first, mut others) = (0, None, Vec::new());
         let mut threads = self.threads.guarded();
         while woken < most && !threads.is_empty() {
@@ -188,7 +188,7 @@ impl Condvar {
         mutex.lock()
     }
 
-    /// Wakes one that waits.
+    /// Wakes one waiter.
     pub fn notify_one(&self) {
         self.queue.wake(1);
     }

@@ -415,7 +415,7 @@ fn both_roles_share_one_image() {
     haiku_kernel::modules::get(c"network/devices/toy/v1").unwrap();
     assert_eq!(loads.load(std::sync::atomic::Ordering::SeqCst), 1);
     events();
-    // The driver goes, the image stays for the module.
+    // The driver is unloaded, the image stays for the module.
     rescan(&[]);
     assert_eq!((events(), kernel.ledgers().images), (vec!["uninit".to_owned()], 1));
     haiku_kernel::modules::put(c"network/devices/toy/v1").unwrap();

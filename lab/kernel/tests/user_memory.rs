@@ -50,7 +50,7 @@ impl Drop for Pages {
 }
 
 fn copy(to: usize, from: usize, size: usize) -> status_t {
-    // SAFETY: every address here is a test's own, or one that must not be copied.
+    // SAFETY: every address here belongs to the test, or must not be copied.
     unsafe { haiku_sys::user_memcpy(to as *mut _, from as *const _, size) }
 }
 

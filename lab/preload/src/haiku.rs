@@ -88,7 +88,7 @@ fn listen() {
     let mut fd = LISTENER.load(Ordering::SeqCst);
     if fd < 0 {
         let Some(path) = std::env::var_os(control::SOCKET) else { return };
-        // What a process that was killed left behind is taken over; one that lives keeps its socket.
+        // The socket of a killed process is replaced; a live process keeps its socket.
         if UnixStream::connect(&path).is_ok() {
             return;
         }
@@ -146,8 +146,8 @@ pub(crate) fn execute(line: &str) -> Result<String, haiku_stack::Error> {
     Ok(text)
 }
 
-/// Ends every connection to the control socket, and waits for the threads that serve them: at a fork no thread may hold a
-/// lock.
+/// Ends every connection to the control socket, and waits for the threads that serve them: at a fork no thread may hold
+/// a lock.
 pub(crate) fn hang_up() {
     let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
     for (fd, thread) in connections {
@@ -159,7 +159,8 @@ pub(crate) fn hang_up() {
     }
 }
 
-/// Ends Haiku with everything that the program has open there. Returns `None` if there is none; no other thread may use it.
+/// Ends Haiku with everything that the program has open there. Returns `None` if there is none; no other thread may use
+/// it.
 pub(crate) fn end() -> Option<haiku_system::Ledgers> {
     let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     for (_, open) in table::all() {

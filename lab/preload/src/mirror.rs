@@ -1,11 +1,12 @@
 //! A real descriptor that is ready exactly when a device is.
 //!
-//! One end of a socket pair is the program's. A byte in its receive queue makes it readable; bytes that it sent and that were
-//! not read make it unwritable, because its send buffer is as small as Linux allows. So `select`, `poll` and `epoll` work as
-//! on any descriptor, level-triggered and edge-triggered, and so do duplicates and `O_NONBLOCK`, which Linux keeps for it.
+//! One end of a socket pair is the program's. A byte in its receive queue makes it readable; bytes that it sent and
+//! that were not read make it unwritable, because its send buffer is as small as Linux allows. So `select`, `poll` and
+//! `epoll` work as on any descriptor, level-triggered and edge-triggered, and so do duplicates and `O_NONBLOCK`, which
+//! Linux keeps for it.
 //!
-//! The byte is for waiters in Linux; [`Shown`] decides whether there are any, and so whether it is sent. It is sent after the
-//! lock is released, because the thread that it wakes wants the lock next.
+//! The byte is for waiters in Linux; [`Shown`] decides whether there are any, and so whether it is sent. It is sent
+//! after the lock is released, because the thread that it wakes wants the lock next.
 
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -140,7 +141,8 @@ impl Mirror {
         recovers
     }
 
-    /// How often the device notified: to be had before it is asked, and given to [`Mirror::seen_empty`] after.
+    /// Returns the count of notifications, which is read before the device is asked and passed to
+    /// [`Mirror::seen_empty`] after.
     pub(crate) fn notifications(&self) -> u32 {
         self.lock().notifications()
     }

@@ -240,7 +240,8 @@ impl Open {
         }
     }
 
-    /// Counts a thread that is about to wait in Linux until there is something to read; `None` if there is something now.
+    /// Counts a thread that is about to wait in Linux until there is something to read; `None` if there is something
+    /// now.
     pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
         loop {
             if let Some(waiting) = self.mirror.enter() {

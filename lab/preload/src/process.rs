@@ -51,7 +51,7 @@ extern "C" fn move_in() {
 static BECOMES_DAEMON: AtomicBool = AtomicBool::new(false);
 
 /// The parent alone is shown what its devices have to read. The child's copies of them are ready at all times instead,
-/// so that it does not wait for what will never come: each call says that the device stayed behind.
+/// so that it does not wait for ever: each call fails, because the device stayed in the parent.
 extern "C" fn in_child() {
     ORPHAN.store(true, Ordering::Relaxed);
     if BECOMES_DAEMON.load(Ordering::Relaxed) {
@@ -81,7 +81,7 @@ extern "C" fn at_exit() {
     }
 }
 
-/// Ends Haiku, and says what was not given back.
+/// Ends Haiku. Returns what was not released.
 fn shut_down() {
     let ledgers = haiku::end();
     if let (Some(path), Some(ledgers)) = (std::env::var_os(control::LEDGERS), ledgers) {

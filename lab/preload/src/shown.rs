@@ -1,12 +1,12 @@
 //! What a descriptor of the program's shows, apart from the socket that shows it: which byte must be sent and when.
 //!
-//! A byte in the socket is for waiters in Linux. Without a waiter a notification is only recorded, and a thread that is about
-//! to wait finds it here: two system calls fewer for a packet. Once threads may wait in Linux unseen (`epoll`, a descriptor
-//! sent elsewhere), every byte is sent from then on.
+//! A byte in the socket is for waiters in Linux. Without a waiter a notification is only recorded, and a thread that is
+//! about to wait finds it here: two system calls fewer for a packet. Once threads may wait in Linux unseen (`epoll`, a
+//! descriptor sent elsewhere), every byte is sent from then on.
 //!
 //! The holder of the lock around it does what these functions return, in that order; sending may come after the lock is
-//! released. Nothing is lost: the code that clears `pending` compares the count of notifications with that from before it
-//! asked the device.
+//! released. Nothing is lost: the code that clears `pending` compares the count of notifications with that from before
+//! it asked the device.
 
 /// What a thread must do that is about to wait until there is something to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,8 @@ impl Shown {
         self.eager
     }
 
-    /// The count of notifications, to be had before the device is asked and given to [`Shown::seen_empty`] after.
+    /// Returns the count of notifications, which is read before the device is asked and passed to [`Shown::seen_empty`]
+    /// after.
     pub(crate) fn notifications(&self) -> u32 {
         self.notifications
     }

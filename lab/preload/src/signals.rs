@@ -1,4 +1,4 @@
-//! Signals belong to the program: no thread of Haiku's may take one that a `select` of the program's is to end with.
+//! Signals belong to the program: no thread of Haiku may receive one that must end a `select` of the program.
 
 /// Keeps the calling thread, and those that it starts, from taking signals; ends when dropped.
 pub(crate) struct Blocked(libc::sigset_t);

@@ -139,9 +139,9 @@ fn drop_one(open: Option<Arc<Open>>) {
     }
 }
 
-/// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device, and closes what
-/// is this library's own. If the child kept a control socket open, clients would not notice that its parent is gone. It takes
-/// no lock, because a thread that held one exists only in the parent.
+/// In a child whose Haiku stayed behind: puts something that is always ready in the place of each device, and closes
+/// what is this library's own. If the child kept a control socket open, clients would not notice that its parent is
+/// gone. It takes no lock, because a thread that held one exists only in the parent.
 pub(crate) fn orphan_all(ready: RawFd) {
     for (fd, kind) in (0..).zip(&KINDS) {
         match kind.load(Ordering::Relaxed) {

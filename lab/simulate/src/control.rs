@@ -146,7 +146,7 @@ impl World {
         let tun = unit.is_none_or(super::world::is_tun);
         let (op, mut bytes) = question(control, tun);
         let given = bytes.clone();
-        // Some look at no memory: they are given a number.
+        // Some use no memory: their argument is a number.
         let number = if let Control::SetLinkType(kind) = control { Some(kind.into()) } else { None };
         let place = if number.is_some() { Place::Mapped } else { place };
         let argument = match (number, place) {

@@ -33,7 +33,7 @@ impl Frame {
         Self(packet)
     }
 
-    /// For the driver to look at.
+    /// Lends it to the driver.
     pub(super) fn as_ptr(&self) -> *mut net_buffer {
         self.0
     }

@@ -11,7 +11,7 @@ pub(super) enum Verdict {
     Drop(DropReason),
 }
 
-/// What becomes of a frame from the stack: a TAP delivers it, a TUN looks at it, and answers for its far side.
+/// The outcome of a frame from the stack: a TAP delivers it, a TUN parses it, and answers for its far side.
 pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
     let Some((header, payload)) = frame.split_at_checked(14) else { return Verdict::Drop(DropReason::Malformed) };
     match &header[12..] {

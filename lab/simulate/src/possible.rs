@@ -1,8 +1,8 @@
 //! The possible outcomes of calls at the same time: every order of their steps, tried on the model.
 //!
 //! A call is a few atomic steps: it finds its descriptor, and does its work when it can; a request is answered, then
-//! counted; a closed number is removed, then its unit closed. The outcomes are found by running every call that can go on,
-//! again and again, until none can. A thread that could go on in the end and has not lost a wake.
+//! counted; a closed number is removed, then its unit closed. The outcomes are found by running every call that can go
+//! on, again and again, until none can. A thread that could go on in the end and has not lost a wake.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -48,7 +48,7 @@ pub(super) enum Kind {
         frame: Rc<[u8]>,
     },
     Down,
-    /// The interface of this serial number goes, after it went down if it has a reader.
+    /// The interface of this serial number is deleted, after it is taken down if it has a reader.
     Detach {
         serial: u64,
         reader: bool,
@@ -181,7 +181,7 @@ impl State {
         if self.fds.contains(&fd) { revents(&self.device) } else { POLLNVAL }
     }
 
-    /// Polls take note of what is so.
+    /// Updates what each poll has seen.
     fn notice(&mut self) {
         for index in 0..self.ops.len() {
             if let Kind::Poll { fd, events } = self.ops[index].kind
@@ -189,7 +189,8 @@ impl State {
             {
                 let ready = self.ready(fd) & (events | POLLERR | POLLHUP | POLLNVAL);
                 self.ops[index].seen |= ready;
-                // One that is just returning may yet hear that the unit was closed, and that a read would not wait.
+                // A poll that is just returning may still report that the unit was closed, and that a read would not
+                // wait.
                 self.ops[index].hearsay |= if self.closed { POLLIN | POLLERR | POLLHUP } else { 0 };
             }
         }
@@ -336,7 +337,8 @@ impl State {
         }
     }
 
-    /// The unit is opened, unless it is open. One that was closed is free when the last call has returned, and a little later.
+    /// The unit is opened, unless it is open. One that was closed is free when the last call has returned, and a little
+    /// later.
     fn opened(&self, index: usize, flags: u32) -> Vec<Self> {
         let entered = |op: &Op| matches!(op.kind, Kind::Read { .. } | Kind::Write { .. }) && op.stage >= 1;
         let held = self.ops.iter().any(|op| entered(op) && op.answer.is_none());

@@ -98,7 +98,7 @@ pub(super) enum Call {
         shape: Shape,
     },
     Down,
-    /// The interface goes, after it went down if it has a reader.
+    /// The interface is deleted, after it is taken down if it has a reader.
     Detach,
     /// A signal for the first program that waits.
     Signal,

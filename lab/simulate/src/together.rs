@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// The stack takes an interface down, and its reader comes back.
+    /// The stack takes an interface down, and its reader returns.
     pub(super) fn take_down(&mut self, slot: usize) {
         for inside in self.inside.iter_mut().filter(|inside| inside.who == Who::Reader(slot)) {
             inside.op.leaving = true;

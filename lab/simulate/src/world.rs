@@ -306,7 +306,7 @@ impl World {
         self.forget_idle(unit);
     }
 
-    /// A unit goes with its last descriptor or interface.
+    /// A unit is deleted with its last descriptor or interface.
     pub(super) fn forget_idle(&mut self, unit: usize) {
         let open = self.files.values().any(|other| *other == unit);
         if !open

@@ -378,7 +378,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Sets the metric, which nothing looks at.
+    /// Sets the metric, which is not used.
     ///
     /// # Errors
     /// `B_BAD_VALUE` without such an interface.

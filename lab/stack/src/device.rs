@@ -378,7 +378,7 @@ impl Stack {
         self.timers.cancel(key);
     }
 
-    /// Says which reader has not come back, and ends the process: nothing else would.
+    /// Reports the reader that has not returned, and ends the process, which would hang otherwise.
     pub(crate) fn report_lost_reader(&self, index: u32) {
         let name = lock(&self.devices)
             .iter()
@@ -443,7 +443,7 @@ impl Stack {
         }
     }
 
-    /// The driver says that its device is gone: the interface goes too.
+    /// The driver reports that its device is gone: the interface is removed too.
     fn device_removed(self: &Arc<Self>, interface: &Arc<DeviceInterface>) {
         if interface.busy.swap(true, Ordering::SeqCst) {
             return;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use haiku_sys::{self as sys, status_t};
 
-/// Whatever the lab can refuse or fail at. `Display` says what happened, to what, and what to do where that is known.
+/// The lab's errors. `Display` says what happened, to what, and what to do where that is known.
 #[derive(Debug)]
 pub enum Error {
     /// A call of the emulated Haiku returned an error.

@@ -19,7 +19,7 @@ pub(crate) enum Key {
     Neighbour(IpAddr),
     /// The IP stack of an interface, which wants to send again.
     Host(u32),
-    /// The reader of an interface, which has not come back.
+    /// The reader of an interface, which has not returned.
     Reader(u32),
 }
 

@@ -21,7 +21,7 @@ pub const SETTINGS: &str = "HAIKU_LAB_SETTINGS";
 pub const PCAP: &str = "HAIKU_LAB_PCAP";
 /// The environment variable that names a file for Haiku's system log.
 pub const LOG: &str = "HAIKU_LAB_LOG";
-/// The environment variable that names a file in which the process, as it ends, says what was not given back.
+/// The environment variable that names a file for the list of what the process has leaked when it ends.
 pub const LEDGERS: &str = "HAIKU_LAB_LEDGERS";
 
 /// The environment variable that holds the seed of the kernel's random numbers, and so of the interfaces' addresses: a

@@ -214,7 +214,7 @@ impl Lab {
         self.stack.send_ip(packet)
     }
 
-    /// Removes the interfaces, ends the stack, unloads the add-on and says what was not given back.
+    /// Removes the interfaces, ends the stack, and unloads the add-on. Returns what was not released.
     #[must_use]
     pub fn shutdown(mut self) -> Ledgers {
         self.end()

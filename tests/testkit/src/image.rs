@@ -62,7 +62,7 @@ impl Image {
     /// The driver role begins.
     ///
     /// # Panics
-    /// If it says that it does not.
+    /// If `init_driver` fails.
     pub fn begin(&self) {
         let init = self.exports.init_driver.expect("a function");
         // SAFETY: the driver's function takes nothing.

@@ -19,7 +19,7 @@ struct In6Request {
     index: libc::c_int,
 }
 
-/// The interface; it goes when this is dropped.
+/// The interface; it is deleted when this is dropped.
 #[derive(Debug)]
 pub(super) struct LinuxTun {
     file: File,

@@ -17,9 +17,9 @@ pub const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// One end of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The one that is called.
+    /// The server.
     Server,
-    /// The one that calls.
+    /// The client.
     Client,
 }
 

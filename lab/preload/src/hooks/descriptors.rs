@@ -25,7 +25,7 @@ fn follow(old: RawFd, new: RawFd) {
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dup(fd: c_int) -> c_int {
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     let new = unsafe { real::dup()(fd) };
     follow(fd, new);
     new
@@ -40,7 +40,7 @@ unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
     if table::is_hidden(to) {
         return fail(libc::EBADF) as c_int;
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     let new = unsafe { real::dup2()(fd, to) };
     follow(fd, new);
     new
@@ -55,7 +55,7 @@ unsafe extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
     if table::is_hidden(to) {
         return fail(libc::EBADF) as c_int;
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     let new = unsafe { real::dup3()(fd, to, flags) };
     follow(fd, new);
     new
@@ -74,7 +74,7 @@ macro_rules! fcntl_hooks {
                 if op == libc::F_SETOWN || op == libc::F_SETFL && argument as c_int & libc::O_ASYNC != 0 {
                     unseen::shown_to_linux(fd);
                 }
-                // SAFETY: passed on as it came.
+                // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                 let result = unsafe { real::fcntl()(fd, op, argument) };
                 if op == libc::F_DUPFD || op == libc::F_DUPFD_CLOEXEC {
                     follow(fd, result);
@@ -99,7 +99,7 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
     if !process::is_orphan() {
         table::remove(fd);
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { real::close()(fd) }
 }
 
@@ -114,7 +114,8 @@ unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c
     let most = u32::try_from(open).unwrap_or(1 << 16).min(last.saturating_add(1));
     let ours = (first..most).any(|fd| table::is_hidden(fd.cast_signed()) || table::find(fd.cast_signed()).is_some());
     if !ours || flags != 0 {
-        // SAFETY: passed on as it came; with flags nothing is closed now.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged; with flags nothing is closed
+        // now.
         return unsafe { real::close_range()(first, last, flags) };
     }
     for fd in first..most {

@@ -79,7 +79,7 @@ unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isiz
     match table::find(fd) {
         // SAFETY: the caller's promise to libc.
         Some(open) => unsafe { read_device(&open, buffer, length, None) },
-        // SAFETY: passed on as it came.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
         None => unsafe { real::read()(fd, buffer, length) },
     }
 }
@@ -93,7 +93,7 @@ unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, length: usize) -> i
     match table::find(fd) {
         // SAFETY: the caller's promise to libc.
         Some(open) => unsafe { write_device(&open, buffer, length, None) },
-        // SAFETY: passed on as it came.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
         None => unsafe { real::write()(fd, buffer, length) },
     }
 }
@@ -110,7 +110,7 @@ macro_rules! position_hooks {
                 match table::find(fd) {
                     // SAFETY: the caller's promise to libc.
                     Some(open) => unsafe { read_device(&open, buffer, length, Some(position)) },
-                    // SAFETY: passed on as it came.
+                    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                     None => unsafe { real::pread()(fd, buffer, length, position) },
                 }
             }
@@ -124,7 +124,7 @@ macro_rules! position_hooks {
                 match table::find(fd) {
                     // SAFETY: the caller's promise to libc.
                     Some(open) => unsafe { write_device(&open, buffer, length, Some(position)) },
-                    // SAFETY: passed on as it came.
+                    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                     None => unsafe { real::pwrite()(fd, buffer, length, position) },
                 }
             }
@@ -138,7 +138,7 @@ macro_rules! position_hooks {
                 match table::find(fd) {
                     Some(_) if process::is_orphan() => fail(libc::EBADFD) as i64,
                     Some(open) => seek(&open, offset, whence).unwrap_or_else(|errno| fail(errno) as i64),
-                    // SAFETY: passed on as it came.
+                    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                     None => unsafe { real::lseek()(fd, offset, whence) },
                 }
             }
@@ -181,7 +181,7 @@ unsafe fn vectors(vectors: *const libc::iovec, count: c_int) -> Result<Vec<(usiz
 #[unsafe(no_mangle)]
 unsafe extern "C" fn readv(fd: c_int, list: *const libc::iovec, count: c_int) -> isize {
     let Some(open) = table::find(fd) else {
-        // SAFETY: passed on as it came.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
         return unsafe { real::readv()(fd, list, count) };
     };
     if process::is_orphan() {
@@ -201,7 +201,7 @@ unsafe extern "C" fn readv(fd: c_int, list: *const libc::iovec, count: c_int) ->
 #[unsafe(no_mangle)]
 unsafe extern "C" fn writev(fd: c_int, list: *const libc::iovec, count: c_int) -> isize {
     let Some(open) = table::find(fd) else {
-        // SAFETY: passed on as it came.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
         return unsafe { real::writev()(fd, list, count) };
     };
     if process::is_orphan() {
@@ -227,6 +227,6 @@ unsafe extern "C" fn __read_chk(fd: c_int, buffer: *mut c_void, length: usize, r
         // What libc does with a buffer that would overflow.
         std::process::abort();
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { read(fd, buffer, length) }
 }

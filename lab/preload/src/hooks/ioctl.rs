@@ -29,14 +29,14 @@ unsafe extern "C" fn ioctl(fd: c_int, op: c_ulong, argument: usize) -> c_int {
             // SAFETY: the caller's promise to libc.
             match unsafe { device(&open, op as u32, argument) } {
                 Some(result) => result,
-                // SAFETY: passed on as it came.
+                // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                 None => return unsafe { real::ioctl()(fd, op, argument) },
             }
         }
         // SAFETY: the caller's promise to libc.
         None => match unsafe { named(op as u32, argument) } {
             Some(result) => result.map(|()| 0),
-            // SAFETY: passed on as it came.
+            // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
             None => return unsafe { real::ioctl()(fd, op, argument) },
         },
     };

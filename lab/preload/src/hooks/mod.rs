@@ -23,7 +23,7 @@ unsafe extern "C" fn system(command: *const c_char) -> c_int {
             return if done { 0 } else { 1 << 8 };
         }
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { crate::real::system()(command) }
 }
 

@@ -88,7 +88,8 @@ macro_rules! open_hooks {
                 // SAFETY: the caller gives a C string.
                 match unsafe { device(path, flags) } {
                     Some(result) => finish(result),
-                    // SAFETY: passed on as it came; on this platform both sizes of offset are one.
+                    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged. On this platform
+                    // both types of offset are the same.
                     None => unsafe { real::open()(path, flags, mode) },
                 }
             }
@@ -107,7 +108,7 @@ macro_rules! fortified_hooks {
             /// As libc's.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name(path: *const c_char, flags: c_int) -> c_int {
-                // SAFETY: passed on as it came.
+                // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                 unsafe { open(path, flags, 0) }
             }
         )*
@@ -128,7 +129,7 @@ macro_rules! openat_hooks {
                 // SAFETY: the caller gives a C string.
                 match unsafe { device(path, flags) } {
                     Some(result) => finish(result),
-                    // SAFETY: passed on as it came.
+                    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                     None => unsafe { real::openat()(at, path, flags, mode) },
                 }
             }

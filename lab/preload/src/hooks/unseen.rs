@@ -1,7 +1,7 @@
 //! Where a descriptor goes out of these hooks' sight: `epoll`, another process, signals, system calls made directly.
 //!
-//! From then on Linux is always shown what a device has to read, with or without a known waiter. Only programs that make
-//! system calls without libc, such as Go's and those that use `io_uring`, are not noticed.
+//! From then on Linux is always shown what a device has to read, with or without a known waiter. Only programs that
+//! make system calls without libc, such as Go's and those that use `io_uring`, are not noticed.
 
 use std::ffi::{c_int, c_long, c_uint};
 
@@ -25,7 +25,7 @@ unsafe extern "C" fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut l
     if op != libc::EPOLL_CTL_DEL {
         shown_to_linux(fd);
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     let result = unsafe { real::epoll_ctl()(epoll, op, fd, event) };
     if result == 0 {
         // SAFETY: the caller's promise to libc.
@@ -76,7 +76,7 @@ unsafe fn send_along(message: *const libc::msghdr) {
 unsafe extern "C" fn sendmsg(fd: c_int, message: *const libc::msghdr, flags: c_int) -> isize {
     // SAFETY: the caller's promise to libc.
     unsafe { send_along(message) };
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { real::sendmsg()(fd, message, flags) }
 }
 
@@ -95,7 +95,7 @@ unsafe extern "C" fn sendmmsg(fd: c_int, messages: *mut libc::mmsghdr, count: c_
             unsafe { send_along(message) };
         }
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { real::sendmmsg()(fd, messages, count, flags) }
 }
 

@@ -1,9 +1,9 @@
-//! `poll` and `select`. A device's notifications are only recorded while there is no waiter, so a thread is counted before it
-//! waits, and the recorded readiness is combined with Linux's results for the other descriptors.
+//! `poll` and `select`. A device's notifications are only recorded while there is no waiter, so a thread is counted
+//! before it waits, and the recorded readiness is combined with Linux's results for the other descriptors.
 //!
-//! Linux's result for a device is checked before the program gets it: a notification may come after its packet was read,
-//! and a program with blocking descriptors would then sleep in `read`. `epoll` is not checked, because its users do not
-//! block.
+//! Linux's result for a device is checked before the program gets it: a notification may come after its packet was
+//! read, and a program with blocking descriptors would then sleep in `read`. `epoll` is not checked, because its users
+//! do not block.
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
@@ -133,7 +133,7 @@ unsafe extern "C" fn __poll_chk(list: *mut libc::pollfd, count: libc::nfds_t, ti
     if room / size_of::<libc::pollfd>() < count as usize {
         std::process::abort();
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { poll(list, count, timeout) }
 }
 
@@ -236,7 +236,7 @@ unsafe extern "C" fn __ppoll_chk(
     if room / size_of::<libc::pollfd>() < count as usize {
         std::process::abort();
     }
-    // SAFETY: passed on as it came.
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { ppoll(list, count, timeout, mask) }
 }
 
@@ -350,7 +350,8 @@ unsafe extern "C" fn select(
     let ask = |waits| {
         let mut none = libc::timeval { tv_sec: 0, tv_usec: 0 };
         let timeout = if waits == Waits::No { &raw mut none } else { timeout };
-        // SAFETY: passed on as it came. Linux leaves in the timeout what is left of it.
+        // SAFETY: the caller's promise to libc: the arguments are passed on unchanged. Linux leaves in the timeout what
+        // is left of it.
         unsafe { real::select()(count, read, write, error, timeout) }
     };
     // SAFETY: the caller's promise to libc.

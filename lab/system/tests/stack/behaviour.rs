@@ -76,7 +76,7 @@ fn an_interface_is_made_when_first_named_and_its_device_goes_with_it() {
         let state = fakes[0].state.lock();
         assert_eq!((state.inits, state.uninits, state.up), (1, 1, false));
     }
-    // The device's refusal to go was ignored, and so it can be had again.
+    // The error of `uninit_device` was ignored, so an interface of the name can be made again.
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
     end(lab);
     assert_eq!(fakes[0].state.lock().uninits, 2);

@@ -79,7 +79,7 @@ impl Subject for Toy {
     }
 }
 
-/// Plays a scenario with either toy driver: the one that refuses must come to this harm, the other to none.
+/// Runs a scenario with both toy drivers: the one that refuses must cause this harm, the other none.
 fn refused(place: &str, harm: Harm) {
     let scenario = Scenario::of(place).unwrap();
     assert_eq!(scenario.run(Box::new(Toy::new(Some(ENOBUFS)))), Err(harm), "{place}, refused");

@@ -98,7 +98,7 @@ fn set(system: &dyn System, name: &str, flags: u16) -> Result<String, Errno> {
     request(system, open(system), name, flags)
 }
 
-/// `TUNSETIFF`; returns the name that comes back.
+/// Makes the call `TUNSETIFF`, and returns the name in its result.
 fn request(system: &dyn System, fd: Fd, name: &str, flags: u16) -> Result<String, Errno> {
     let mut request = [0; 40];
     request[..name.len()].copy_from_slice(name.as_bytes());
