@@ -1,10 +1,12 @@
 //! Nodes and units: which exist, who may open them, and what is left when the last user is gone.
 
+use std::ffi::c_char;
+
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
-use haiku_kernel::{creds, devfs};
+use haiku_kernel::{Exports, creds, devfs};
 use haiku_stack::Family;
 use haiku_sys::{B_WOULD_BLOCK, EBUSY, ENOENT, ENXIO, EPERM, IFF_LINK, IFF_UP, O_NONBLOCK, O_RDWR, status_t};
-use haiku_system::Mode;
+use haiku_system::{LabOptions, Mode};
 use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCSIFHWADDR, TUNSETGROUP, TUNSETOWNER};
 use tuntap_testkit::card::Card;
 use tuntap_testkit::program::{Program, zeroed};
@@ -344,5 +346,38 @@ fn a_unit_with_a_group_is_opened_by_its_members() {
     assert_eq!(open_as(1001, 51, 50), Ok(()));
     assert_eq!(open_as(1001, 51, 52), Err(EPERM));
     drop(_card);
+    rig.end();
+}
+
+/// Counts the lines that say that another image serves the nodes.
+fn warnings_of_another_image() -> usize {
+    haiku_kernel::log::lines().iter().filter(|line| line.contains("are of another tun_tap")).count()
+}
+
+#[test]
+fn an_interface_whose_nodes_are_of_another_image_is_logged() {
+    /// The list of an image that an older package brought: it knows nothing of this image's units.
+    extern "C" fn nodes_of_another_image() -> *const *const c_char {
+        struct List([*const c_char; 2]);
+        // SAFETY: the pointers are to constants.
+        unsafe impl Sync for List {}
+        static LIST: List = List([c"tun/0".as_ptr(), std::ptr::null()]);
+        LIST.0.as_ptr()
+    }
+    let exports = Exports { publish_devices: Some(nodes_of_another_image), ..haiku_system::addon::linked() };
+    let rig = Rig::with(LabOptions { exports: Some(exports), ..LabOptions::default() });
+    assert_eq!(warnings_of_another_image(), 0);
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    assert_eq!(warnings_of_another_image(), 1);
+    rig.end();
+}
+
+#[test]
+fn an_interface_whose_nodes_are_of_this_image_is_not_logged() {
+    let rig = Rig::boot();
+    rig.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").unwrap();
+    let program = Program::new(Mode::Tap);
+    assert_eq!(warnings_of_another_image(), 0);
+    program.close();
     rig.end();
 }
