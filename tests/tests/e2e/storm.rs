@@ -1,9 +1,11 @@
-//! Everything at once: programs, the stack and the administrator at the same units, each as fast as it can.
+//! Everything at once: programs, the stack, the administrator and observers at the same units, each as fast as it can.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT};
-use haiku_sys::{B_BUSY, B_FILE_ERROR, B_WOULD_BLOCK, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK, O_RDWR, status_t};
+use haiku_sys::{
+    B_BUSY, B_FILE_ERROR, B_WOULD_BLOCK, ENETDOWN, ENOBUFS, ENXIO, O_NONBLOCK, O_RDONLY, O_RDWR, status_t,
+};
 use haiku_system::Mode;
 use tuntap_testkit::card::Card;
 use tuntap_testkit::packet::{Way, arp_request, program_packet, stack_frame};
@@ -83,6 +85,24 @@ fn stack(rig: &Rig, mode: Mode) {
     }
 }
 
+/// Opens, reads and closes a node that shows the units, in small pieces.
+fn inspector(node: &str, stop: &AtomicBool) {
+    let mut piece = [0; 200];
+    while !stop.load(Ordering::Relaxed) {
+        // Its number is below those of the programs.
+        let fd = syscalls::open(node, O_RDONLY).expect("any user may read");
+        let mut text = Vec::new();
+        loop {
+            match syscalls::read(fd, &mut piece).expect("there is memory") {
+                0 => break,
+                length => text.extend_from_slice(&piece[..length]),
+            }
+        }
+        assert!(text.ends_with(b"\n"), "a whole text: {}", String::from_utf8_lossy(&text));
+        syscalls::close(fd).expect("it was open");
+    }
+}
+
 #[test]
 fn a_storm_ends_with_nothing_left_over() {
     let rig = Rig::boot();
@@ -93,6 +113,10 @@ fn a_storm_ends_with_nothing_left_over() {
                 let stop = &stop;
                 move || user(mode, stop)
             });
+        }
+        for node in ["/dev/misc/tun_tap", "/dev/misc/tun_tap_short"] {
+            let stop = &stop;
+            scope.spawn(move || inspector(node, stop));
         }
         let stacks = Mode::ALL.map(|mode| {
             let rig = &rig;
