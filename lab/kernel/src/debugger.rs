@@ -81,6 +81,8 @@ pub(crate) fn print(text: &str) -> bool {
     OUTPUT.with_borrow_mut(|output| output.as_mut().map(|output| output.push_str(text)).is_some())
 }
 
+/// # Safety
+/// `name` is a C string, `help` is null or one, and `hook` can be called until it is removed.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_add_debugger_command(
     name: *const c_char,
@@ -123,6 +125,8 @@ mod tests {
     use super::*;
     use crate::{Kernel, Options};
 
+    /// # Safety
+    /// `argv` has `argc` C strings.
     unsafe extern "C" fn echo(argc: c_int, argv: *mut *mut c_char) -> c_int {
         assert!(!interrupts::are_enabled());
         for index in 0..argc as usize {

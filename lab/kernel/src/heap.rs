@@ -168,6 +168,8 @@ pub(crate) extern "C" fn haiku_memalign(alignment: usize, size: usize) -> *mut c
     if alignment.is_power_of_two() { allocate(alignment, size) } else { core::ptr::null_mut() }
 }
 
+/// # Safety
+/// `block` is null, or comes from this heap and is not used again.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_free(block: *mut c_void) {
     interrupts::check("free()");

@@ -280,6 +280,8 @@ pub(crate) fn reset() {
     DRIVERS.guarded().clear();
 }
 
+/// # Safety
+/// `name` is a C string.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_devfs_rescan_driver(name: *const c_char) -> status_t {
     interrupts::check("devfs_rescan_driver()");

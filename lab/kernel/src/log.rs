@@ -68,6 +68,8 @@ pub(crate) unsafe fn formatted(format: *const c_char, string: *const c_char) -> 
     if format == "%s" { text(string) } else { format }
 }
 
+/// # Safety
+/// Both are C strings, and `format` is `%s`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_panic(format: *const c_char, string: *const c_char) {
     // SAFETY: the caller passes "%s" and one string, as `haiku-sys` promises.
@@ -75,6 +77,8 @@ pub(crate) unsafe extern "C" fn haiku_panic(format: *const c_char, string: *cons
     kpanic!("{message}");
 }
 
+/// # Safety
+/// Both are C strings, and `format` is `%s`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_dprintf(format: *const c_char, string: *const c_char) {
     // Haiku's own dprintf would get through on a spinning lock; this project does not log under one.
@@ -85,6 +89,8 @@ pub(crate) unsafe extern "C" fn haiku_dprintf(format: *const c_char, string: *co
     write(&unsafe { formatted(format, string) });
 }
 
+/// # Safety
+/// Both are C strings, and `format` is `%s`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_kprintf(format: *const c_char, string: *const c_char) {
     // SAFETY: as for `dprintf`.

@@ -403,6 +403,8 @@ pub(crate) fn unload_kept() {
     }
 }
 
+/// # Safety
+/// `path` is a C string, and `module` points to a place for the module's address.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_get_module(path: *const c_char, module: *mut *mut module_info) -> status_t {
     if path.is_null() {
@@ -419,6 +421,8 @@ pub(crate) unsafe extern "C" fn haiku_get_module(path: *const c_char, module: *m
     }
 }
 
+/// # Safety
+/// `path` is a C string.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_put_module(path: *const c_char) -> status_t {
     // SAFETY: the caller gives a C string.

@@ -124,6 +124,8 @@ unsafe fn inner(block: *mut haiku_sys::recursive_lock) -> &'static Inner {
     unsafe { &*content.inner }
 }
 
+/// # Safety
+/// `block` is memory for a lock that is not initialised, and `name` is a C string that outlives the lock.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_recursive_lock_init(block: *mut haiku_sys::recursive_lock, name: *const c_char) {
     let spare = SPARE.guarded().pop();
@@ -142,6 +144,8 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_init(block: *mut haiku_sys:
     ledger::LOCKS.add(1);
 }
 
+/// # Safety
+/// `block` is memory for a lock; an uninitialised one is reported.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_recursive_lock_destroy(block: *mut haiku_sys::recursive_lock) {
     // SAFETY: the caller gives a lock's block.
@@ -169,6 +173,8 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_destroy(block: *mut haiku_s
     ledger::LOCKS.add(-1);
 }
 
+/// # Safety
+/// `block` is memory for a lock; an uninitialised one is reported.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_recursive_lock_lock(block: *mut haiku_sys::recursive_lock) -> status_t {
     if !interrupts::are_enabled() {
@@ -187,6 +193,8 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_lock(block: *mut haiku_sys:
     B_OK
 }
 
+/// # Safety
+/// `block` is memory for a lock; an uninitialised one is reported.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_recursive_lock_unlock(block: *mut haiku_sys::recursive_lock) {
     // SAFETY: the caller gives a lock's block.

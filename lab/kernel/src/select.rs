@@ -154,6 +154,8 @@ unsafe fn delete(pool: *mut select_sync_pool) {
     ledger::SELECT_POOLS.add(-1);
 }
 
+/// # Safety
+/// `place` holds null or a live pool, and the caller holds the lock of that pool. `sync` is alive until it is removed.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_add_select_sync_pool_entry(
     place: *mut *mut select_sync_pool,
@@ -182,6 +184,8 @@ pub(crate) unsafe extern "C" fn haiku_add_select_sync_pool_entry(
     B_OK
 }
 
+/// # Safety
+/// `place` holds null or a live pool, and the caller holds the lock of that pool.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_remove_select_sync_pool_entry(
     place: *mut *mut select_sync_pool,
@@ -209,6 +213,8 @@ pub(crate) unsafe extern "C" fn haiku_remove_select_sync_pool_entry(
     B_OK
 }
 
+/// # Safety
+/// `place` is null or a live pool, which is not used again.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_delete_select_sync_pool(place: *mut select_sync_pool) {
     const CALL: &str = "delete_select_sync_pool()";
@@ -220,6 +226,8 @@ pub(crate) unsafe extern "C" fn haiku_delete_select_sync_pool(place: *mut select
     }
 }
 
+/// # Safety
+/// `place` is null or a live pool, and the caller holds its lock.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_notify_select_event_pool(place: *mut select_sync_pool, event: u8) {
     const CALL: &str = "notify_select_event_pool()";
@@ -236,6 +244,8 @@ pub(crate) unsafe extern "C" fn haiku_notify_select_event_pool(place: *mut selec
     }
 }
 
+/// # Safety
+/// `sync` was passed to the driver's `select` hook.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_notify_select_event(sync: *mut selectsync, event: u8) -> status_t {
     interrupts::check("notify_select_event()");

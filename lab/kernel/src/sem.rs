@@ -307,6 +307,8 @@ pub(crate) fn reset() {
     }
 }
 
+/// # Safety
+/// `name` is null or a C string.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_create_sem(count: i32, name: *const c_char) -> sem_id {
     let name = match name.is_null() {

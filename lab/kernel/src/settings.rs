@@ -277,6 +277,8 @@ pub(crate) fn reset(texts: Vec<(String, String)>) {
     *FILES.guarded() = Files { texts: Some(texts.into_iter().collect()), loaded: None };
 }
 
+/// # Safety
+/// `name` is a C string.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_load_driver_settings(name: *const c_char) -> *mut c_void {
     interrupts::check("load_driver_settings()");

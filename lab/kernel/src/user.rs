@@ -86,6 +86,8 @@ pub(crate) unsafe fn copy(to: usize, from: usize, size: usize) -> bool {
     unsafe { haiku_kernel_copy(real(to) as *mut u8, real(from) as *const u8, size) == 0 }
 }
 
+/// # Safety
+/// Of `to` and `from`, one that is not a user address is valid for `size` bytes.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_user_memcpy(to: *mut c_void, from: *const c_void, size: usize) -> status_t {
     // SAFETY: the caller's promise.
@@ -140,6 +142,9 @@ fn install_handler() {
 }
 
 /// Ends a copy that faulted; passes any other fault on to the previous handler of the signal.
+///
+/// # Safety
+/// Linux calls it, as a handler with `SA_SIGINFO`.
 unsafe extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a user context to a handler with SA_SIGINFO.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };

@@ -64,6 +64,9 @@ pub(crate) fn domain(family: Family) -> *mut net_domain {
 }
 
 /// `receive_data` of either protocol: a packet whose source and destination are link-layer addresses.
+///
+/// # Safety
+/// `buffer` is a live packet; it passes to the stack with a result of `B_OK`.
 unsafe extern "C" fn receive_data(buffer: *mut Raw) -> status_t {
     // SAFETY: the caller hands over a live packet, which stays its own unless this returns `B_OK`.
     let Some((stack, packet)) = current().zip(unsafe { Packet::from_raw(buffer) }) else { return B_BAD_VALUE };
@@ -113,6 +116,8 @@ pub(crate) fn register() {
     net_buffer::set_references(REFERENCES);
 }
 
+/// # Safety
+/// Has no requirements; it is unsafe because the type of `std_ops` is.
 unsafe extern "C" fn std_ops(_op: i32) -> status_t {
     B_OK
 }
@@ -153,6 +158,9 @@ fn datalink_table() -> *mut net_datalink_module_info {
 }
 
 /// IPv6's domain is there once an interface has its protocols: Haiku registers it with the first socket or address.
+///
+/// # Safety
+/// Has no requirements; it is unsafe because the table's type is.
 unsafe extern "C" fn get_domain(family: i32) -> *mut net_domain {
     match u32::try_from(family) {
         Ok(AF_INET) => domain(Family::Inet),
@@ -161,14 +169,20 @@ unsafe extern "C" fn get_domain(family: i32) -> *mut net_domain {
     }
 }
 
+/// # Safety
+/// `device` is alive, and `monitor` is alive until it is unregistered.
 unsafe extern "C" fn register_device_monitor(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
     current().map_or(B_BAD_VALUE, |stack| stack.register_monitor(device, monitor))
 }
 
+/// # Safety
+/// `device` and `monitor` are alive.
 unsafe extern "C" fn unregister_device_monitor(device: *mut net_device, monitor: *mut net_device_monitor) -> status_t {
     current().map_or(B_BAD_VALUE, |stack| stack.unregister_monitor(device, monitor))
 }
 
+/// # Safety
+/// `device` is alive.
 unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {
     // SAFETY: the driver shows one of its devices, which is alive.
     if let Some((stack, device)) = current().zip(unsafe { Device::borrow(device) }) {
@@ -178,6 +192,9 @@ unsafe extern "C" fn device_link_changed(device: *mut net_device) -> status_t {
 }
 
 /// Of the controls, a driver asks for an interface's index.
+///
+/// # Safety
+/// `value` points to a request of the control's type.
 unsafe extern "C" fn control(of: *mut net_domain, op: i32, value: *mut c_void, _: *mut usize) -> status_t {
     let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
     if u32::try_from(op) != Ok(SIOCGIFINDEX) {
@@ -193,11 +210,15 @@ unsafe extern "C" fn control(of: *mut net_domain, op: i32, value: *mut c_void, _
     B_OK
 }
 
+/// # Safety
+/// Has no requirements; it is unsafe because the table's type is.
 unsafe extern "C" fn get_interface(of: *mut net_domain, index: u32) -> *mut net_interface {
     let interface = current().zip(family(of)).and_then(|(stack, family)| stack.get_interface_at(family, index));
     interface.map_or(ptr::null_mut(), |interface| Arc::into_raw(interface).cast_mut().cast())
 }
 
+/// # Safety
+/// `interface` comes from `get_interface`, and the reference is not used again.
 unsafe extern "C" fn put_interface(interface: *mut net_interface) {
     if !interface.is_null() {
         // SAFETY: the pointer came from `get_interface`, whose reference this is.
@@ -205,6 +226,8 @@ unsafe extern "C" fn put_interface(interface: *mut net_interface) {
     }
 }
 
+/// # Safety
+/// `interface` is alive. `*address` is null or comes from this function, and its reference passes to it.
 unsafe extern "C" fn get_next_interface_address(
     interface: *mut net_interface,
     address: *mut *mut net_interface_address,
@@ -228,6 +251,8 @@ unsafe extern "C" fn get_next_interface_address(
     found
 }
 
+/// # Safety
+/// `address` comes from this stack, and the reference is not used again.
 unsafe extern "C" fn put_interface_address(address: *mut net_interface_address) {
     if !address.is_null() {
         release(address);
@@ -270,6 +295,8 @@ unsafe fn describe(route: &net_route) -> Description<Arc<InterfaceAddress>> {
     }
 }
 
+/// # Safety
+/// `route` and the addresses that it points to are alive during the call.
 unsafe extern "C" fn add_route(of: *mut net_domain, route: *const net_route) -> status_t {
     if fault::hit(Fault::AddRoute) {
         return B_NO_MEMORY;
@@ -281,6 +308,8 @@ unsafe extern "C" fn add_route(of: *mut net_domain, route: *const net_route) -> 
     stack.add_route(family, &unsafe { describe(route) }).err().unwrap_or(B_OK)
 }
 
+/// # Safety
+/// `route` and the addresses that it points to are alive during the call.
 unsafe extern "C" fn remove_route(of: *mut net_domain, route: *const net_route) -> status_t {
     let Some((stack, family)) = current().zip(family(of)) else { return B_BAD_VALUE };
     // SAFETY: the caller's route, null or valid.

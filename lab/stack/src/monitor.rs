@@ -185,6 +185,8 @@ fn lent(buffer: *mut Raw) -> Option<Vec<u8>> {
     packet.to_vec().ok()
 }
 
+/// # Safety
+/// `monitor` is registered, so its cookie is alive. `buffer` is a live packet, which the caller keeps.
 unsafe extern "C" fn write_to_file(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
     // SAFETY: the monitor is registered, and so alive.
     let capture = unsafe { (*monitor).cookie }.cast::<Capture>();
@@ -196,6 +198,8 @@ unsafe extern "C" fn write_to_file(monitor: *mut net_device_monitor, buffer: *mu
     B_OK
 }
 
+/// # Safety
+/// `monitor` is registered, so its cookie is alive. `buffer` is a live packet, which the caller keeps.
 unsafe extern "C" fn keep(monitor: *mut net_device_monitor, buffer: *mut Raw) -> status_t {
     // SAFETY: the monitor is registered, and so alive.
     let frames = unsafe { (*monitor).cookie }.cast::<Frames>();
@@ -205,4 +209,6 @@ unsafe extern "C" fn keep(monitor: *mut net_device_monitor, buffer: *mut Raw) ->
     B_OK
 }
 
+/// # Safety
+/// Has no requirements; the arguments are not used.
 unsafe extern "C" fn ignore(_: *mut net_device_monitor, _: i32) {}

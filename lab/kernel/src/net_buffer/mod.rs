@@ -80,15 +80,22 @@ const fn status(result: Result<(), status_t>) -> status_t {
     }
 }
 
+/// # Safety
+/// Has no requirements; it is unsafe because the type of `std_ops` is.
 unsafe extern "C" fn std_ops(op: i32) -> status_t {
     if matches!(op.cast_unsigned(), haiku_sys::B_MODULE_INIT | haiku_sys::B_MODULE_UNINIT) { B_OK } else { B_ERROR }
 }
 
 /// What stands in the table for functions that exist in Haiku and that the add-on does not know how to call.
+///
+/// # Safety
+/// Has no requirements: it panics.
 unsafe extern "C" fn unused() {
     kpanic!("a function of {NET_BUFFER_MODULE_NAME:?} was called that haiku-sys gives no type to");
 }
 
+/// # Safety
+/// Has no requirements; it is unsafe because the table's type is.
 unsafe extern "C" fn create(header_space: usize) -> *mut net_buffer {
     interrupts::check("net_buffer create()");
     if fault::hit(Fault::NetBufferCreate) {
@@ -97,17 +104,23 @@ unsafe extern "C" fn create(header_space: usize) -> *mut net_buffer {
     packet::create(header_space).cast()
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns, and which is not used again.
 unsafe extern "C" fn free(buffer: *mut net_buffer) {
     interrupts::check("net_buffer free()");
     // SAFETY: the caller's packet.
     unsafe { packet(buffer, "free") }.free();
 }
 
+/// # Safety
+/// `from` is a live packet of this module.
 unsafe extern "C" fn duplicate(from: *mut net_buffer) -> *mut net_buffer {
     // SAFETY: the caller's packet.
     unsafe { copied(from, "duplicate", 0, Packet::append_copy) }
 }
 
+/// # Safety
+/// `from` is a live packet of this module.
 unsafe extern "C" fn clone(from: *mut net_buffer, _share_free_space: bool) -> *mut net_buffer {
     // SAFETY: the caller's packet.
     unsafe { copied(from, "clone", usize::MAX, Packet::append_shared) }
@@ -135,6 +148,8 @@ unsafe fn copied(
     copy.cast()
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `data` is valid for `bytes` bytes.
 unsafe extern "C" fn prepend(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer prepend()");
     // SAFETY: the caller's packet.
@@ -161,6 +176,8 @@ unsafe fn answer(result: Result<Option<*mut u8>, status_t>, place: *mut *mut c_v
     }
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `place` is null or points to a place for an address.
 unsafe extern "C" fn prepend_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
     interrupts::check("net_buffer prepend_size()");
     // SAFETY: the caller's packet.
@@ -172,6 +189,8 @@ unsafe extern "C" fn prepend_size(buffer: *mut net_buffer, size: usize, place: *
     unsafe { answer(packet.prepend_room(size), place) }
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `place` is null or points to a place for an address.
 unsafe extern "C" fn append_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
     interrupts::check("net_buffer append_size()");
     // SAFETY: the caller's packet.
@@ -183,6 +202,8 @@ unsafe extern "C" fn append_size(buffer: *mut net_buffer, size: usize, place: *m
     unsafe { answer(packet.append_room(size), place) }
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. The last argument points to a place for an address.
 unsafe extern "C" fn direct_access(
     buffer: *mut net_buffer,
     offset: u32,
@@ -196,6 +217,8 @@ unsafe extern "C" fn direct_access(
     unsafe { answer(packet.piece(offset as usize, size).map(Some), place) }
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `data` is valid for `bytes` bytes, or a user address.
 unsafe extern "C" fn append(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer append()");
     // SAFETY: the caller's packet.
@@ -207,12 +230,16 @@ unsafe extern "C" fn append(buffer: *mut net_buffer, data: *const c_void, bytes:
     status(unsafe { packet.append(data as usize, bytes) })
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns.
 unsafe extern "C" fn remove_header(buffer: *mut net_buffer, bytes: usize) -> status_t {
     interrupts::check("net_buffer remove_header()");
     // SAFETY: the caller's packet.
     status(unsafe { packet(buffer, "remove_header") }.remove_header(bytes))
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns.
 unsafe extern "C" fn remove_trailer(buffer: *mut net_buffer, bytes: usize) -> status_t {
     interrupts::check("net_buffer remove_trailer()");
     // SAFETY: the caller's packet.
@@ -220,12 +247,16 @@ unsafe extern "C" fn remove_trailer(buffer: *mut net_buffer, bytes: usize) -> st
     status(packet.trim(packet.size().wrapping_sub(bytes)))
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns.
 unsafe extern "C" fn trim(buffer: *mut net_buffer, new_size: usize) -> status_t {
     interrupts::check("net_buffer trim()");
     // SAFETY: the caller's packet.
     status(unsafe { packet(buffer, "trim") }.trim(new_size))
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `data` is valid for `bytes` bytes, or a user address.
 unsafe extern "C" fn read(buffer: *mut net_buffer, offset: usize, data: *mut c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer read()");
     // SAFETY: the caller's packet.
@@ -237,6 +268,8 @@ unsafe extern "C" fn read(buffer: *mut net_buffer, offset: usize, data: *mut c_v
     status(unsafe { packet.read(offset, data as usize, bytes) })
 }
 
+/// # Safety
+/// `buffer` is a live packet of this module, which the caller owns. `data` is valid for `bytes` bytes, or a user address.
 unsafe extern "C" fn write(buffer: *mut net_buffer, offset: usize, data: *const c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer write()");
     // SAFETY: the caller's packet.
