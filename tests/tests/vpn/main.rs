@@ -2,6 +2,8 @@
 //!
 //! A tool that is not installed is skipped with a message. OpenVPN runs always, the others with `--ignored`.
 
+mod deleted_interface;
+
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
