@@ -55,8 +55,6 @@ type Piece = (u64, Vec<u8>);
 /// A linked add-on.
 #[derive(Debug)]
 pub struct Addon {
-    /// `e_machine` and `e_type`.
-    pub machine: (u16, u16),
     /// The program headers.
     pub segments: Vec<Segment>,
     /// The entries of the dynamic section.
@@ -86,7 +84,6 @@ impl Addon {
         let file = ElfFile64::<LittleEndian>::parse(bytes)?;
         let header = file.elf_header();
         let mut addon = Self {
-            machine: (header.e_machine(LE).0, header.e_type(LE).0),
             segments: Vec::new(),
             dynamic: Vec::new(),
             needed: Vec::new(),

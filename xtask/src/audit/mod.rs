@@ -99,7 +99,8 @@ pub fn file(project: &Project, path: &Path) -> Result<Report> {
     })?;
     let names = if addon.symbols.is_empty() { borrow_names(&mut addon, path) } else { Ok(()) };
     let code = code::Code::disassemble(&addon);
-    let mut findings = rules::check(&addon, &allowed);
+    let mut findings = vec![rules::loader(&project.short(path).to_string(), &bytes, &allowed)];
+    findings.extend(rules::check(&addon));
     findings.extend(code.check_registers());
     let lines = lines::Lines::of(path);
     findings.push(match names {

@@ -1,11 +1,12 @@
-//! The form of the file: what Haiku's loader looks at, and a little more.
+//! The form of the file: Haiku's rules, by the loader that has them, and what is required beyond.
 
 use std::collections::BTreeMap;
 
+use haiku_loader::{KernelSymbol, SymbolKind};
 use object::elf;
 
 use crate::audit::Finding;
-use crate::audit::elf::{Addon, Symbol};
+use crate::audit::elf::Addon;
 use crate::linker::{EXPORTED_FUNCTIONS, EXPORTED_VARIABLES, exports};
 use crate::names::{KernelName, Kind};
 use crate::stub;
@@ -13,20 +14,13 @@ use crate::stub;
 /// The largest file that passes.
 pub const MAX_SIZE: usize = 128 * 1024;
 
-/// Every rule about the form of the file, except its size.
+/// The rule that [`loader`] checks.
+pub const LOADER: &str = "Haiku's loader takes it";
+
+/// What is required of the file's form beyond Haiku's rules, except its size.
 #[must_use]
-pub fn check(addon: &Addon, allowed: &[KernelName]) -> Vec<Finding> {
-    vec![
-        machine(addon),
-        segments(addon),
-        hash(addon),
-        relocations(addon),
-        needed(addon),
-        imports(addon, allowed),
-        exported(addon),
-        constructors(addon),
-        thread_locals(addon),
-    ]
+pub fn check(addon: &Addon) -> Vec<Finding> {
+    vec![relocations(addon), needed(addon), exported(addon), constructors(addon), thread_locals(addon)]
 }
 
 /// The file's size.
@@ -37,56 +31,25 @@ pub fn size(bytes: usize) -> Finding {
     Finding::new("size", format!("{bytes} of {MAX_SIZE} bytes"), too_large.into_iter().collect())
 }
 
-fn machine(addon: &Addon) -> Finding {
-    let (machine, kind) = addon.machine;
-    let mut faults = Vec::new();
-    if machine != elf::EM_X86_64.0 {
-        faults.push(format!("The machine is {machine}, not x86_64 (62): build for the target x86_64-unknown-none."));
-    }
-    if kind != elf::ET_DYN.0 {
-        faults.push(format!("The type is {kind}, not shared object (3): link with -shared."));
-    }
-    Finding::new("machine", format!("machine {machine}, type {kind}"), faults)
-}
-
-fn segments(addon: &Addon) -> Finding {
-    const TEXT: u32 = elf::PF_R.0 | elf::PF_X.0;
-    const DATA: u32 = elf::PF_R.0 | elf::PF_W.0;
-    const READ_ONLY: u32 = elf::PF_R.0;
-    let mut shown: Vec<String> = Vec::new();
-    let mut faults = Vec::new();
-    let (mut text, mut data) = (0, 0);
-    for segment in addon.loadable() {
-        let name = match segment.flags {
-            TEXT => "R+X",
-            DATA => "RW",
-            READ_ONLY => "R",
-            _ => "other",
+/// Loads the file by Haiku's rules, which the lab's loader has, with the listed symbols for the kernel's.
+#[must_use]
+pub fn loader(name: &str, bytes: &[u8], allowed: &[KernelName]) -> Finding {
+    let symbol = |known: &KernelName| {
+        let kind = match known.kind {
+            Kind::Function => SymbolKind::Function,
+            Kind::Data => SymbolKind::Object,
         };
-        text += u32::from(segment.flags == TEXT);
-        data += u32::from(segment.flags == DATA);
-        let size = segment.addresses.end - segment.addresses.start;
-        shown.push(format!("{name} {size} bytes"));
-        if segment.flags != TEXT && segment.flags != DATA {
-            faults.push(format!(
-                "The segment at {:#x} has the flags {:#x}: Haiku skips it and then crashes, or runs writable code.",
-                segment.addresses.start, segment.flags
-            ));
+        // Nothing is called: any address will do.
+        KernelSymbol { kind, address: 0x1000 }
+    };
+    let kernel: BTreeMap<&str, KernelSymbol> =
+        allowed.iter().map(|known| (known.name.as_str(), symbol(known))).collect();
+    match haiku_loader::load_bytes(name, bytes, &kernel) {
+        Ok(image) => {
+            let figures = format!("R+X {} bytes, RW {} bytes", image.text().len(), image.data().len());
+            Finding::new(LOADER, figures, Vec::new())
         }
-    }
-    if text != 1 || data != 1 {
-        faults.push(format!("There must be one segment R+X and one RW; there are {text} and {data}."));
-    }
-    Finding::new("two segments, R+X and RW", shown.join(", "), faults)
-}
-
-fn hash(addon: &Addon) -> Finding {
-    match addon.dynamic_value(elf::DT_HASH) {
-        Some(_) => Finding::new("DT_HASH", format!("{} dynamic symbols", addon.dynamic_symbols.len()), Vec::new()),
-        None => {
-            let fault = "There is no DT_HASH, and Haiku reads no other: link with --hash-style=sysv.".to_owned();
-            Finding::new("DT_HASH", "none", vec![fault])
-        }
+        Err(error) => Finding::new(LOADER, error.rule.name(), vec![error.to_string()]),
     }
 }
 
@@ -106,32 +69,24 @@ fn relocations(addon: &Addon) -> Finding {
         *counts.entry(name).or_default() += 1;
         let of = relocation.symbol.as_deref().map_or(String::new(), |symbol| format!(" of {symbol}"));
         let at = format!("The relocation at {:#x}{of}", relocation.offset);
-        match name {
-            "unknown" => faults.push(format!("{at} has type {}, which Haiku refuses.", relocation.kind)),
-            "PC32" => faults.push(format!("{at} is PC32, which Haiku accepts and then computes without the base.")),
-            _ => {}
+        if name == "PC32" {
+            faults.push(format!("{at} is PC32, which Haiku accepts and then computes without the base."));
         }
         if !addon.is_writable(relocation.offset) {
             faults.push(format!("{at} changes code: something is not position independent."));
         }
     }
-    for (tag, name) in [(elf::DT_REL, "DT_REL"), (elf::DT_RELR, "DT_RELR")] {
-        if addon.dynamic_value(tag).is_some() {
-            faults.push(format!("There is a {name}, which Haiku does not apply."));
-        }
+    if addon.dynamic_value(elf::DT_RELR).is_some() {
+        faults.push("There is a DT_RELR, which Haiku does not apply.".to_owned());
     }
     let shown: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    Finding::new("relocations Haiku knows", shown.join(", "), faults)
+    Finding::new("relocations Haiku applies rightly", shown.join(", "), faults)
 }
 
 fn needed(addon: &Addon) -> Finding {
     let mut faults = Vec::new();
     if addon.needed != [stub::SONAME] {
         faults.push(format!("It needs {:?}; only the kernel, {}, may be needed.", addon.needed, stub::SONAME));
-    }
-    let versions = [elf::DT_VERSYM, elf::DT_VERNEED, elf::DT_VERDEF];
-    if versions.iter().any(|tag| addon.dynamic_value(*tag).is_some()) {
-        faults.push("It has symbol versions: link against the stub of the kernel, which has none.".to_owned());
     }
     // Some linkers bind the add-on's own symbols for good and then see no need for the mark.
     let defined = |name: &String| addon.dynamic_symbols.iter().any(|symbol| symbol.defined && symbol.name == *name);
@@ -140,29 +95,6 @@ fn needed(addon: &Addon) -> Finding {
         faults.push("It is not symbolic: the kernel's symbols would come before its own. Link with -Bsymbolic.".into());
     }
     Finding::new("needs the kernel only", addon.needed.join(", "), faults)
-}
-
-fn imports(addon: &Addon, allowed: &[KernelName]) -> Finding {
-    let imports: Vec<&Symbol> = addon.dynamic_symbols.iter().filter(|symbol| !symbol.defined).collect();
-    let mut faults = Vec::new();
-    for symbol in &imports {
-        let name = &symbol.name;
-        let Some(known) = allowed.iter().find(|known| known.name == *name) else {
-            faults.push(format!("{name} is not in net-addon/link/kernel-symbols.txt."));
-            continue;
-        };
-        let expected = match known.kind {
-            Kind::Function => elf::STT_FUNC.0,
-            Kind::Data => elf::STT_OBJECT.0,
-        };
-        if symbol.kind != expected {
-            let (found, hint) = (symbol.kind, "link against the stub of the kernel");
-            faults.push(format!(
-                "{name} is imported with type {found} instead of {expected}, which Haiku refuses: {hint}."
-            ));
-        }
-    }
-    Finding::new("imports listed and typed", format!("{} imports", imports.len()), faults)
 }
 
 fn exported(addon: &Addon) -> Finding {
