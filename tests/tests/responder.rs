@@ -2,16 +2,16 @@
 //!
 //! Needs root and `/dev/net/tun`; says so and passes without. No packet leaves the namespace.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tuntap_ptp::{Answered, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, Reason, Reply, Responder, Verdict};
+use tuntap_testkit::linux_tun;
 
 const INTERFACE: MacAddress = MacAddress::from_bytes([2, 0, 0, 0, 0, 1]);
 const HEADER: usize = 14;
@@ -31,20 +31,8 @@ struct Link {
 impl Link {
     /// Makes the interface `tap0` in the namespace of this thread.
     fn new() -> Self {
-        let tap = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/net/tun")
-            .expect("/dev/net/tun was there a moment ago");
-        let mut request = [0_u8; 40];
-        request[..4].copy_from_slice(b"tap0");
-        request[16..18].copy_from_slice(&((libc::IFF_TAP | libc::IFF_NO_PI) as u16).to_ne_bytes());
-        // SAFETY: our descriptor, and a `struct ifreq`.
-        let made = unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETIFF, request.as_mut_ptr()) };
-        assert_eq!(made, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
         Self {
-            tap,
+            tap: linux_tun::open("tap0", libc::IFF_TAP | libc::IFF_NO_PI).expect("root may make an interface"),
             responder: Responder::new(INTERFACE),
             answered: Vec::new(),
             dropped: Vec::new(),
@@ -154,7 +142,7 @@ fn ip(arguments: &str) {
 
 /// Runs a conversation in a new network namespace, if this machine permits one.
 fn in_namespace(conversation: impl FnOnce() + Send + 'static) {
-    if !std::path::Path::new("/dev/net/tun").exists() || Command::new("ip").arg("-V").output().is_err() {
+    if !std::path::Path::new(linux_tun::NODE).exists() || Command::new("ip").arg("-V").output().is_err() {
         println!("skipped: this needs /dev/net/tun, and `ip` from iproute2");
         return;
     }

@@ -6,7 +6,6 @@
 mod linux;
 
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -62,7 +61,8 @@ struct Copied {
 pub fn run(global: &Global, arguments: &BridgeArgs, out: &mut dyn Write) -> Result<(), Error> {
     let signals = Signals::catch().map_err(|error| Error::io("catching signals", error))?;
     let linux = Arc::new(LinuxTun::create(&arguments.linux_tun)?);
-    linux.configure(scenario::peer(Mode::Tun, Family::Inet), 24, scenario::peer(Mode::Tun, Family::Inet6), 64)?;
+    linux
+        .configure(&[(scenario::peer(Mode::Tun, Family::Inet), 24), (scenario::peer(Mode::Tun, Family::Inet6), 64)])?;
     let lab = global.boot()?;
     lab.configure(Mode::Tun)?;
     let bridge = Bridge::start(&linux)?;
@@ -133,7 +133,7 @@ impl Bridge {
 
     fn stop(self) -> Result<Arc<Copied>, Error> {
         self.stop.store(true, Ordering::SeqCst);
-        self.linux.wake();
+        self.linux.end();
         let _ = thread::signal(self.upward.1);
         let upward = self.upward.0.join().unwrap_or(Ok(()));
         let _ = self.downward.join();
@@ -171,12 +171,5 @@ fn to_haiku(fd: Fd, linux: &LinuxTun, copied: &Copied) {
             Err(_) => &copied.refused_by_haiku,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// The descriptor of Linux's side.
-impl AsRawFd for LinuxTun {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.fd()
     }
 }

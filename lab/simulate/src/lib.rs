@@ -13,7 +13,6 @@
 
 mod calls;
 mod control;
-mod frame;
 mod interfaces;
 mod model;
 mod packet;

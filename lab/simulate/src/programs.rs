@@ -6,74 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use haiku_kernel::sync::{Condvar, Mutex};
 use haiku_kernel::syscalls::{self, PollFd};
 use haiku_kernel::thread;
-use haiku_sys::{B_NO_INIT, B_NORMAL_PRIORITY, B_OK, net_device, net_device_module_info, status_t, thread_id};
+use haiku_sys::{B_NORMAL_PRIORITY, B_OK, thread_id};
+use tuntap_testkit::card::Hooks;
 
-use super::frame::Frame;
 use super::possible::{Answer, Real};
-
-/// A device of the driver's, on its way to another thread.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Handle {
-    pub(super) device: *mut net_device,
-    pub(super) module: *const net_device_module_info,
-}
-
-// SAFETY: drivers must allow calls from any thread, and the world keeps the device while a thread uses it.
-unsafe impl Send for Handle {}
-
-impl Handle {
-    fn module(self) -> &'static net_device_module_info {
-        // SAFETY: the module is loaded as long as the world lives, which outlives its threads.
-        unsafe { &*self.module }
-    }
-
-    /// `send_data`, as the stack calls it.
-    fn send(self, bytes: &[u8]) -> Result<(), status_t> {
-        let frame = Frame::new(bytes)?;
-        let send = self.module().send_data.ok_or(B_NO_INIT)?;
-        // SAFETY: the device and the frame are alive.
-        match unsafe { send(self.device, frame.as_ptr()) } {
-            B_OK => {
-                frame.give();
-                Ok(())
-            }
-            status => Err(status),
-        }
-    }
-
-    /// `down`, as the stack calls it: the reader has to come back.
-    pub(super) fn down(self, reader: Option<&Reader>) {
-        if let Some(reader) = reader {
-            reader.shared.up.store(false, Ordering::SeqCst);
-        }
-        if let Some(down) = self.module().down {
-            // SAFETY: the device is alive.
-            unsafe { down(self.device) };
-        }
-        if let Some(reader) = reader {
-            let _ = thread::wait_for(reader.id);
-        }
-    }
-
-    /// `uninit_device`, as the stack calls it when the last reference to the device is released.
-    fn uninit(self) {
-        if let Some(uninit) = self.module().uninit_device {
-            // SAFETY: the device is alive, and this is the last call with it.
-            unsafe { uninit(self.device) };
-        }
-    }
-
-    /// `receive_data`, as the stack's reader calls it.
-    pub(super) fn receive(self) -> Answer {
-        let mut packet = std::ptr::null_mut();
-        let receive = self.module().receive_data.ok_or(B_NO_INIT)?;
-        // SAFETY: the device is alive, and there is a place for the packet.
-        match unsafe { receive(self.device, &raw mut packet) } {
-            B_OK => Frame::taken(packet).bytes(),
-            status => Err(status),
-        }
-    }
-}
 
 /// A call that a program is to make.
 #[derive(Debug)]
@@ -83,9 +19,9 @@ pub(super) enum Job {
     Poll { fd: i32, events: u16 },
     Close { fd: i32 },
     Open { path: String, flags: u32 },
-    Send { to: Handle, bytes: Vec<u8> },
-    Down { to: Handle, reader: Option<Reader> },
-    Detach { what: Handle, reader: Option<Reader> },
+    Send { to: Hooks, bytes: Vec<u8> },
+    Down { to: Hooks, reader: Option<Reader> },
+    Detach { what: Hooks, reader: Option<Reader> },
     Signal { to: thread_id },
 }
 
@@ -110,14 +46,14 @@ impl Job {
             Self::Open { path, flags } => syscalls::open(&path, flags).map(|fd| fd.to_ne_bytes().to_vec()),
             Self::Detach { what, reader } => {
                 if reader.is_some() {
-                    what.down(reader.as_ref());
+                    take_down(what, reader.as_ref());
                 }
                 what.uninit();
                 Ok(Vec::new())
             }
             Self::Signal { to } => thread::signal(to).map(|()| Vec::new()),
             Self::Down { to, reader } => {
-                to.down(reader.as_ref());
+                take_down(to, reader.as_ref());
                 Ok(Vec::new())
             }
         }
@@ -212,6 +148,17 @@ struct Shared {
     came: Mutex<Real>,
 }
 
+/// The stack takes an interface down, and its reader comes back.
+pub(super) fn take_down(interface: Hooks, reader: Option<&Reader>) {
+    if let Some(reader) = reader {
+        reader.shared.up.store(false, Ordering::SeqCst);
+    }
+    interface.down();
+    if let Some(reader) = reader {
+        reader.end();
+    }
+}
+
 /// An interface's reader.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
@@ -221,7 +168,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Starts one, as the stack does when an interface is up.
-    pub(super) fn start(from: Handle) -> Self {
+    pub(super) fn start(from: Hooks) -> Self {
         let shared = Arc::new(Shared { up: AtomicBool::new(true), came: Mutex::default() });
         let mine = Arc::clone(&shared);
         let id = thread::spawn("reader", B_NORMAL_PRIORITY as i32, move || {

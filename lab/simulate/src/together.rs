@@ -4,9 +4,11 @@ use haiku_kernel::schedule;
 use haiku_kernel::syscalls;
 use haiku_sys::{O_NONBLOCK, O_RDWR};
 
+use tuntap_testkit::card::Hooks;
+
 use super::model::Device;
 use super::possible::{Kind, Op, Real, State, describe};
-use super::programs::{Handle, Job, Program, Reader};
+use super::programs::{Job, Program, Reader, take_down};
 use super::step::{Call, Control, Step, UNITS};
 use super::world::{Checked, World, agree, name, same};
 
@@ -72,8 +74,8 @@ impl World {
     }
 
     /// An interface's device, for another thread.
-    pub(super) fn handle(&self, slot: usize) -> Option<Handle> {
-        self.interfaces[slot].map(|interface| Handle { device: interface.device, module: self.module })
+    pub(super) fn handle(&self, slot: usize) -> Option<Hooks> {
+        self.interfaces[slot].map(|interface| interface.hooks)
     }
 
     /// The stack starts a reader for an interface that has none.
@@ -90,7 +92,7 @@ impl World {
             inside.op.leaving = true;
         }
         if let Some(handle) = self.handle(slot) {
-            handle.down(self.readers[slot].as_ref());
+            take_down(handle, self.readers[slot].as_ref());
         }
     }
 

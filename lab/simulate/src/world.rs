@@ -5,10 +5,10 @@ use std::fmt::Debug;
 
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT, PollFd};
 use haiku_kernel::{FaultPlan, Ledgers, Schedule, fault, modules, user};
-use haiku_sys::{
-    B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device, net_device_module_info, status_t,
-};
+use haiku_sys::{B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device_module_info, status_t};
 use tuntap_net_addon::ioctl::wire::{Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS};
+
+use tuntap_testkit::card::Hooks;
 
 use super::calls::revents;
 use super::model::{Device, UNTOUCHED};
@@ -31,7 +31,7 @@ pub(super) type Checked = Result<(), String>;
 /// An interface, as its owner, the stack, has it.
 #[derive(Clone, Copy)]
 pub(super) struct Interface {
-    pub(super) device: *mut net_device,
+    pub(super) hooks: Hooks,
     pub(super) unit: usize,
     pub(super) serial: u64,
 }
@@ -344,13 +344,12 @@ impl World {
         let Some(device) = &mut self.units[unit] else { return Ok(()) };
         let shown = self.interfaces.iter().flatten().find(|interface| Some(interface.serial) == self.shown[unit]);
         if let Some(interface) = shown {
-            // SAFETY: the interface is alive, and its driver is not at work.
-            let seen = unsafe { &*interface.device };
-            let address = seen.address.data.first_chunk().copied().unwrap_or_default();
+            let seen = interface.hooks;
+            let address = seen.address();
             learn(device, address)?;
             same("the interface's address", &address, &device.address)?;
-            same("the interface's MTU", &seen.mtu, &device.mtu)?;
-            same("IFF_LINK", &(seen.flags & IFF_LINK != 0), &(device.open && device.carrier))?;
+            same("the interface's MTU", &seen.mtu(), &device.mtu)?;
+            same("IFF_LINK", &seen.has(IFF_LINK), &(device.open && device.carrier))?;
         }
         let Some((&fd, _)) = self.files.iter().find(|(_, other)| **other == unit) else { return Ok(()) };
         let address = super::control::address_of(fd)?;

@@ -1,16 +1,18 @@
 //! [`Card`]: an interface of the driver's whose stack is the test.
 //!
 //! It is made through the module as the stack would make it, but has no reader and no consumer thread: frames are
-//! received when the test says so, which is the only way to fill a queue. Nothing else of the stack takes part.
+//! received when the test says so, which is the only way to fill a queue. Nothing else of the stack takes part. The
+//! simulation, which keeps its own account of what is up and who receives, uses the [`Hooks`] alone.
 
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use haiku_kernel::{modules, net_buffer};
 use haiku_sys::{
-    AF_LINK, B_NO_MEMORY, B_OK, IFF_UP, IFT_ETHER, net_buffer as Buffer, net_device, net_device_module_info,
-    sockaddr_dl, status_t,
+    B_NO_MEMORY, B_OK, ETHER_TYPE_IPV6, IFF_UP, net_buffer as Buffer, net_device, net_device_module_info, sockaddr_dl,
+    status_t,
 };
 use haiku_system::Lab;
 
@@ -107,12 +109,13 @@ impl Packet {
     ///
     /// # Safety
     /// `packet` must be alive, and the caller's.
-    pub(crate) unsafe fn from_raw(packet: *mut Buffer) -> Self {
+    pub unsafe fn from_raw(packet: *mut Buffer) -> Self {
         Self(packet)
     }
 
     /// The packet, for a caller who frees it.
-    pub(crate) fn into_raw(self) -> *mut Buffer {
+    #[must_use]
+    pub fn into_raw(self) -> *mut Buffer {
         std::mem::ManuallyDrop::new(self).0
     }
 
@@ -143,10 +146,204 @@ impl Drop for Packet {
     }
 }
 
+/// The driver's hooks for one device, called as the stack calls them. Nothing is counted, and nothing is removed with it.
+///
+/// # Invariants
+/// `device` came from `init_device` of `table`, whose module stays loaded. The maker calls nothing else after
+/// [`Hooks::uninit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    device: *mut net_device,
+    table: *const net_device_module_info,
+}
+
+// SAFETY: the driver expects its hooks from any thread, and what else is looked at is read in one piece.
+unsafe impl Send for Hooks {}
+// SAFETY: as above.
+unsafe impl Sync for Hooks {}
+
+/// Calls a hook that takes the device and perhaps more.
+macro_rules! hook {
+    ($hooks:expr, $name:ident $(, $argument:expr)*) => {{
+        let hook = $hooks.table().$name.expect("a hook");
+        let device = $hooks.device;
+        // SAFETY: the device is alive by the type's invariant, and the arguments are of the hook's types.
+        unsafe { hook(device $(, $argument)*) }
+    }};
+}
+
+/// Reads a field of the device, which the driver may change at any time.
+macro_rules! field {
+    ($hooks:expr, $($name:ident).+) => {
+        // SAFETY: the device is alive by the type's invariant.
+        unsafe { (&raw const (*$hooks.device).$($name).+).read_volatile() }
+    };
+}
+
+impl Hooks {
+    /// The stack makes a device by this module's `init_device`.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Panics
+    /// If the name has a zero in it.
+    pub fn init(table: &net_device_module_info, name: &str) -> Result<Self, status_t> {
+        let name = CString::new(name).expect("a name");
+        let mut device = std::ptr::null_mut();
+        let init = table.init_device.expect("a hook");
+        // SAFETY: a C string, and a place for the device.
+        check(unsafe { init(name.as_ptr(), &mut device) })?;
+        // SAFETY: the driver just made the device, which nothing else knows yet.
+        unsafe { (*device).index = INDEX };
+        // SAFETY: as above.
+        unsafe { (*device).module = std::ptr::from_ref(table).cast_mut() };
+        Ok(Self { device, table })
+    }
+
+    /// The last call: the device is gone.
+    pub fn uninit(self) {
+        hook!(self, uninit_device);
+    }
+
+    /// The hooks themselves.
+    #[must_use]
+    pub fn table<'lab>(self) -> &'lab net_device_module_info {
+        // SAFETY: the module's table is there while the module is loaded, by the type's invariant.
+        unsafe { &*self.table }
+    }
+
+    /// The device, for hooks that are called as they should not be.
+    #[must_use]
+    pub fn device(self) -> *mut net_device {
+        self.device
+    }
+
+    /// `up`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn up(self) -> Result<(), status_t> {
+        check(hook!(self, up))
+    }
+
+    /// `down`.
+    pub fn down(self) {
+        hook!(self, down);
+    }
+
+    /// The stack sends a frame.
+    ///
+    /// # Errors
+    /// The driver's; the frame is the stack's then, and freed.
+    pub fn send(self, frame: &[u8]) -> Result<(), status_t> {
+        self.send_packet(Packet::new(frame)?)
+    }
+
+    /// The same with a packet that was made before.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn send_packet(self, packet: Packet) -> Result<(), status_t> {
+        check(hook!(self, send_data, packet.0))?;
+        let _ = packet.into_raw();
+        Ok(())
+    }
+
+    /// The stack's reader takes the next frame, waiting for it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn receive(self) -> Result<Vec<u8>, status_t> {
+        let mut buffer = std::ptr::null_mut();
+        check(hook!(self, receive_data, &mut buffer))?;
+        Packet(buffer).bytes()
+    }
+
+    /// `ifconfig mtu`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn set_mtu(self, mtu: usize) -> Result<(), status_t> {
+        check(hook!(self, set_mtu, mtu))
+    }
+
+    /// Promiscuous or not.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn set_promiscuous(self, promiscuous: bool) -> Result<(), status_t> {
+        check(hook!(self, set_promiscuous, promiscuous))
+    }
+
+    /// A socket joins a group of that link address.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn join(self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, add_multicast, (&raw const address).cast()))
+    }
+
+    /// It leaves it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn leave(self, group: [u8; 6]) -> Result<(), status_t> {
+        let address = link_layer(group);
+        check(hook!(self, remove_multicast, (&raw const address).cast()))
+    }
+
+    /// The MTU.
+    #[must_use]
+    pub fn mtu(self) -> usize {
+        field!(self, mtu)
+    }
+
+    fn atomic_flags<'lab>(self) -> &'lab AtomicU32 {
+        // SAFETY: the device is alive by the type's invariant.
+        let flags = unsafe { &raw mut (*self.device).flags };
+        // SAFETY: an aligned word that is only changed atomically.
+        unsafe { AtomicU32::from_ptr(flags) }
+    }
+
+    /// `IFF_*`.
+    #[must_use]
+    pub fn flags(self) -> u32 {
+        self.atomic_flags().load(Ordering::SeqCst)
+    }
+
+    /// Whether all of these flags are set.
+    #[must_use]
+    pub fn has(self, flags: u32) -> bool {
+        self.flags() & flags == flags
+    }
+
+    /// The link-layer address.
+    #[must_use]
+    pub fn address(self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = field!(self, address.data);
+        [a, b, c, d, e, f]
+    }
+
+    /// `IFT_*`.
+    #[must_use]
+    pub fn kind(self) -> u32 {
+        field!(self, r#type)
+    }
+
+    /// Bytes of link header that the stack is to expect.
+    #[must_use]
+    pub fn header_length(self) -> usize {
+        field!(self, header_length)
+    }
+}
+
 /// An interface.
 pub struct Card<'lab> {
-    module: Module<'lab>,
-    device: *mut net_device,
+    // Kept loaded as long as the hooks may be called.
+    _module: Module<'lab>,
+    hooks: Hooks,
     _lab: PhantomData<&'lab Lab>,
 }
 
@@ -156,27 +353,12 @@ impl std::fmt::Debug for Card<'_> {
     }
 }
 
-// SAFETY: the driver expects its hooks from any thread, and what else is looked at is read in one piece.
-unsafe impl Send for Card<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Card<'_> {}
+impl Deref for Card<'_> {
+    type Target = Hooks;
 
-/// Calls a hook of the card's that takes its device and perhaps more.
-macro_rules! hook {
-    ($card:expr, $name:ident $(, $argument:expr)*) => {{
-        let hook = $card.module.table.$name.expect("a hook");
-        let device = $card.device;
-        // SAFETY: the device is alive as long as the card, and the arguments are of the hook's types.
-        unsafe { hook(device $(, $argument)*) }
-    }};
-}
-
-/// Reads a field of the card's device, which the driver may change at any time.
-macro_rules! field {
-    ($card:expr, $($name:ident).+) => {
-        // SAFETY: the device is alive as long as the card.
-        unsafe { (&raw const (*$card.device).$($name).+).read_volatile() }
-    };
+    fn deref(&self) -> &Hooks {
+        &self.hooks
+    }
 }
 
 impl<'lab> Card<'lab> {
@@ -184,21 +366,9 @@ impl<'lab> Card<'lab> {
     ///
     /// # Errors
     /// The driver's.
-    ///
-    /// # Panics
-    /// If the name has a zero in it.
     pub fn make(lab: &'lab Lab, name: &str) -> Result<Self, status_t> {
         let module = Module::try_get(lab)?;
-        let name = CString::new(name).expect("a name");
-        let mut device = std::ptr::null_mut();
-        let init = module.table.init_device.expect("a hook");
-        // SAFETY: a C string, and a place for the device.
-        check(unsafe { init(name.as_ptr(), &mut device) })?;
-        // SAFETY: `init_device` just made the device, and no other thread has a pointer to it.
-        unsafe { (*device).index = INDEX };
-        // SAFETY: as above.
-        unsafe { (*device).module = std::ptr::from_ref(module.table).cast_mut() };
-        Ok(Self { module, device, _lab: PhantomData })
+        Ok(Self { hooks: Hooks::init(module.table, name)?, _module: module, _lab: PhantomData })
     }
 
     /// The same for a test that expects nothing else.
@@ -221,23 +391,10 @@ impl<'lab> Card<'lab> {
         card
     }
 
-    fn atomic_flags(&self) -> &AtomicU32 {
-        // SAFETY: the device is alive as long as the card.
-        let flags = unsafe { &raw mut (*self.device).flags };
-        // SAFETY: an aligned word that is alive as long as the card; all its users access it atomically.
-        unsafe { AtomicU32::from_ptr(flags) }
-    }
-
-    /// The device, for hooks that are called as they should not be.
-    #[must_use]
-    pub fn device(&self) -> *mut net_device {
-        self.device
-    }
-
     /// The hooks.
     #[must_use]
     pub fn hooks(&self) -> &'lab net_device_module_info {
-        self.module.table
+        self.hooks.table()
     }
 
     /// `ifconfig up`.
@@ -245,30 +402,19 @@ impl<'lab> Card<'lab> {
     /// # Panics
     /// If the driver refuses.
     pub fn up(&self) {
-        check(hook!(self, up)).expect("up");
+        self.hooks.up().expect("up");
         self.atomic_flags().fetch_or(IFF_UP, Ordering::SeqCst);
     }
 
     /// `ifconfig down`.
     pub fn down(&self) {
-        self.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
-        hook!(self, down);
+        self.forget_up();
+        self.hooks.down();
     }
 
     /// The stack takes it for down without having said so to the driver.
     pub fn forget_up(&self) {
         self.atomic_flags().fetch_and(!IFF_UP, Ordering::SeqCst);
-    }
-
-    /// The stack sends a frame.
-    ///
-    /// # Errors
-    /// The driver's; the frame is the stack's then, and freed.
-    pub fn send(&self, frame: &[u8]) -> Result<(), status_t> {
-        let packet = Packet::new(frame)?;
-        check(hook!(self, send_data, packet.0))?;
-        packet.into_raw();
-        Ok(())
     }
 
     /// Sends a frame, which the driver takes, and says whether it dropped it, by the interface's own statistics.
@@ -277,94 +423,10 @@ impl<'lab> Card<'lab> {
     /// If the driver refuses the frame.
     #[must_use]
     pub fn drops(&self, frame: &[u8]) -> bool {
-        let dropped = || {
-            // SAFETY: the interface is alive, and nothing else changes its statistics meanwhile.
-            unsafe { (*self.device()).stats.send.dropped }
-        };
+        let dropped = || field!(self.hooks, stats.send.dropped);
         let before = dropped();
         self.send(frame).expect("the driver takes every frame");
         dropped() != before
-    }
-
-    /// The stack's reader takes the next frame, waiting for it.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn receive(&self) -> Result<Vec<u8>, status_t> {
-        let mut buffer = std::ptr::null_mut();
-        check(hook!(self, receive_data, &mut buffer))?;
-        Packet(buffer).bytes()
-    }
-
-    /// `ifconfig mtu`.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn set_mtu(&self, mtu: usize) -> Result<(), status_t> {
-        check(hook!(self, set_mtu, mtu))
-    }
-
-    /// Promiscuous or not.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn set_promiscuous(&self, promiscuous: bool) -> Result<(), status_t> {
-        check(hook!(self, set_promiscuous, promiscuous))
-    }
-
-    /// A socket joins a group of that link address, or leaves it.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn join(&self, group: [u8; 6]) -> Result<(), status_t> {
-        let address = link_layer(group);
-        check(hook!(self, add_multicast, (&raw const address).cast()))
-    }
-
-    /// It leaves it.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn leave(&self, group: [u8; 6]) -> Result<(), status_t> {
-        let address = link_layer(group);
-        check(hook!(self, remove_multicast, (&raw const address).cast()))
-    }
-
-    /// The MTU.
-    #[must_use]
-    pub fn mtu(&self) -> usize {
-        field!(self, mtu)
-    }
-
-    /// `IFF_*`.
-    #[must_use]
-    pub fn flags(&self) -> u32 {
-        self.atomic_flags().load(Ordering::SeqCst)
-    }
-
-    /// Whether all of these flags are set.
-    #[must_use]
-    pub fn has(&self, flags: u32) -> bool {
-        self.flags() & flags == flags
-    }
-
-    /// The link-layer address.
-    #[must_use]
-    pub fn address(&self) -> [u8; 6] {
-        let [a, b, c, d, e, f, ..] = field!(self, address.data);
-        [a, b, c, d, e, f]
-    }
-
-    /// `IFT_*`.
-    #[must_use]
-    pub fn kind(&self) -> u32 {
-        field!(self, r#type)
-    }
-
-    /// Bytes of link header that the stack is to expect.
-    #[must_use]
-    pub fn header_length(&self) -> usize {
-        field!(self, header_length)
     }
 }
 
@@ -374,19 +436,12 @@ impl Drop for Card<'_> {
         if self.has(IFF_UP) {
             self.down();
         }
-        hook!(self, uninit_device);
+        self.hooks.uninit();
     }
 }
 
 /// A link address as the stack writes it for a group.
 #[must_use]
 pub fn link_layer(group: [u8; 6]) -> sockaddr_dl {
-    // SAFETY: all zeros is an address of nothing.
-    let mut address: sockaddr_dl = unsafe { std::mem::zeroed() };
-    address.sdl_len = size_of::<sockaddr_dl>() as u8;
-    address.sdl_family = AF_LINK as u8;
-    address.sdl_type = IFT_ETHER as u8;
-    address.sdl_alen = group.len() as u8;
-    address.sdl_data[..6].copy_from_slice(&group);
-    address
+    haiku_stack::link_address(group, ETHER_TYPE_IPV6 as u16, 0)
 }

@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod fake;
 pub mod fuzz;
 pub mod image;
+pub mod linux_tun;
 pub mod names;
 pub mod packet;
 pub mod program;

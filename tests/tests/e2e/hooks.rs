@@ -224,7 +224,7 @@ fn an_interface_of_each_mode_and_many_units_live_side_by_side() {
     for (index, program) in programs.iter().enumerate() {
         assert_eq!(program.packet().map(|packet| packet.len()), Ok(100 + index));
     }
-    let mut addresses: Vec<_> = cards.iter().map(Card::address).collect();
+    let mut addresses: Vec<_> = cards.iter().map(|card| card.address()).collect();
     addresses.sort_unstable();
     addresses.dedup();
     assert_eq!(addresses.len(), cards.len(), "each has an address of its own");

@@ -1,5 +1,7 @@
 //! Controls by interface name, positions, and the unit that a name asks for.
 
+use tuntap_testkit::linux_tun;
+
 use crate::program::*;
 
 const TUNSETIFF: u64 = 0x4004_54ca;
@@ -8,9 +10,7 @@ const CANARY: u8 = 0xa5;
 /// Opens `/dev/net/tun` as the interface of this name.
 fn named(name: &str, flags: u16) -> i32 {
     let fd = open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK);
-    let mut request = [0_u8; 40];
-    request[..name.len()].copy_from_slice(name.as_bytes());
-    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    let mut request = linux_tun::request(name, flags);
     // SAFETY: a request of the size that the control wants.
     assert_eq!(unsafe { libc::ioctl(fd, TUNSETIFF, request.as_mut_ptr()) }, 0, "{name}: errno {}", errno());
     fd

@@ -202,11 +202,11 @@ impl System for Haiku<'_> {
     }
 
     fn mtu(&self) -> usize {
-        self.with_card(Card::mtu)
+        self.with_card(|card| card.mtu())
     }
 
     fn flags(&self) -> InterfaceFlags {
-        let flags = self.with_card(Card::flags);
+        let flags = self.with_card(|card| card.flags());
         let names = [
             (sys::IFF_BROADCAST, InterfaceFlags::BROADCAST),
             (sys::IFF_POINTOPOINT, InterfaceFlags::POINT_TO_POINT),
@@ -217,7 +217,7 @@ impl System for Haiku<'_> {
     }
 
     fn address(&self) -> [u8; 6] {
-        self.with_card(Card::address)
+        self.with_card(|card| card.address())
     }
 
     fn statistics(&self, fd: Fd) -> (u64, u64) {
@@ -239,7 +239,7 @@ impl System for Haiku<'_> {
     }
 
     fn receive(&self) -> Vec<u8> {
-        let mut frame = self.with_card(Card::receive).expect("a packet");
+        let mut frame = self.with_card(|card| card.receive()).expect("a packet");
         match self.mode {
             Mode::Tap => frame,
             Mode::Tun => frame.split_off(ETHERNET_HEADER),

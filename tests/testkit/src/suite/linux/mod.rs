@@ -18,6 +18,7 @@ use super::system::{
     flag,
 };
 use super::{Case, Seen};
+use crate::linux_tun;
 use crate::watchdog::{self, Watchdog};
 use calls::{Owned, checked};
 use interface::Interfaces;
@@ -32,7 +33,7 @@ const IFF_NO_PI: u16 = 0x1000;
 /// Why Linux cannot be tested here, if it cannot.
 #[must_use]
 pub fn unavailable() -> Option<&'static str> {
-    if !Path::new("/dev/net/tun").exists() {
+    if !Path::new(linux_tun::NODE).exists() {
         return Some("there is no /dev/net/tun");
     }
     let outcome =
@@ -97,9 +98,7 @@ impl Linux {
 
     fn attach(&self, fd: Fd, framing: Framing) -> Result<(), Errno> {
         let bare = if framing == Framing::Bare { IFF_NO_PI } else { 0 };
-        let mut request = [0; 40];
-        request[..4].copy_from_slice(self.name().as_bytes());
-        request[16..18].copy_from_slice(&(flag(self.mode) | bare).to_ne_bytes());
+        let mut request = linux_tun::request(self.name(), flag(self.mode) | bare);
         self.ioctl(fd, TUNSETIFF, Argument::Memory(&mut request))
     }
 
