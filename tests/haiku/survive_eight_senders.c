@@ -25,6 +25,27 @@ static void limit_queue(const struct unit* unit, uint32_t packets)
         fail("TUNSETLIMITS");
 }
 
+/* What the flows came to until `now`. */
+struct outcome {
+    int64_t now, worst;
+    uint64_t sum, least;
+};
+
+static void add_flow(struct outcome* outcome, const struct flow* flow, int number)
+{
+    uint64_t received = flow->received;
+    int64_t still = outcome->now - flow->last_progress, stall = flow->longest_stall;
+    if (stall < still)
+        stall = still;
+    if (stall > outcome->worst)
+        outcome->worst = stall;
+    if (received < outcome->least)
+        outcome->least = received;
+    outcome->sum += received;
+    report("eight-senders flow=%d bytes=%llu longest_stall_ms=%lld still_ms=%lld", number,
+        (unsigned long long)received, (long long)(stall / MS), (long long)(still / MS));
+}
+
 void survive_eight_senders(struct unit* unit, const struct arguments* arguments)
 {
     static struct flow flows[MAX_FLOWS];
@@ -53,30 +74,21 @@ void survive_eight_senders(struct unit* unit, const struct arguments* arguments)
     while (now_ns() < start + seconds * 1000 * MS)
         sleep_ms(50);
 
-    int64_t now = now_ns(), worst = 0;
-    uint64_t sum = 0, least = UINT64_MAX;
-    for (int i = 0; i < count; i++) {
-        uint64_t received = flows[i].received;
-        int64_t stall = now - flows[i].last_progress;
-        if (stall < flows[i].longest_stall)
-            stall = flows[i].longest_stall;
-        worst = stall > worst ? stall : worst;
-        least = received < least ? received : least;
-        sum += received;
-        report("eight-senders flow=%d bytes=%llu longest_stall_ms=%lld still_ms=%lld", i, (unsigned long long)received,
-            (long long)(stall / MS), (long long)((now - flows[i].last_progress) / MS));
-    }
-    int64_t elapsed = now - start;
-    uint64_t mean = sum / (uint64_t)count;
+    struct outcome outcome = { .now = now_ns(), .least = UINT64_MAX };
+    for (int i = 0; i < count; i++)
+        add_flow(&outcome, &flows[i], i);
+    int64_t elapsed = outcome.now - start;
+    uint64_t mean = outcome.sum / (uint64_t)count;
     report("eight-senders driver=%s unit=%s seconds=%lld work_us=%lld buffer=%d sum_bytes=%llu bytes_per_s=%llu"
         " mean=%llu least=%llu worst_stall_ms=%lld packets_read=%llu write_errors=%llu", unit_driver(unit), unit->name,
-        (long long)(elapsed / MS / 1000), (long long)(far.work_ns / 1000), buffer, (unsigned long long)sum,
-        (unsigned long long)(sum * 1000 / (uint64_t)(elapsed / MS)), (unsigned long long)mean,
-        (unsigned long long)least, (long long)(worst / MS), (unsigned long long)far.packets_read,
+        (long long)(elapsed / MS / 1000), (long long)(far.work_ns / 1000), buffer, (unsigned long long)outcome.sum,
+        (unsigned long long)(outcome.sum * 1000 / (uint64_t)(elapsed / MS)), (unsigned long long)mean,
+        (unsigned long long)outcome.least, (long long)(outcome.worst / MS), (unsigned long long)far.packets_read,
         (unsigned long long)far.write_errors);
     unit_report_counters(unit, "eight-senders", &before, &interface_before);
-    verdict(worst < LONGEST_STALL_MS * MS, "eight-senders-stall worst_ms=%lld", (long long)(worst / MS));
-    verdict(least * 3 >= mean, "eight-senders-fair least=%llu mean=%llu", (unsigned long long)least,
+    verdict(outcome.worst < LONGEST_STALL_MS * MS, "eight-senders-stall worst_ms=%lld",
+        (long long)(outcome.worst / MS));
+    verdict(outcome.least * 3 >= mean, "eight-senders-fair least=%llu mean=%llu", (unsigned long long)outcome.least,
         (unsigned long long)mean);
 
     far.work_ns = 0;
