@@ -85,8 +85,10 @@ impl<K: Kernel> Selects<K> {
         self.is_awaited.load(Ordering::Relaxed)
     }
 
-    /// Registers a select for an event. Without a free slot it is notified at once instead, so that its program asks again
-    /// and is not left waiting.
+    /// Registers a select for an event. Without a free slot it is notified of the direction's own event at once instead, so
+    /// that its program asks again and is not left waiting. It is not told of an error or a hang-up that there is not.
+    ///
+    /// Haiku keeps the registrations of a kqueue that was closed until the device is closed, so slots can run out.
     pub(crate) fn add(&self, sync: K::Select, event: Event) {
         let is_registered = self.table.with(|table| {
             let Some(slot) = table.slot(sync) else { return false };
@@ -96,7 +98,7 @@ impl<K: Kernel> Selects<K> {
             }
             true
         });
-        if !is_registered {
+        if !is_registered && event == self.event {
             sync.notify(event);
         }
     }

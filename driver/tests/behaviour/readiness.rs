@@ -148,6 +148,11 @@ fn a_select_without_a_free_slot_is_notified_at_once_and_takes_no_other_slot() {
     let spare = Entry::new();
     rig.device.select(spare.sync(), Event::Read);
     assert_eq!(spare.told(Event::Read), 1);
+    for event in [Event::Error, Event::Disconnected] {
+        rig.device.select(spare.sync(), event);
+        assert_eq!(spare.told(event), 0, "nothing has gone wrong");
+        rig.device.deselect(spare.sync(), event);
+    }
     rig.device.deselect(spare.sync(), Event::Read);
     rig.device.deselect(waiting[7].sync(), Event::Read);
     rig.device.select(spare.sync(), Event::Read);
