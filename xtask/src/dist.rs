@@ -115,8 +115,7 @@ pub fn pack_into(root: &Path, addon: &Path, release: &Release, directory: &Path)
     let name = format!("tun_tap-{}-x86_64", release.version);
     let archive = make_archive(root, addon, &name)?;
     let paths = [directory.join(package::file_name(release)), directory.join(format!("{name}.zip"))];
-    process::replace(&paths[0], &package)?;
-    process::replace(&paths[1], &archive)?;
+    process::replace(&[(&paths[0], &package), (&paths[1], &archive)])?;
     Ok(paths)
 }
 

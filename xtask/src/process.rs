@@ -132,22 +132,28 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     std::fs::write(path, contents).with_context(|| format!("{} could not be written", path.display()))
 }
 
-/// Puts a file in place in one step: until it is complete, what was there before stays.
+/// Puts files in place once all of them are complete; until then, what was there before stays.
 ///
 /// # Errors
-/// When it cannot be written. Nothing of it is left then.
-pub fn replace(path: &Path, contents: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let unfinished = path.with_file_name(name);
-    let written = write(&unfinished, contents).and_then(|()| {
-        std::fs::rename(&unfinished, path).with_context(|| format!("{} could not be replaced", path.display()))
+/// When one cannot be written. Nothing of any is left then.
+pub fn replace(files: &[(&Path, &[u8])]) -> Result<()> {
+    let unfinished = |path: &Path| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        path.with_file_name(name)
+    };
+    let replaced = files.iter().try_for_each(|(path, contents)| write(&unfinished(path), contents)).and_then(|()| {
+        files.iter().try_for_each(|(path, _)| {
+            std::fs::rename(unfinished(path), path).with_context(|| format!("{} could not be replaced", path.display()))
+        })
     });
-    if written.is_err() {
-        // The error above says what is wrong; that there was nothing to remove says no more.
-        let _ = std::fs::remove_file(&unfinished);
+    if replaced.is_err() {
+        for (path, _) in files {
+            // The error above says what is wrong; that there was nothing to remove adds nothing to it.
+            let _ = std::fs::remove_file(unfinished(path));
+        }
     }
-    written
+    replaced
 }
 
 /// Reads a file, naming it when that fails.

@@ -240,16 +240,23 @@ fn a_version_that_haiku_cannot_write_is_refused() {
 }
 
 #[test]
-fn a_full_disk_leaves_the_package_that_was_there() {
-    let shelf = Shelf::new();
-    let [package, _] = shelf.pack("1.2.3").expect("everything is there");
-    let before = fs::read(&package).expect("readable");
-    shelf.put_addon(X86_64);
-    symlink("/dev/full", shelf.path("dist/tun_tap-1.2.3-1-x86_64.hpkg.new")).expect("writable");
-    let error = format!("{:#}", shelf.pack("1.2.3").unwrap_err());
-    assert!(error.contains(".hpkg.new could not be written: No space left on device"), "{error}");
-    assert_eq!(fs::read(&package).expect("it is still there"), before);
-    assert_eq!(shelf.names(), ["tun_tap-1.2.3-1-x86_64.hpkg", "tun_tap-1.2.3-x86_64.zip"]);
+fn a_full_disk_leaves_the_package_and_the_archive_that_were_there() {
+    for full in ["tun_tap-1.2.3-1-x86_64.hpkg", "tun_tap-1.2.3-x86_64.zip"] {
+        let shelf = Shelf::new();
+        let read = |path: &PathBuf| fs::read(path).expect("it is there");
+        let paths = shelf.pack("1.2.3").expect("everything is there");
+        let before = paths.each_ref().map(read);
+        // Another add-on, so that what is packed differs.
+        fs::write(shelf.path("tun_tap"), [fs::read(shelf.path("tun_tap")).expect("readable"), vec![0; 8]].concat())
+            .expect("writable");
+        symlink("/dev/full", shelf.path("dist").join(format!("{full}.new"))).expect("writable");
+        let error = format!("{:#}", shelf.pack("1.2.3").unwrap_err());
+        assert!(error.contains(&format!("{full}.new could not be written: No space left on device")), "{error}");
+        assert_eq!(paths.each_ref().map(read), before, "{full}");
+        assert_eq!(shelf.names(), ["tun_tap-1.2.3-1-x86_64.hpkg", "tun_tap-1.2.3-x86_64.zip"]);
+        let after = shelf.pack("1.2.3").expect("there is room again");
+        assert_ne!(after.each_ref().map(read), before, "{full}");
+    }
 }
 
 #[test]
