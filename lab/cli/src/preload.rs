@@ -14,9 +14,6 @@ pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
 const FILE: &str = "libhaiku_preload.so";
 
 /// This command line's own program, for scripts that tools run: a test is not it, and lies one folder below.
-///
-/// # Errors
-/// Linux's.
 pub fn program() -> Result<PathBuf, Error> {
     let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
     match this.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent) {

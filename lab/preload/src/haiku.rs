@@ -130,9 +130,6 @@ fn connection(fd: RawFd) {
 }
 
 /// Executes a line for a connection to the control socket, or for the program itself.
-///
-/// # Errors
-/// The command's complaint.
 pub(crate) fn execute(line: &str) -> Result<String, haiku_stack::Error> {
     let Some(lab) = running() else {
         return Err(haiku_stack::Error::Failed("no Haiku runs in this process now".to_owned()));

@@ -225,9 +225,6 @@ impl Mirror {
 
     /// Sleeps until it is readable, or returns at once if the device is to be asked first. Signals end it or are taken
     /// up again as the program wishes, as with `read`.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn wait_readable(&self) -> Result<(), i32> {
         let Some(_waiting) = self.enter() else { return Ok(()) };
         let mut byte = 0_u8;
@@ -240,9 +237,6 @@ impl Mirror {
     }
 
     /// Sleeps until it is writable.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn wait_writable(&self) -> Result<(), i32> {
         let mut entry = libc::pollfd { fd: self.outer, events: libc::POLLOUT, revents: 0 };
         // SAFETY: one live entry.

@@ -56,9 +56,6 @@ pub(crate) struct Open {
 
 impl Open {
     /// Opens `/dev/net/tun`, of which only `TUNSETIFF` will say which device it is, or a node.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn new(node: Option<&str>, access: u32) -> Result<(Arc<Self>, RawFd), i32> {
         let (mirror, fd) = Mirror::new()?;
         let mirror = Arc::new(mirror);
@@ -115,9 +112,6 @@ impl Open {
     }
 
     /// `TUNSETIFF` on `/dev/net/tun`: becomes the unit that the name asks for, or else the lowest that is free.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn choose(&self, mode: Mode, wanted: Option<usize>, flags: u16) -> Result<(), i32> {
         if self.device().is_some() {
             return Err(libc::EINVAL);
@@ -146,9 +140,6 @@ impl Open {
     }
 
     /// Reads with `call`, which gets the emulated descriptor, waiting if the program wants to.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn read(&self, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
@@ -176,18 +167,12 @@ impl Open {
     }
 
     /// Writes `length` bytes with `call`, waiting if the program wants to.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn write(&self, length: usize, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
         self.write_some(call, || (1, length))
     }
 
     /// Writes with `call`, waiting if the program wants to; `written` then says how many packets that were, and of how
     /// many bytes at most.
-    ///
-    /// # Errors
-    /// `errno`.
     pub(crate) fn write_some(
         &self,
         call: impl Fn(Fd) -> Result<usize, status_t>,

@@ -365,9 +365,6 @@ impl Stack {
     }
 
     /// Sets the MTU; the driver has the last word.
-    ///
-    /// # Errors
-    /// What the driver answered.
     pub fn set_mtu(&self, name: &str, mtu: usize) -> Result<(), status_t> {
         let interface = self.get_interface(Family::Inet, name)?;
         let device = interface.device();

@@ -57,9 +57,6 @@ impl FromStr for Measured {
 }
 
 /// Executes a line of the console, or `measure ADDRESS COUNT BYTES MICROSECONDS`: a ping whose result is a [`Measured`].
-///
-/// # Errors
-/// The command's complaint.
 pub fn execute(lab: &Lab, line: &str) -> Result<String, Error> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let ["measure", target, count, size, interval] = *words.as_slice() else { return lab.console().execute(line) };
@@ -79,9 +76,6 @@ fn number<T: FromStr>(what: &str, word: &str) -> Result<T, Error> {
 }
 
 /// Serves a connection until it is closed.
-///
-/// # Errors
-/// The connection's.
 pub fn serve(
     input: &mut dyn BufRead,
     output: &mut dyn Write,
@@ -144,9 +138,6 @@ impl Remote {
     }
 
     /// Gives up on an answer that does not come for so long.
-    ///
-    /// # Errors
-    /// Linux's.
     pub fn set_patience(&self, patience: Duration) -> Result<(), Error> {
         self.stream
             .get_ref()

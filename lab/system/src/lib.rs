@@ -183,33 +183,21 @@ impl Lab {
     }
 
     /// Starts a far side on unit 0 with the main job's addresses.
-    ///
-    /// # Errors
-    /// What `open` answered.
     pub fn far(&self, mode: Mode, waiting: Waiting) -> Result<FarSide, Error> {
         FarSide::start(scenario::far_side(mode, waiting))
     }
 
     /// Pings.
-    ///
-    /// # Errors
-    /// No way to the target.
     pub fn ping(&self, options: &ping::Options) -> Result<ping::Report, Error> {
         ping::run(&self.stack, options, None, &mut |_| ())
     }
 
     /// Pings as fast as the replies come.
-    ///
-    /// # Errors
-    /// No way to the target.
     pub fn flood(&self, target: IpAddr, count: u64, size: usize) -> Result<ping::Report, Error> {
         self.ping(&ping::Options { size, ..ping::Options::flood(target, count) })
     }
 
     /// Sends a whole IP packet by the routing table.
-    ///
-    /// # Errors
-    /// Haiku's reason.
     pub fn send_ip(&self, packet: &[u8]) -> Result<(), status_t> {
         self.stack.send_ip(packet)
     }

@@ -41,18 +41,12 @@ unsafe impl Sync for Module<'_> {}
 
 impl<'lab> Module<'lab> {
     /// Loads the module.
-    ///
-    /// # Panics
-    /// If the kernel does not find it.
     #[must_use]
     pub fn get(lab: &'lab Lab) -> Self {
         Self::try_get(lab).expect("the driver's module")
     }
 
     /// The same where a test has the kernel fail.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn try_get(_: &'lab Lab) -> Result<Self, status_t> {
         let module = modules::get(MODULE)?;
         // SAFETY: the module is of this type, and stays until the reference is given back.
@@ -120,12 +114,6 @@ impl Packet {
     }
 
     /// All of its bytes.
-    ///
-    /// # Errors
-    /// The kernel's, where a test has it fail.
-    ///
-    /// # Panics
-    /// Never: the module has all functions.
     pub fn bytes(&self) -> Result<Vec<u8>, status_t> {
         // SAFETY: the packet is alive.
         let mut bytes = vec![0; unsafe { (*self.0).size } as usize];
@@ -182,12 +170,6 @@ macro_rules! field {
 
 impl Hooks {
     /// The stack makes a device by this module's `init_device`.
-    ///
-    /// # Errors
-    /// The driver's.
-    ///
-    /// # Panics
-    /// If the name has a zero in it.
     pub fn init(table: &net_device_module_info, name: &str) -> Result<Self, status_t> {
         let name = CString::new(name).expect("a name");
         let mut device = std::ptr::null_mut();
@@ -220,9 +202,6 @@ impl Hooks {
     }
 
     /// `up`.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn up(self) -> Result<(), status_t> {
         check(hook!(self, up))
     }
@@ -241,9 +220,6 @@ impl Hooks {
     }
 
     /// The same with a packet that was made before.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn send_packet(self, packet: Packet) -> Result<(), status_t> {
         check(hook!(self, send_data, packet.0))?;
         let _ = packet.into_raw();
@@ -251,9 +227,6 @@ impl Hooks {
     }
 
     /// The stack's reader takes the next frame, waiting for it.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn receive(self) -> Result<Vec<u8>, status_t> {
         let mut buffer = std::ptr::null_mut();
         check(hook!(self, receive_data, &mut buffer))?;
@@ -261,34 +234,22 @@ impl Hooks {
     }
 
     /// `ifconfig mtu`.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn set_mtu(self, mtu: usize) -> Result<(), status_t> {
         check(hook!(self, set_mtu, mtu))
     }
 
     /// Promiscuous or not.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn set_promiscuous(self, promiscuous: bool) -> Result<(), status_t> {
         check(hook!(self, set_promiscuous, promiscuous))
     }
 
     /// A socket joins a group of that link address.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn join(self, group: [u8; 6]) -> Result<(), status_t> {
         let address = link_layer(group);
         check(hook!(self, add_multicast, (&raw const address).cast()))
     }
 
     /// It leaves it.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn leave(self, group: [u8; 6]) -> Result<(), status_t> {
         let address = link_layer(group);
         check(hook!(self, remove_multicast, (&raw const address).cast()))
@@ -363,27 +324,18 @@ impl Deref for Card<'_> {
 
 impl<'lab> Card<'lab> {
     /// The stack makes an interface.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn make(lab: &'lab Lab, name: &str) -> Result<Self, status_t> {
         let module = Module::try_get(lab)?;
         Ok(Self { hooks: Hooks::init(module.table, name)?, _module: module, _lab: PhantomData })
     }
 
     /// The same for a test that expects nothing else.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn new(lab: &'lab Lab, name: &str) -> Self {
         Self::make(lab, name).expect("an interface")
     }
 
     /// An interface that is up.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn ready(lab: &'lab Lab, name: &str) -> Self {
         let card = Self::new(lab, name);
@@ -398,9 +350,6 @@ impl<'lab> Card<'lab> {
     }
 
     /// `ifconfig up`.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     pub fn up(&self) {
         self.hooks.up().expect("up");
         self.atomic_flags().fetch_or(IFF_UP, Ordering::SeqCst);
@@ -418,9 +367,6 @@ impl<'lab> Card<'lab> {
     }
 
     /// Sends a frame, which the driver takes, and says whether it dropped it, by the interface's own statistics.
-    ///
-    /// # Panics
-    /// If the driver refuses the frame.
     #[must_use]
     pub fn drops(&self, frame: &[u8]) -> bool {
         let dropped = || field!(self.hooks, stats.send.dropped);

@@ -28,9 +28,6 @@ impl std::fmt::Debug for Image {
 
 impl Image {
     /// Boots a kernel and loads the file: that of `HAIKU_LAB_ADDON`, or else what is linked in.
-    ///
-    /// # Panics
-    /// If the kernel does not boot, or the file does not load.
     #[must_use]
     pub fn load() -> Self {
         let kernel = Kernel::boot(haiku_kernel::Options::default()).expect("a kernel");
@@ -51,18 +48,12 @@ impl Image {
     }
 
     /// What is alive at this moment.
-    ///
-    /// # Panics
-    /// Never: the kernel is there until the image is gone.
     #[must_use]
     pub fn ledgers(&self) -> Ledgers {
         self.kernel.as_ref().expect("a kernel").ledgers()
     }
 
     /// The driver role begins.
-    ///
-    /// # Panics
-    /// If `init_driver` fails.
     pub fn begin(&self) {
         let init = self.exports.init_driver.expect("a function");
         // SAFETY: the driver's function takes nothing.
@@ -70,9 +61,6 @@ impl Image {
     }
 
     /// The driver role ends.
-    ///
-    /// # Panics
-    /// If the driver has no such function.
     pub fn finish(&self) {
         let uninit = self.exports.uninit_driver.expect("a function");
         // SAFETY: the driver's function takes nothing.
@@ -80,9 +68,6 @@ impl Image {
     }
 
     /// The names that the driver wants published.
-    ///
-    /// # Panics
-    /// If the driver names no list.
     #[must_use]
     pub fn published(&self) -> Vec<String> {
         let publish = self.exports.publish_devices.expect("a function");
@@ -103,9 +88,6 @@ impl Image {
     }
 
     /// The hooks of a node, if the driver knows it.
-    ///
-    /// # Panics
-    /// If the name has a zero in it.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&device_hooks> {
         let name = CString::new(name).expect("a name");
@@ -117,9 +99,6 @@ impl Image {
     }
 
     /// Unloads the file and ends the kernel.
-    ///
-    /// # Panics
-    /// If something is left over.
     pub fn end(mut self) {
         self.add_on.unload();
         let left = self.stack.stop();

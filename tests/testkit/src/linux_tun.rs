@@ -9,9 +9,6 @@ use std::os::unix::fs::OpenOptionsExt;
 pub const NODE: &str = "/dev/net/tun";
 
 /// A `struct ifreq` with a name and flags, as `TUNSETIFF` takes it.
-///
-/// # Panics
-/// If the name is longer than 15 bytes.
 #[must_use]
 pub fn request(name: &str, flags: u16) -> [u8; 40] {
     let mut request = [0; 40];

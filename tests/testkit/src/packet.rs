@@ -42,9 +42,6 @@ pub fn payload(length: usize) -> Vec<u8> {
 }
 
 /// An IPv4 packet of `length` bytes in all, of UDP as far as there is room for its header.
-///
-/// # Panics
-/// If it has no room for its own header, or is longer than a packet of IPv4 can be.
 #[must_use]
 pub fn ipv4(way: Way, length: usize) -> Vec<u8> {
     let (from, to) = match way {
@@ -84,9 +81,6 @@ pub fn numbered_echo_request(number: u16) -> Vec<u8> {
 }
 
 /// An IPv6 packet of `length` bytes in all.
-///
-/// # Panics
-/// If it has no room for its own header, or is longer than a packet of IPv6 can be.
 #[must_use]
 pub fn ipv6(way: Way, length: usize) -> Vec<u8> {
     let (from, to) = match way {
@@ -123,9 +117,6 @@ pub fn frame(to: [u8; 6], from: [u8; 6], ether_type: u16, packet: &[u8]) -> Vec<
 }
 
 /// An IPv4 packet of `length` bytes as a mode's program reads or writes it, broadcast on a TAP's link.
-///
-/// # Panics
-/// If it has no room for its headers.
 #[must_use]
 pub fn program_packet(mode: Mode, way: Way, length: usize) -> Vec<u8> {
     match mode {

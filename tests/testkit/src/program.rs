@@ -26,34 +26,22 @@ pub struct Program {
 
 impl Program {
     /// Opens a node, to wait.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn open(node: &str) -> Result<Self, status_t> {
         Self::with_mode(node, O_RDWR)
     }
 
     /// Opens a node with `O_*`.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn with_mode(node: &str, mode: u32) -> Result<Self, status_t> {
         syscalls::open(node, mode).map(|fd| Self { fd })
     }
 
     /// Opens a mode's first unit, to wait.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn waiting(mode: Mode) -> Self {
         Self::open(&mode.node(0)).expect("the unit is free")
     }
 
     /// Opens a mode's first unit, not to wait.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         let fd = syscalls::open(&mode.node(0), O_RDWR | O_NONBLOCK).expect("the unit is free");
@@ -73,35 +61,23 @@ impl Program {
     }
 
     /// Another of the same open.
-    ///
-    /// # Panics
-    /// If there are no more descriptors.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self { fd: syscalls::dup(self.fd).expect("a descriptor") }
     }
 
     /// Closes it.
-    ///
-    /// # Panics
-    /// If it is not open.
     pub fn close(self) {
         syscalls::close(self.fd).expect("it was open");
     }
 
     /// Lets its calls wait, or not.
-    ///
-    /// # Panics
-    /// If it is not open.
     pub fn set_blocking(&self, blocking: Blocking) {
         let flags = if blocking == Blocking::DontWait { O_NONBLOCK } else { 0 };
         syscalls::fcntl(self.fd, syscalls::F_SETFL, flags as usize).expect("it is open");
     }
 
     /// Reads into so much room.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn read(&self, room: usize) -> Result<Vec<u8>, status_t> {
         let mut buffer = vec![0; room];
         let length = syscalls::read(self.fd, &mut buffer)?;
@@ -110,58 +86,37 @@ impl Program {
     }
 
     /// Reads into more room than any packet needs.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn packet(&self) -> Result<Vec<u8>, status_t> {
         self.read(1 << 17)
     }
 
     /// Writes a packet.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn write(&self, packet: &[u8]) -> Result<usize, status_t> {
         syscalls::write(self.fd, packet)
     }
 
     /// Reads to any user address.
-    ///
-    /// # Errors
-    /// The driver's, or the kernel's.
     pub fn read_at(&self, address: usize, length: usize) -> Result<usize, status_t> {
         syscalls::read_raw(self.fd, address, length)
     }
 
     /// Writes from any user address.
-    ///
-    /// # Errors
-    /// The driver's, or the kernel's.
     pub fn write_at(&self, address: usize, length: usize) -> Result<usize, status_t> {
         syscalls::write_raw(self.fd, address, length)
     }
 
     /// `FIONREAD`.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn readable(&self) -> Result<i32, status_t> {
         self.exchange(FIONREAD, -1i32)
     }
 
     /// Events that hold now, of these, errors and hang-ups.
-    ///
-    /// # Panics
-    /// If the kernel refuses.
     #[must_use]
     pub fn ready(&self, events: u16) -> u16 {
         self.poll(events, 0).expect("no signal came")
     }
 
     /// `poll`; a negative timeout waits for ever.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn poll(&self, events: u16, timeout: i64) -> Result<u16, status_t> {
         let mut entries = [PollFd { fd: self.fd, events, revents: 0 }];
         syscalls::poll(&mut entries, timeout)?;
@@ -169,9 +124,6 @@ impl Program {
     }
 
     /// `select` for reading, waiting for ever.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn select_read(&self) -> Result<bool, status_t> {
         let mut set = FdSet::default();
         set.insert(self.fd);
@@ -180,9 +132,6 @@ impl Program {
     }
 
     /// `select` for writing, waiting for ever.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn select_write(&self) -> Result<bool, status_t> {
         let mut set = FdSet::default();
         set.insert(self.fd);
@@ -191,52 +140,34 @@ impl Program {
     }
 
     /// `ioctl` with a number, or any user address.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn control(&self, op: u32, argument: usize) -> Result<(), status_t> {
         syscalls::ioctl(self.fd, op, argument, 0).map(drop)
     }
 
     /// `ioctl` with a pointer to a value, as from C.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn exchange<T: FromBytes + IntoBytes>(&self, op: u32, mut value: T) -> Result<T, status_t> {
         self.control(op, user_address(value.as_mut_bytes()))?;
         Ok(value)
     }
 
     /// What became of every packet.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn statistics(&self) -> StatisticsRequest {
         self.try_statistics().expect("statistics")
     }
 
     /// The same where a test has the kernel fail.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn try_statistics(&self) -> Result<StatisticsRequest, status_t> {
         let request = StatisticsRequest { preamble: preamble::<StatisticsRequest>(), ..zeroed() };
         self.exchange(TUNGETSTATISTICS, request)
     }
 
     /// Fails unless every packet is accounted for.
-    ///
-    /// # Panics
-    /// If one is not.
     pub fn check_accounts(&self) {
         check_accounts(&self.statistics());
     }
 
     /// The same where a test has the kernel fail: the accounts may not be told.
-    ///
-    /// # Panics
-    /// If they are told, and a packet is not accounted for.
     pub fn check_accounts_if_told(&self) {
         if let Ok(statistics) = self.try_statistics() {
             check_accounts(&statistics);
@@ -244,9 +175,6 @@ impl Program {
     }
 
     /// Limits of the queues: packets and bytes to the program, packets and bytes to the stack.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn limits(&self) -> [u32; 4] {
         let request = LimitsRequest { preamble: preamble::<LimitsRequest>(), ..zeroed() };
@@ -255,9 +183,6 @@ impl Program {
     }
 
     /// Sets them.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn set_limits(&self, [packets, bytes, to_stack_packets, to_stack_bytes]: [u32; 4]) -> Result<(), status_t> {
         let request = LimitsRequest {
             preamble: preamble::<LimitsRequest>(),
@@ -270,17 +195,11 @@ impl Program {
     }
 
     /// `TUNSETIFF` without a name.
-    ///
-    /// # Errors
-    /// The driver's.
     pub fn set_interface(&self, flags: u16) -> Result<(), status_t> {
         self.exchange(TUNSETIFF, LinuxRequest { flags, ..zeroed() }).map(drop)
     }
 
     /// The name that `TUNGETIFF` tells.
-    ///
-    /// # Panics
-    /// If the driver refuses.
     #[must_use]
     pub fn interface(&self) -> String {
         let request: LinuxRequest = self.exchange(TUNGETIFF, zeroed()).expect("a name");
@@ -304,9 +223,6 @@ pub fn preamble<T>() -> Preamble {
 }
 
 /// Fails unless every packet is accounted for.
-///
-/// # Panics
-/// If one is not.
 pub fn check_accounts(statistics: &StatisticsRequest) {
     for (way, direction) in [("to user", statistics.to_user), ("to stack", statistics.to_stack)] {
         assert_eq!(direction.accepted, accounted(&direction), "{way}: {direction:?}");
@@ -357,9 +273,6 @@ impl Cliff {
     const PAGE: usize = 4096;
 
     /// A page of memory, and none behind it.
-    ///
-    /// # Panics
-    /// If Linux has none.
     #[must_use]
     pub fn new() -> Self {
         let page = reserve(2 * Self::PAGE);
@@ -371,9 +284,6 @@ impl Cliff {
     }
 
     /// The user address of the last bytes before the edge, which become these.
-    ///
-    /// # Panics
-    /// If they are more than a page.
     pub fn edge(&mut self, bytes: &[u8]) -> usize {
         let page = self.page as *mut u8;
         // SAFETY: the page is ours, readable and writable, until `self` goes.
@@ -386,9 +296,6 @@ impl Cliff {
 
 impl Cliff {
     /// The last bytes before the edge.
-    ///
-    /// # Panics
-    /// If they are more than a page.
     #[must_use]
     pub fn read(&self, length: usize) -> Vec<u8> {
         let page = self.page as *const u8;
@@ -398,9 +305,6 @@ impl Cliff {
     }
 
     /// Makes the memory fit to be read only.
-    ///
-    /// # Panics
-    /// If Linux refuses.
     pub fn protect(&mut self) {
         // SAFETY: the page belongs to `self` until it is dropped; only `edge` writes to it, before this call.
         let status = unsafe { libc::mprotect(self.page as *mut libc::c_void, Self::PAGE, libc::PROT_READ) };

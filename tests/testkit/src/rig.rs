@@ -45,9 +45,6 @@ impl Rig {
     }
 
     /// A lab with these options.
-    ///
-    /// # Panics
-    /// If it does not boot.
     #[must_use]
     pub fn with(options: LabOptions) -> Self {
         let lab = Lab::boot(options).expect("a lab");
@@ -68,9 +65,6 @@ impl Rig {
     }
 
     /// Has another thread make a call that blocks, does something once it has, and returns what came of the call.
-    ///
-    /// # Panics
-    /// If the call does.
     pub fn while_blocked<R: Send>(
         &self,
         place: Place,
@@ -101,9 +95,6 @@ impl Rig {
     }
 
     /// Ends the lab.
-    ///
-    /// # Panics
-    /// If something is left over, or the driver was in two sections of a lock at once.
     pub fn end(self) {
         let ledgers = self.lab.shutdown();
         assert!(ledgers.is_zero(), "something is left over:\n{ledgers}");
@@ -117,18 +108,12 @@ impl Rig {
     }
 
     /// Pings, and says what came of it.
-    ///
-    /// # Panics
-    /// Without a way to the target.
     #[must_use]
     pub fn ping_report(&self, options: &ping::Options) -> ping::Report {
         self.lab.ping(options).expect("a way to the target")
     }
 
     /// Pings the far side of a mode's first unit as fast as replies come, and fails unless all come.
-    ///
-    /// # Panics
-    /// If one does not, or is not what it should be.
     pub fn ping(&self, mode: Mode, family: Family, count: u64, size: usize) {
         let target = scenario::peer(mode, family);
         let options = ping::Options { size, patience: PATIENCE, ..ping::Options::flood(target, count) };

@@ -14,9 +14,6 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Watches over `what` from now on.
-    ///
-    /// # Panics
-    /// If Linux has no more threads.
     #[must_use]
     pub fn over(what: impl Into<String>) -> Self {
         let what = what.into();

@@ -96,9 +96,6 @@ pub struct Plan {
 
 impl Plan {
     /// Gives a side another port, for the next time that it is started.
-    ///
-    /// # Errors
-    /// Linux's.
     pub fn move_port(&mut self, side: Side) -> Result<(), Error> {
         let socket = std::net::UdpSocket::bind((HOST, 0));
         let address = socket.and_then(|socket| socket.local_addr());
@@ -163,9 +160,6 @@ impl Plan {
     }
 
     /// Writes a script that configures a side's interface; returns its path. The tool runs it when it has its device.
-    ///
-    /// # Errors
-    /// Linux's.
     pub fn up_script(&self, side: Side) -> Result<PathBuf, Error> {
         let (program, socket) = (quoted(&self.program), quoted(&self.socket(side)));
         let lines: String = self.console(side).iter().map(|line| scripted(line)).collect();
@@ -193,9 +187,6 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Writes a file.
-///
-/// # Errors
-/// Linux's.
 pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| Error::io(format!("making {}", folder.display()), error))?;
@@ -204,9 +195,6 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Sets a file's permissions.
-///
-/// # Errors
-/// Linux's.
 pub fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
         .map_err(|error| Error::io(format!("setting the permissions of {}", path.display()), error))

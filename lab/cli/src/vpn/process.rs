@@ -80,9 +80,6 @@ pub(super) fn unix_second() -> u64 {
 
 impl Process {
     /// Starts a tool's side, with the library in front.
-    ///
-    /// # Errors
-    /// It could not be started.
     pub fn start(plan: &Plan, side: Side, launch: &Launch) -> Result<Self, Error> {
         let log = plan.file(side, "log");
         let mut command = Self::command(launch, &log)?;
@@ -95,9 +92,6 @@ impl Process {
     }
 
     /// Starts a process that has no device.
-    ///
-    /// # Errors
-    /// It could not be started.
     pub fn helper(plan: &Plan, launch: &Launch) -> Result<Self, Error> {
         let log = plan.folder.join("helper-log");
         let command = Self::command(launch, &log)?;

@@ -86,9 +86,6 @@ impl Session {
     }
 
     /// Has a side's packets come from another port from its next start on, as after a change of networks.
-    ///
-    /// # Errors
-    /// Linux's.
     pub fn roam(&mut self, side: Side) -> Result<(), Error> {
         self.plan.move_port(side)
     }
@@ -117,9 +114,6 @@ impl Session {
     }
 
     /// Starts a side, for the first time or after its end.
-    ///
-    /// # Errors
-    /// It could not be started.
     pub fn start_side(&mut self, side: Side) -> Result<(), Error> {
         let launch = self.tool.launch(&self.plan, side)?;
         if let Some(before) = self.slot(side) {

@@ -89,9 +89,6 @@ impl Console {
     }
 
     /// Executes a line; its words go to `out` as they come, and `stop` ends a ping early.
-    ///
-    /// # Errors
-    /// What the command complained of.
     pub fn run(&self, line: &str, out: &mut dyn FnMut(&str), stop: Option<&AtomicBool>) -> Result<Flow, Error> {
         let line = line.split('#').next().unwrap_or_default();
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -113,9 +110,6 @@ impl Console {
     }
 
     /// Starts the far side of a mode's first unit, as the command `far start` does.
-    ///
-    /// # Errors
-    /// What `open` answered.
     pub fn start_far(&self, mode: Mode) -> Result<(), Error> {
         self.execute(&format!("far start {mode}")).map(drop)
     }

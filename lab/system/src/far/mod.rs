@@ -158,9 +158,6 @@ impl std::fmt::Debug for FarSide {
 
 impl FarSide {
     /// Starts the program; returns once it has opened its node.
-    ///
-    /// # Errors
-    /// What `open` answered.
     pub fn start(options: Options) -> Result<Self, Error> {
         let node = options.mode.node(options.unit);
         let shared = Arc::new(Shared {

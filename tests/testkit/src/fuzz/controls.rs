@@ -82,9 +82,6 @@ const ERRORS: [status_t; 11] = [
 ];
 
 /// Plays an input.
-///
-/// # Panics
-/// If the device does what it should not.
 pub fn play(bench: &Bench, input: &[u8]) {
     let mut input = Input::new(input);
     let flags = input.byte();

@@ -88,9 +88,6 @@ fn forgiven() -> bool {
 }
 
 /// Plays an input.
-///
-/// # Panics
-/// If a packet is lost, comes twice, out of order or to the wrong unit, or something is left behind.
 pub fn play(bench: &Bench, input: &[u8]) {
     let mut input = Input::new(input);
     let mut world =

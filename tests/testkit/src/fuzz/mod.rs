@@ -36,9 +36,6 @@ impl Default for Bench {
 
 impl Bench {
     /// Boots it, and has every node made.
-    ///
-    /// # Panics
-    /// If it does not boot.
     #[must_use]
     pub fn new() -> Self {
         let options = LabOptions { seed: Some(0), net_buffer_node_size: Some(NODE_SIZE), ..LabOptions::default() };
@@ -65,17 +62,11 @@ impl Bench {
     }
 
     /// Fails if an input has left something behind.
-    ///
-    /// # Panics
-    /// If it has.
     pub fn check_rest(&self) {
         assert_eq!(self.lab.kernel().ledgers(), self.at_rest, "something was left behind");
     }
 
     /// Ends the lab.
-    ///
-    /// # Panics
-    /// If something was not given back, or the driver was in two sections of a lock at once.
     pub fn end(self) {
         let ledgers = self.lab.shutdown();
         assert!(ledgers.is_zero(), "something is left over:\n{ledgers}");

@@ -121,9 +121,6 @@ impl Settings {
 }
 
 /// Plays an input.
-///
-/// # Panics
-/// If the device does not do what the manual pages say.
 pub fn play(bench: &Bench, input: &[u8]) {
     let mut input = Input::new(input);
     let flags = input.byte();

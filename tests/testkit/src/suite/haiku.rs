@@ -23,9 +23,6 @@ use crate::wait::{Place, blocked};
 use crate::watchdog::{self, Watchdog};
 
 /// Runs a case on a kernel of its own, which must end with nothing left over.
-///
-/// # Panics
-/// If the case panics, or something is left over.
 #[must_use]
 pub fn run(case: &Case, mode: Mode) -> Seen {
     let lab = Lab::boot(LabOptions::default()).expect("a lab");

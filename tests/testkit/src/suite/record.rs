@@ -33,9 +33,6 @@ impl Record {
     }
 
     /// Reads the file that is part of the sources.
-    ///
-    /// # Panics
-    /// If it is not as it should be.
     #[must_use]
     pub fn load() -> Self {
         let text = std::fs::read_to_string(Self::path()).expect("the recorded observations");

@@ -149,84 +149,36 @@ pub trait System: Sync {
     fn numbers(&self) -> Numbers;
 
     /// Opens the unit's node.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn open(&self, access: Access, blocking: Blocking) -> Result<Fd, Errno>;
     /// Sees to it that the unit has an interface, down, and that this descriptor serves it with that framing.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn make(&self, fd: Fd, framing: Framing) -> Result<(), Errno>;
     /// [`Self::open`] and [`Self::make`] by another user than root; where only root may open the node, root does that.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn take_as(&self, user: u32) -> Result<Fd, Errno>;
     /// `close`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn close(&self, fd: Fd) -> Result<(), Errno>;
     /// `dup`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn dup(&self, fd: Fd) -> Result<Fd, Errno>;
     /// `fcntl(F_SETFL)`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn set_blocking(&self, fd: Fd, blocking: Blocking) -> Result<(), Errno>;
     /// `fcntl(F_GETFL)`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn blocking(&self, fd: Fd) -> Result<Blocking, Errno>;
     /// `read`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn read(&self, fd: Fd, buffer: &mut [u8]) -> Result<usize, Errno>;
     /// `write`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn write(&self, fd: Fd, packet: &[u8]) -> Result<usize, Errno>;
     /// `read` to where there is nothing.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn read_unmapped(&self, fd: Fd, length: usize) -> Result<usize, Errno>;
     /// `write` from where there is nothing.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn write_unmapped(&self, fd: Fd, length: usize) -> Result<usize, Errno>;
     /// `readv`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn readv(&self, fd: Fd, buffers: &mut [&mut [u8]]) -> Result<usize, Errno>;
     /// `writev`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn writev(&self, fd: Fd, buffers: &[&[u8]]) -> Result<usize, Errno>;
     /// `ioctl`.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn ioctl(&self, fd: Fd, request: u32, argument: Argument<'_>) -> Result<(), Errno>;
     /// `poll`; errors and hang-ups are said in any case.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn poll(&self, fd: Fd, events: Events, patience: Patience) -> Result<Events, Errno>;
     /// `select` for one descriptor and either [`Events::IN`] or [`Events::OUT`].
-    ///
-    /// # Errors
-    /// The kernel's.
     fn select(&self, fd: Fd, event: Events, patience: Patience) -> Result<bool, Errno>;
 
     /// Whether there is an interface.
@@ -240,9 +192,6 @@ pub trait System: Sync {
     /// Makes a new interface of the name, after it was removed.
     fn remake(&self);
     /// Sets the interface's MTU.
-    ///
-    /// # Errors
-    /// The kernel's.
     fn set_mtu(&self, mtu: usize) -> Result<(), Errno>;
     /// The interface's MTU.
     fn mtu(&self) -> usize;
@@ -269,9 +218,6 @@ pub trait System: Sync {
 }
 
 /// Has another thread make a call that blocks, does something once it has, and returns what came of the call.
-///
-/// # Panics
-/// If the call panics.
 pub fn while_blocked<R: Send>(
     system: &dyn System,
     blocked: Blocked,

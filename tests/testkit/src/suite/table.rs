@@ -13,9 +13,6 @@ pub fn path() -> PathBuf {
 }
 
 /// Its text.
-///
-/// # Panics
-/// If Linux's record lacks a case.
 #[must_use]
 pub fn make(record: &Record) -> String {
     let all = cases().count();

@@ -55,9 +55,6 @@ pub trait Tool: Sync {
     }
 
     /// The command line of a side. It must stay in the foreground.
-    ///
-    /// # Errors
-    /// Linux's.
     fn launch(&self, plan: &Plan, side: Side) -> Result<Launch, Error>;
 }
 

@@ -45,9 +45,6 @@ pub fn unavailable() -> Option<&'static str> {
 }
 
 /// Runs something in a network namespace of its own, threads and processes that it starts included.
-///
-/// # Panics
-/// If it panics, or there is no such namespace to be had.
 pub fn in_own_network<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
@@ -67,9 +64,6 @@ pub fn release() -> String {
 
 /// Runs a case in a network namespace of its own, and with a table of descriptors of its own: those that it leaves open
 /// are closed with it, and no other case's come to have the number of one that it closed.
-///
-/// # Panics
-/// If the case panics, or there is no such namespace to be had.
 #[must_use]
 pub fn run(case: &Case, mode: Mode) -> Seen {
     let _watchdog = Watchdog::over(format!("\"{}\" on Linux's {}", case.name, mode.name()));
