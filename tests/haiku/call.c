@@ -12,6 +12,9 @@
 static void* run_call(void* argument)
 {
     struct call* call = argument;
+    /* With several CPUs, Haiku may interrupt the first wait of a thread by the signal that starts it. Let it be this
+     * one. */
+    sleep_ms(1);
     errno = 0;
     call->result = call->function(call->argument);
     call->error = errno;

@@ -45,8 +45,8 @@ static const struct group s_groups[] = {
 static const char s_usage[] =
     "usage: check [tun|tap|tun/N|tap/N]... [GROUP]... [keep]\n"
     "Checks tun/40 and tap/40 unless told otherwise, and the units after them, which no other program may use.\n"
-    "keep: leaves the interfaces, which are deleted otherwise. Groups, of which the ones in brackets run only if named,\n"
-    "because a fault of Haiku's can make them hang or end in the kernel debugger:";
+    "keep: leaves the interfaces, which are deleted otherwise. Groups, of which the ones in brackets run only if\n"
+    "named, because a fault of Haiku's can make them hang or end in the kernel debugger:";
 
 static int s_passed, s_failed, s_skipped;
 

@@ -103,7 +103,8 @@ static void check_answers(struct unit* unit)
     put16((uint8_t*)&((struct sockaddr_in*)&to.storage)->sin_addr + 2, (uint16_t)(0x4000 + getpid() % 0x4000));
     unit_statistics(unit, &before);
     int stranger = socket(AF_INET, SOCK_DGRAM, 0);
-    expect_success(sendto(stranger, data, sizeof(data), 0, &to.any, to.length), "a new address of the subnet is reached");
+    expect_success(sendto(stranger, data, sizeof(data), 0, &to.any, to.length),
+        "a new address of the subnet is reached");
     close(stranger);
     read_numbered(unit, s_packet, sizeof(s_packet), &number, WAKE_MS);
     unit_statistics(unit, &after);

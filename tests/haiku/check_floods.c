@@ -110,7 +110,8 @@ static void* receive_all(void* argument)
     return NULL;
 }
 
-/* Haiku's pthread_join() interrupts what the thread waits for, once; the write is made again. */
+/* Haiku may interrupt a wait by the signal that starts the thread, and by that of pthread_join(): the write is made
+ * again. */
 static void* write_all(void* argument)
 {
     struct flood_in* flood = argument;
@@ -154,9 +155,11 @@ static void check_flood_in(struct unit* unit, const struct responder* responder,
         (unsigned long long)flood.received);
     expect(flood.failed == 0, name, "expected no write to fail, %llu did, one with \"%s\"",
         (unsigned long long)flood.failed, strerror(flood.last_error));
-    expect(flood.received > 0 && flood.altered == 0, "packets arrive as they were written", "of %llu %llu were altered",
+    expect(flood.received > 0 && flood.altered == 0, "packets arrive as they were written",
+        "of %llu %llu were altered",
         (unsigned long long)flood.received, (unsigned long long)flood.altered);
-    expect_equal(after.to_stack.accepted - before.to_stack.accepted, flood.written, "each write is counted as accepted");
+    expect_equal(after.to_stack.accepted - before.to_stack.accepted, flood.written,
+        "each write is counted as accepted");
     expect_equal(after.to_stack.delivered - before.to_stack.delivered, flood.written, "each is delivered to the stack");
 }
 

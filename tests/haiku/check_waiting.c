@@ -94,8 +94,8 @@ static void check_closed_kqueues(struct unit* unit)
     }
     waiter_open(&waiter, READ_POLL, unit->fd, EVENT_READ | EVENT_WRITE);
     int events = waiter_wait(&waiter, 0);
-    expect(events >= 0 && (events & (EVENT_ERROR | EVENT_HANG_UP)) == 0, "many closed kqueues make no hang-up", "saw %s",
-        events_text(events, seen));
+    expect(events >= 0 && (events & (EVENT_ERROR | EVENT_HANG_UP)) == 0, "many closed kqueues make no hang-up",
+        "saw %s", events_text(events, seen));
 }
 
 static void check_wakes(struct waiting* waiting)
