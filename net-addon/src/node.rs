@@ -124,9 +124,9 @@ impl<M: Kind> Hooks<M> {
     unsafe extern "C" fn select(cookie: *mut c_void, event: u8, _: u32, sync: *mut selectsync) -> status_t {
         // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
-            return sys::B_BAD_VALUE;
-        };
+        // SAFETY: the kernel calls the hook with `sync`.
+        let entry = unsafe { SelectEntry::new(sync) };
+        let (Some(event), Some(entry)) = (crate::kernel::event(event), entry) else { return sys::B_BAD_VALUE };
         open.device().select(entry, event);
         sys::B_OK
     }
@@ -136,9 +136,9 @@ impl<M: Kind> Hooks<M> {
     unsafe extern "C" fn deselect(cookie: *mut c_void, event: u8, sync: *mut selectsync) -> status_t {
         // SAFETY: the caller's promise.
         let Some(open) = (unsafe { Shared::<Open<M>>::borrow_cookie(cookie) }) else { return sys::B_BAD_VALUE };
-        let (Some(event), Some(entry)) = (crate::kernel::event(event), SelectEntry::new(sync)) else {
-            return sys::B_BAD_VALUE;
-        };
+        // SAFETY: the kernel calls the hook with `sync`.
+        let entry = unsafe { SelectEntry::new(sync) };
+        let (Some(event), Some(entry)) = (crate::kernel::event(event), entry) else { return sys::B_BAD_VALUE };
         open.device().deselect(entry, event);
         sys::B_OK
     }

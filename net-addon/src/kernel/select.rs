@@ -19,7 +19,10 @@ unsafe impl Send for SelectEntry {}
 
 impl SelectEntry {
     /// Returns what the `select` and `deselect` hooks were called with.
-    pub(crate) fn new(sync: *mut sys::selectsync) -> Option<Self> {
+    ///
+    /// # Safety
+    /// `sync` is null, or what the hook that calls this was called with.
+    pub(crate) unsafe fn new(sync: *mut sys::selectsync) -> Option<Self> {
         NonNull::new(sync).map(Self)
     }
 }
