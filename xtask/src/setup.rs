@@ -52,6 +52,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2", without: "the test with Linux's own ping is left out" },
     Tool { program: "ping", package: "iputils-ping", without: "the test with Linux's own ping is left out" },
     Tool { program: "unshare", package: "util-linux", without: "the test with Linux's own ping is left out" },
+    Tool { program: "valgrind", package: "valgrind", without: "no instructions are counted" },
 ];
 
 /// The VPN programs of Debian's that the tests run over the device, the quick ones OpenVPN and the thorough ones all; and
