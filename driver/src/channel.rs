@@ -4,7 +4,6 @@
 //! sections only mutate state; [`State::settle`] alone decides whom to wake. So no section can forget a wake, none wakes a
 //! thread that would find nothing, and none wakes under the lock.
 
-use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::ANSWERS;
@@ -170,18 +169,27 @@ pub(crate) struct Channel<K: Kernel, S: Send> {
 }
 
 impl<K: Kernel, S: Send> Channel<K, S> {
-    /// A queue that a program takes packets out of.
-    pub(crate) fn to_user(name: &'static CStr, side: S) -> Result<Self, Error> {
-        Self::new(ProgramEnd::Consumer, K::WaitPoint::new(name)?, None, side)
+    /// Makes the queue that a program takes packets out of, of a device without an opener and without an interface.
+    #[inline]
+    pub(crate) fn to_user(consumers: K::WaitPoint, side: S) -> Self {
+        Self::new(ProgramEnd::Consumer, consumers, None, Error::Closed, side)
     }
 
-    /// A queue that a program puts packets into.
-    pub(crate) fn to_stack(name: &'static CStr, room: &'static CStr, side: S) -> Result<Self, Error> {
-        let producers = K::WaitPoint::new(room)?;
-        Self::new(ProgramEnd::Producer, K::WaitPoint::new(name)?, Some(producers), side)
+    /// Makes the queue that a program puts packets into, of such a device.
+    #[inline]
+    pub(crate) fn to_stack(consumers: K::WaitPoint, producers: K::WaitPoint, side: S) -> Self {
+        Self::new(ProgramEnd::Producer, consumers, Some(producers), Error::NetworkDown, side)
     }
 
-    fn new(end: ProgramEnd, consumers: K::WaitPoint, producers: Option<K::WaitPoint>, side: S) -> Result<Self, Error> {
+    #[inline]
+    fn new(
+        end: ProgramEnd,
+        consumers: K::WaitPoint,
+        producers: Option<K::WaitPoint>,
+        not_serving: Error,
+        side: S,
+    ) -> Self {
+        let hung_up = end == ProgramEnd::Consumer;
         let state = State {
             queue: K::Fifo::default(),
             packets: 0,
@@ -189,23 +197,23 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             purges: 0,
             limits: Limits::DEFAULT,
             end,
-            accepting: Err(Error::NetworkDown),
-            serving: Ok(()),
-            hung_up: false,
+            accepting: Err(Error::Closed),
+            serving: Err(not_serving),
+            hung_up,
             waiting_consumers: 0,
             waiting_producers: 0,
             counters: Counters::ZERO,
             side,
         };
-        Ok(Self {
+        Self {
             state: K::Lock::new(state),
             had_room: AtomicBool::new(false),
             end,
             consumers,
             producers,
-            hung_up: AtomicBool::new(false),
+            hung_up: AtomicBool::new(hung_up),
             selects: Selects::new(end.event()),
-        })
+        }
     }
 
     /// Runs a critical section, then wakes the waiters that can go on.

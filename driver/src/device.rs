@@ -7,7 +7,7 @@ use crate::link::LinkCell;
 use crate::overview;
 use crate::{
     Blocking, Delivery, Descriptor, Error, Groups, InterfaceState, Kernel, Limits, Link, Lock, MacAddress, Mode,
-    Overview, Statistics,
+    Overview, Statistics, WaitPoint,
 };
 
 /// Proof that an interface is attached: given back on removal, and recognised when it is stale.
@@ -107,6 +107,28 @@ impl Control {
     }
 }
 
+/// Where the threads of a device wait.
+pub struct WaitPoints<K: Kernel> {
+    readers: K::WaitPoint,
+    receivers: K::WaitPoint,
+    writers: K::WaitPoint,
+}
+
+impl<K: Kernel> WaitPoints<K> {
+    /// Makes the wait points of a device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`] if the kernel has no semaphore left.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            readers: K::WaitPoint::new(c"tun_tap to user")?,
+            receivers: K::WaitPoint::new(c"tun_tap to stack")?,
+            writers: K::WaitPoint::new(c"tun_tap room")?,
+        })
+    }
+}
+
 /// One unit: `tun/0`, say. See the [crate] for a packet's way through it.
 pub struct Device<M: Mode, K: Kernel> {
     control: K::Mutex<Control>,
@@ -124,26 +146,21 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// The largest MTU, and the largest packet that a program may write: what a packet of IPv4 can hold.
     pub const MTU_MAX: usize = 65535;
 
-    /// Makes a unit without an opener and without an interface.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoMemory`] if the kernel has no semaphore left.
-    pub fn new(address: MacAddress, mtu: usize, delivery: K::Delivery) -> Result<Self, Error> {
+    /// Makes a unit without an opener and without an interface. Cannot fail, so that the compiler can build it in its place: a
+    /// kernel stack has no room for copies of a device.
+    #[inline]
+    pub fn new(address: MacAddress, mtu: usize, delivery: K::Delivery, wait_points: WaitPoints<K>) -> Self {
         let mtu = mtu.clamp(Self::MTU_MIN, Self::MTU_MAX);
-        let to_user = ToUser { up: false, open: false };
-        let device = Self {
+        let WaitPoints { readers, receivers, writers } = wait_points;
+        Self {
             control: K::Mutex::new(Control::FRESH),
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             groups: Groups::new(),
-            to_user: Channel::to_user(c"tun_tap to user", to_user)?,
-            to_stack: Channel::to_stack(c"tun_tap to stack", c"tun_tap room", ToStack { stack_end: None })?,
+            to_user: Channel::to_user(readers, ToUser { up: false, open: false }),
+            to_stack: Channel::to_stack(receivers, writers, ToStack { stack_end: None }),
             delivery,
             mode: PhantomData,
-        };
-        // Not under the mutex, because the device has yet to move to its place, and a mutex must not move once locked.
-        device.apply(&Control::FRESH);
-        Ok(device)
+        }
     }
 
     /// Opens the unit for a program. There is one opener at a time.

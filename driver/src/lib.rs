@@ -37,7 +37,7 @@ pub use batch::Batch;
 pub use counters::{Counters, DropReason, Statistics};
 pub use delivery::{Delivery, Protocol};
 pub use descriptor::{Blocking, Descriptor, Extent, FRAMING_HEADER, Framing};
-pub use device::{Attachment, Device, Snapshot};
+pub use device::{Attachment, Device, Snapshot, WaitPoints};
 pub use error::Error;
 pub use groups::Groups;
 pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, SelectSync, UserMemory, WaitPoint};

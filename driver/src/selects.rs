@@ -8,9 +8,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Event, Kernel, Lock, SelectSync};
 
-/// How many selects can wait on one direction at the same time. A VPN program needs one for each thread that waits.
-/// Few, because a device is built on the kernel's stack of 16 KiB before it moves to the heap, in several copies.
-pub(crate) const SLOTS: usize = 8;
+/// How many selects can wait on one direction at the same time. A VPN program needs one for each thread that waits, and Haiku
+/// keeps one for each kqueue that was closed while the device was open.
+pub(crate) const SLOTS: usize = 64;
 
 /// A select and the events that it waits for, as bits.
 #[derive(Clone, Copy)]

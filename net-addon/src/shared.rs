@@ -33,11 +33,17 @@ unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 impl<T> Shared<T> {
     /// Moves a value to the heap.
     pub(crate) fn new(value: T) -> Result<Self, Error> {
+        Self::make(|| value)
+    }
+
+    /// Makes a value on the heap, where the compiler can build it without a copy on the stack.
+    #[inline(always)]
+    pub(crate) fn make(value: impl FnOnce() -> T) -> Result<Self, Error> {
         // SAFETY: a plain call with a power of two. The kernel returns null or that much memory.
         let memory = unsafe { sys::memalign(align_of::<Block<T>>(), size_of::<Block<T>>()) };
         let block = NonNull::new(memory.cast::<Block<T>>()).ok_or(Error::NoMemory)?;
         // SAFETY: `memalign` returned memory of this size and alignment above, and no other pointer to it exists.
-        unsafe { block.write(Block { references: AtomicUsize::new(1), value }) };
+        unsafe { block.write(Block { references: AtomicUsize::new(1), value: value() }) };
         Ok(Self { block })
     }
 

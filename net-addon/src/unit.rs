@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use haiku_sys as sys;
-use tuntap_driver::{Device, Error, Lock, MacAddress, Mode, Overview};
+use tuntap_driver::{Device, Error, Lock, MacAddress, Mode, Overview, WaitPoints};
 
 use crate::delivery::Delivery;
 use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
@@ -46,23 +46,16 @@ struct StackSide {
 unsafe impl Send for StackSide {}
 
 impl<M: Mode> Unit<M> {
-    /// Makes a unit with this link address, configured as the settings say.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoMemory`].
-    pub(crate) fn new(number: usize, address: MacAddress) -> Result<Self, Error> {
-        let settings = settings::current();
-        let device = Device::new(address, settings.mtu, Delivery::new())?;
-        device.set_to_user_limits(settings.limits);
-        device.set_to_stack_limits(settings.limits);
-        Ok(Self {
+    /// Makes a unit with this link address. Cannot fail, so that it is built in its place.
+    #[inline(always)]
+    pub(crate) fn new(number: usize, address: MacAddress, mtu: usize, wait_points: WaitPoints<Haiku>) -> Self {
+        Self {
             number,
-            device,
+            device: Device::new(address, mtu, Delivery::new(), wait_points),
             owner: Owner::none(),
             opener: AtomicI32::new(NO_TEAM),
             interface: KernelMutex::new(StackSide { device: core::ptr::null_mut(), modules: false }),
-        })
+        }
     }
 
     /// Takes references to the stack's modules, without which there are no packets. Called before the first interface is

@@ -2,13 +2,14 @@
 
 use core::ops::Deref;
 
-use tuntap_driver::{Error, Lock, MacAddress, Mode};
+use tuntap_driver::{Error, Lock, MacAddress, Mode, WaitPoints};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
 use crate::exports;
 use crate::ioctl::TunFlags;
 use crate::kernel::SpinLock;
+use crate::settings;
 use crate::shared::Shared;
 use crate::unit::{Unit, random_address};
 
@@ -97,7 +98,11 @@ impl<M: Kind> Units<M> {
     #[inline(never)]
     fn make(&self, number: usize) -> Result<Shared<Unit<M>>, Error> {
         let address = self.address(number).unwrap_or_else(random_address);
-        Shared::new(Unit::new(number, address)?)
+        let (settings, wait_points) = (settings::current(), WaitPoints::new()?);
+        let unit = Shared::make(|| Unit::new(number, address, settings.mtu, wait_points))?;
+        unit.device.set_to_user_limits(settings.limits);
+        unit.device.set_to_stack_limits(settings.limits);
+        Ok(unit)
     }
 
     /// Leases the existing unit, or else `fresh`.

@@ -37,7 +37,8 @@ pub fn build(project: &Project) -> Result<PathBuf> {
 pub fn build_with(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
     let (addon, refused) = (project.addon(), project.haiku().join("tun_tap.refused"));
     let twin = project.haiku().join("tun_tap.debug");
-    for stale in [&addon, &refused, &twin] {
+    let compiler = project.haiku().join("tun_tap.compiler");
+    for stale in [&addon, &refused, &twin, &compiler] {
         if stale.exists() {
             fs::remove_file(stale).with_context(|| format!("{} could not be removed", stale.display()))?;
         }
@@ -52,6 +53,9 @@ pub fn build_with(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
     if !report.passed() {
         bail!("The audit refuses the add-on; it is kept as {} for a closer look.", project.short(&refused));
     }
+    // Tests that count instructions read which compiler built the file.
+    fs::write(&compiler, toolchain.compiler()?)
+        .with_context(|| format!("{} could not be written", compiler.display()))?;
     fs::rename(&refused, &addon).with_context(|| format!("{} could not be written", addon.display()))?;
     Ok(addon)
 }

@@ -69,6 +69,15 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// Returns the line that the compiler says of its version.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run.
+    pub fn compiler(&self) -> Result<String> {
+        process::output_of(clean_command(&self.rustc).arg("-V"))
+    }
+
     /// The command `cargo`, with an environment that cannot change the result.
     #[must_use]
     pub fn cargo(&self) -> Command {

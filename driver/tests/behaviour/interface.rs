@@ -1,6 +1,6 @@
 //! The interface: attach, detach, up and down, its address and its MTU.
 
-use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, InterfaceState, Limits, MacAddress};
+use tuntap_driver::{Blocking, Descriptor, Device, DropReason, Error, InterfaceState, Limits, MacAddress, WaitPoints};
 
 use crate::fake::{ARP, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
@@ -323,6 +323,9 @@ fn the_mtu_is_from_68_to_65535_and_does_not_bound_what_is_written() {
 fn an_mtu_out_of_bounds_is_moved_into_them_when_a_unit_is_made() {
     let _world = World::new();
     for (asked, got) in [(0, 68), (68, 68), (9000, 9000), (65535, 65535), (usize::MAX, 65535)] {
-        assert_eq!(Device::<ToyTun, Fake>::new(OWN, asked, Delivery::default()).unwrap().link().mtu, got);
+        assert_eq!(
+            Device::<ToyTun, Fake>::new(OWN, asked, Delivery::default(), WaitPoints::new().unwrap()).link().mtu,
+            got
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Open, close and free.
 
-use tuntap_driver::{Blocking, Device, DropReason, Error, Limits};
+use tuntap_driver::{Blocking, DropReason, Error, Limits, WaitPoints};
 
-use crate::fake::{self, Delivery, Fake, INTERFACE, IPV4, OWN, Rig, ToyTun, User, World, frame, packet4};
+use crate::fake::{self, Fake, INTERFACE, IPV4, Rig, ToyTun, User, World, frame, packet4};
 use crate::{about_to_block, blocked, failed};
 
 #[test]
@@ -145,14 +145,14 @@ fn the_link_works_while_a_program_has_the_unit_open_and_does_not_say_otherwise()
 }
 
 #[test]
-fn a_unit_that_gets_no_semaphores_is_not_made_and_leaks_nothing() {
+fn a_device_that_gets_no_semaphores_is_not_made_and_leaks_nothing() {
     let world = World::new();
     let before = world.allocations();
-    drop(Device::<ToyTun, Fake>::new(OWN, 1500, Delivery::default()).unwrap());
+    drop(WaitPoints::<Fake>::new().unwrap());
     let allocations = world.allocations() - before;
     assert_eq!(allocations, 3);
     for n in 0..allocations {
         world.fail_allocation(n as i64);
-        assert_eq!(Device::<ToyTun, Fake>::new(OWN, 1500, Delivery::default()).err(), Some(Error::NoMemory));
+        assert_eq!(WaitPoints::<Fake>::new().err(), Some(Error::NoMemory));
     }
 }

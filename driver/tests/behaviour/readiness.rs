@@ -140,7 +140,7 @@ fn close_ends_a_select_for_reading() {
 #[test]
 fn a_select_without_a_free_slot_is_notified_at_once_and_takes_no_other_slot() {
     let (rig, _) = Rig::<ToyTun>::running(Blocking::Wait);
-    let waiting: Vec<_> = (0..8).map(|_| Entry::new()).collect();
+    let waiting: Vec<_> = (0..64).map(|_| Entry::new()).collect();
     for entry in &waiting {
         rig.device.select(entry.sync(), Event::Read);
         assert_eq!(entry.told(Event::Read), 0);

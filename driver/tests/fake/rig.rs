@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, DropReason, Error, Mode};
+use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, DropReason, Error, Mode, WaitPoints};
 
 use crate::fake::{Delivery, Fake, INTERFACE, OWN, Packet, User, World};
 
@@ -19,7 +19,7 @@ impl<M: Mode> Rig<M> {
     /// A unit without an opener and without an interface.
     pub(crate) fn new() -> Self {
         let world = World::new();
-        let device = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
+        let device = Device::new(OWN, 1500, Delivery::default(), WaitPoints::new().expect("memory enough"));
         Self { world, device: Arc::new(device) }
     }
 
@@ -87,7 +87,7 @@ impl<M: Mode> Drop for Rig<M> {
         }
         self.check_accounts();
         // This is the last reference to the device. Packets in its queues are dropped with it.
-        let spare = Device::new(OWN, 1500, Delivery::default()).expect("memory enough");
+        let spare = Device::new(OWN, 1500, Delivery::default(), WaitPoints::new().expect("memory enough"));
         let device = std::mem::replace(&mut self.device, Arc::new(spare));
         assert!(Arc::into_inner(device).is_some(), "a thread was left behind");
         assert_eq!(self.world.packets(), 0, "packets were left behind");
