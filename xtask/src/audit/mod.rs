@@ -1,10 +1,11 @@
 //! `cargo xtask audit FILE`: proves that Haiku's kernel will load the file, and that it is fit to run there.
 //!
-//! [`elf`] reads the file, [`rules`] checks its form, [`code`] disassembles it, [`panics`] and [`traps`] look at what
-//! the code does, [`lines`] finds the source of it. Each rule gives one line of the [`Report`].
+//! [`elf`] reads the file, [`rules`] checks its form, [`code`] disassembles it, [`panics`], [`traps`] and
+//! [`frames`] look at what the code does, [`lines`] finds the source of it. Each rule gives one line of the [`Report`].
 
 pub mod code;
 pub mod elf;
+pub mod frames;
 pub mod graph;
 pub mod lines;
 pub mod panics;
@@ -108,6 +109,7 @@ pub fn file(project: &Project, path: &Path) -> Result<Report> {
         Err(why) => Finding::new(panics::RULE, "no symbols", vec![why]),
     });
     findings.push(traps::check(&code, &lines));
+    findings.push(frames::check(&code));
     findings.push(rules::size(bytes.len()));
     Ok(Report { file: project.short(path).to_string(), findings })
 }

@@ -17,8 +17,8 @@ const TRAPS: &str = "no reachable trap (ud2)";
 fn an_add_on_without_fault_passes_every_rule() {
     let report = Made::good().audit();
     assert!(report.passed(), "{report}");
-    assert_eq!(report.findings.len(), 11);
-    assert!(report.to_string().ends_with("All 11 rules hold.\n"), "{report}");
+    assert_eq!(report.findings.len(), 12);
+    assert!(report.to_string().ends_with("All 12 rules hold.\n"), "{report}");
 }
 
 #[test]
