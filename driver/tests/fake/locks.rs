@@ -5,12 +5,13 @@ use tuntap_driver::Lock;
 use crate::fake::Task;
 use crate::sync::Mutex;
 
-/// A lock that spins with interrupts off: the kernel dies if its holder sleeps.
-pub(crate) struct Spinning<T>(Mutex<T>);
+/// A lock that spins with interrupts off: the kernel dies if its holder sleeps. On the heap, because the stacks of loom's
+/// threads have no room for a device.
+pub(crate) struct Spinning<T>(Box<Mutex<T>>);
 
 impl<T: Send> Lock<T> for Spinning<T> {
     fn new(value: T) -> Self {
-        Self(Mutex::new(value))
+        Self(Box::new(Mutex::new(value)))
     }
 
     fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
