@@ -210,6 +210,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                         return Ok(());
                     }
                 }
+                self.note_queued(&header);
                 let made = writing.head.frame::<K>(&header, M::LINK.hidden_header, user, packet, end)?;
                 writing.run.push(made);
                 writing.progress.defer(length);

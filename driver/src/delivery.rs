@@ -22,7 +22,7 @@ pub trait Delivery<P>: Send + Sync {
     /// may sleep.
     fn is_direct(&self, protocol: Protocol, is_drained: impl FnOnce() -> bool) -> bool;
 
-    /// Notes that a packet of this protocol goes through the queue.
+    /// Notes that a packet of this protocol is about to be queued. The note counts until the packet has left the queue.
     fn note_queued(&self, protocol: Protocol);
 
     /// Counts a packet of so many bytes as received by the interface. Called under the spinning lock.

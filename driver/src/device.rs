@@ -316,9 +316,6 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             if !matches!(result, Err(Error::Gone)) || self.acknowledge_loss(direction) {
                 return result;
             }
-            if direction == Direction::ToStack {
-                return Err(Error::NetworkDown);
-            }
         }
     }
 

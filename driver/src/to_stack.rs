@@ -96,6 +96,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 Route::Direct(header) => self.deliver(&header, &head, user, start, end),
                 Route::Queued(header) => {
                     self.to_stack.await_room(wait)?;
+                    self.note_queued(&header);
                     self.to_stack.push(head.frame::<K>(&header, M::LINK.hidden_header, user, start, end)?)
                 }
                 Route::Dropped { reason, length } => self.drop_written(reason, length),
@@ -109,16 +110,20 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
     }
 
+    /// Notes that a packet with this link header is about to be queued. Called after the wait for room, because direct delivery
+    /// resumes some time after the last note.
+    pub(crate) fn note_queued(&self, header: &FrameHeader) {
+        if let Some(protocol) = header.protocol() {
+            self.delivery.note_queued(protocol);
+        }
+    }
+
     /// Whether a packet with this link header goes straight to its protocol. A device that takes no packets leaves it to the
     /// queue to say why.
     fn is_direct(&self, header: &FrameHeader) -> bool {
         let Some(protocol) = header.protocol() else { return false };
         let is_drained = || self.to_stack.backlog().packets == 0;
-        let is_direct = self.to_stack.had_room() && self.delivery.is_direct(protocol, is_drained);
-        if !is_direct {
-            self.delivery.note_queued(protocol);
-        }
-        is_direct
+        self.to_stack.had_room() && self.delivery.is_direct(protocol, is_drained)
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.

@@ -9,7 +9,6 @@
 //! delivery of a protocol resumes with the first packet after [`QUIET`] without one that was queued.
 
 use core::cell::UnsafeCell;
-use core::ffi::CStr;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -19,7 +18,7 @@ use tuntap_driver::{FrameHeader, Protocol};
 
 use crate::kernel::{NetBuffer, modules};
 use crate::settings;
-use crate::stack::{Module, Name, NetInterface};
+use crate::stack::{HeldDomain, Module, Name, NetInterface, domain, protocol_module};
 
 /// How old the last look at the interface may be, in microseconds.
 const LOOK_EVERY: bigtime_t = 10_000;
@@ -82,37 +81,27 @@ impl Way {
         interface: &NetInterface<'_>,
         protocol: Protocol,
     ) -> *mut net_domain {
-        let found = domain(stack, protocol);
+        let found = domain(stack, family(protocol));
         if found.is_null() || interface.address(found).is_err() {
             return null_mut();
         }
         if self.holds_module.load(Ordering::Relaxed) {
             return found;
         }
-        let Ok(module) = Module::<sys::module_info>::take(module_name(protocol)) else { return null_mut() };
+        let Ok(module) = Module::<sys::module_info>::take(protocol_module(family(protocol))) else { return null_mut() };
         // Given back when the unit's delivery state is dropped.
         core::mem::forget(module);
         self.holds_module.store(true, Ordering::Relaxed);
         // The domain may have been registered anew before the reference was taken.
-        domain(stack, protocol)
+        domain(stack, family(protocol))
     }
 }
 
-const fn module_name(protocol: Protocol) -> &'static CStr {
+const fn family(protocol: Protocol) -> u32 {
     match protocol {
-        Protocol::Ipv4 => sys::NET_IPV4_MODULE_NAME,
-        Protocol::Ipv6 => sys::NET_IPV6_MODULE_NAME,
-    }
-}
-
-/// Returns a protocol's domain, or null while nothing has loaded the protocol.
-fn domain(stack: &sys::net_stack_module_info, protocol: Protocol) -> *mut net_domain {
-    let family = match protocol {
         Protocol::Ipv4 => sys::AF_INET,
         Protocol::Ipv6 => sys::AF_INET6,
-    };
-    // SAFETY: a plain call.
-    stack.get_domain.map_or(null_mut(), |get_domain| unsafe { get_domain(family as i32) })
+    }
 }
 
 /// What of an interface a driver is not told, and has to look at.
@@ -179,16 +168,30 @@ impl Delivery {
         look
     }
 
+    /// Returns a domain that stays registered because the unit holds its protocol's module.
+    fn own_domain(&self, stack: &sys::net_stack_module_info) -> Option<*mut net_domain> {
+        let ways = self.ways.iter().zip([Protocol::Ipv4, Protocol::Ipv6]);
+        let mut own = ways.filter(|(way, _)| way.holds_module.load(Ordering::Relaxed));
+        own.next().map(|(_, protocol)| domain(stack, family(protocol))).filter(|domain| !domain.is_null())
+    }
+
     fn look_at(&self, name: &Name) -> Option<Look> {
         let (stack, datalink) = (modules::stack()?, modules::datalink()?);
         let protocols = [Protocol::Ipv4, Protocol::Ipv6];
-        let any = protocols.into_iter().map(|protocol| domain(stack, protocol)).find(|domain| !domain.is_null())?;
+        let mut held = None;
+        let any = match self.own_domain(stack) {
+            Some(domain) => domain,
+            None => {
+                let take = |protocol| HeldDomain::take(stack, family(protocol)).ok();
+                held.insert(protocols.into_iter().find_map(take)?).domain()
+            }
+        };
         let interface = NetInterface::find(datalink, any, name).ok()?;
         if self.is_allowed {
+            self.is_captured.store(is_captured(stack, interface.device()), Ordering::Relaxed);
             for (way, protocol) in self.ways.iter().zip(protocols) {
                 way.domain.store(way.find_domain(stack, &interface, protocol), Ordering::Release);
             }
-            self.is_captured.store(is_captured(stack, interface.device()), Ordering::Relaxed);
         }
         Some(Look { promiscuous: interface.flags() & sys::IFF_PROMISC != 0 })
     }
@@ -199,7 +202,7 @@ impl Drop for Delivery {
         for (way, protocol) in self.ways.iter_mut().zip([Protocol::Ipv4, Protocol::Ipv6]) {
             if *way.holds_module.get_mut() {
                 // SAFETY: a reference was taken in `Way::find_domain`.
-                unsafe { sys::put_module(module_name(protocol).as_ptr()) };
+                unsafe { sys::put_module(protocol_module(family(protocol)).as_ptr()) };
             }
         }
     }
@@ -211,18 +214,18 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
     #[inline]
     fn is_direct(&self, protocol: Protocol, is_drained: impl FnOnce() -> bool) -> bool {
         let way = self.way(protocol);
-        if way.domain.load(Ordering::Relaxed).is_null() || self.is_captured.load(Ordering::Relaxed) {
+        // In this order: `look_at` stores the domain last.
+        if way.domain.load(Ordering::Acquire).is_null() || self.is_captured.load(Ordering::Relaxed) {
             return false;
         }
         let queued_at = way.queued_at.load(Ordering::Relaxed);
         if queued_at == 0 {
             return true;
         }
-        let resumes = now() - queued_at >= QUIET && is_drained();
-        if resumes {
-            way.queued_at.store(0, Ordering::Relaxed);
-        }
-        resumes
+        // A writer that notes a packet meanwhile keeps its note.
+        now() - queued_at >= QUIET
+            && is_drained()
+            && way.queued_at.compare_exchange(queued_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     fn note_queued(&self, protocol: Protocol) {

@@ -274,7 +274,8 @@ unsafe extern "C" fn up(device: *mut net_device) -> status_t {
     // SAFETY: the caller's promise.
     let interface = unsafe { NetDevice::of(device) };
     // SAFETY: the caller's promise; `uninit_device` detaches the interface, which takes the value from the core, before it
-    // frees the device.
+    // frees the device. Detaching is ignored once a successor is attached, but the stack makes a successor only after it has
+    // released this device, and then calls no `up` for it; `attach` takes the value from the core too.
     interface.hooks().up(unsafe { StackEnd::new(device) });
     // `receive_data` synchronizes the link again: the stack sets `IFF_UP` only after this hook, not atomically, and may
     // undo a change that an opener makes to the same word.

@@ -9,7 +9,7 @@ use core::ptr::null_mut;
 use haiku_sys as sys;
 use sys::{net_datalink_module_info, net_domain, net_route, sockaddr, status_t};
 
-use crate::stack::{Address, Module, Name, NetInterface};
+use crate::stack::{Address, HeldDomain, Module, Name, NetInterface};
 
 /// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +73,8 @@ fn place(data: &mut [u8], at: usize, bytes: &[u8]) {
 pub(crate) fn add(name: &Name, peer: Peer) -> Result<(), status_t> {
     let stack = Module::<sys::net_stack_module_info>::take(sys::NET_STACK_MODULE_NAME)?;
     let datalink = Module::<net_datalink_module_info>::take(sys::NET_DATALINK_MODULE_NAME)?;
-    let get_domain = stack.table().get_domain.ok_or(sys::B_NOT_SUPPORTED)?;
-    // SAFETY: a plain call.
-    let domain = unsafe { get_domain(peer.family() as i32) };
-    if domain.is_null() {
-        // The family's protocol is not loaded, so no interface has an address of the family.
-        return Err(sys::EADDRNOTAVAIL);
-    }
+    let held = HeldDomain::take(stack.table(), peer.family())?;
+    let domain = held.domain();
     let interface = NetInterface::find(datalink.table(), domain, name)?;
     interface.check_up()?;
     let address = interface.address(domain)?;

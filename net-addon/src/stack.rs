@@ -48,6 +48,50 @@ impl<T> Drop for Module<T> {
     }
 }
 
+/// Returns the module of a family's protocol, which registers the family's domain.
+pub(crate) const fn protocol_module(family: u32) -> &'static CStr {
+    if family == sys::AF_INET6 { sys::NET_IPV6_MODULE_NAME } else { sys::NET_IPV4_MODULE_NAME }
+}
+
+/// Returns a family's domain, or null while nothing has loaded its protocol. It may be freed as soon as this returns, unless
+/// a reference to the protocol's module is held.
+pub(crate) fn domain(stack: &sys::net_stack_module_info, family: u32) -> *mut net_domain {
+    // SAFETY: a plain call.
+    stack.get_domain.map_or(null_mut(), |get_domain| unsafe { get_domain(family as i32) })
+}
+
+/// A family's domain, with a reference to the module of its protocol.
+///
+/// # Invariants
+///
+/// `domain` is registered while `_module` is held: `unregister_domain`, which frees it, is called by the module's end.
+pub(crate) struct HeldDomain {
+    _module: Module<sys::module_info>,
+    domain: *mut net_domain,
+}
+
+impl HeldDomain {
+    /// Takes a reference to the module of a family's protocol.
+    ///
+    /// # Errors
+    ///
+    /// `EADDRNOTAVAIL` while nothing has loaded the protocol, because then no interface has an address of the family.
+    pub(crate) fn take(stack: &sys::net_stack_module_info, family: u32) -> Result<Self, status_t> {
+        if domain(stack, family).is_null() {
+            return Err(sys::EADDRNOTAVAIL);
+        }
+        let module = Module::take(protocol_module(family))?;
+        // Again, because the domain may have been registered anew before the reference was taken.
+        let domain = domain(stack, family);
+        if domain.is_null() { Err(sys::EADDRNOTAVAIL) } else { Ok(Self { _module: module, domain }) }
+    }
+
+    /// Returns the domain, which stays registered while this reference is held.
+    pub(crate) fn domain(&self) -> *mut net_domain {
+        self.domain
+    }
+}
+
 /// A reference to an interface of the stack, given back when dropped. While it is held, the stack keeps the device.
 ///
 /// # Invariants
@@ -59,7 +103,7 @@ pub(crate) struct NetInterface<'m> {
 }
 
 impl<'m> NetInterface<'m> {
-    /// Finds the interface of a name. The stack finds one by its index only, which is not its device's, so the index is asked
+    /// Finds the interface of a name. The caller holds `domain`. The stack finds one by its index only, which is not its device's, so the index is asked
     /// for first.
     ///
     /// # Errors
@@ -76,7 +120,7 @@ impl<'m> NetInterface<'m> {
         let mut request: sys::ifreq = unsafe { core::mem::zeroed() };
         request.ifr_name = *name;
         let mut length = size_of::<sys::ifreq>();
-        // SAFETY: the domain is the stack's, and is never freed while the stack is loaded; the request is ours.
+        // SAFETY: the caller holds the domain; the request is ours.
         let status = unsafe { control(domain, sys::SIOCGIFINDEX as i32, (&raw mut request).cast(), &raw mut length) };
         if status != sys::B_OK {
             return Err(sys::ENXIO);

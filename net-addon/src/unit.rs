@@ -103,12 +103,12 @@ impl<M: Mode> Unit<M> {
                 return;
             }
             let link = self.device.has_link() || settings::current().link_always;
-            // SAFETY: the invariant of `Interface`: the device is alive.
+            // SAFETY: the invariant of `StackSide`: the device is alive.
             let media = unsafe { &raw mut (*interface.device).media };
             // SAFETY: the word is aligned and alive; the stack only reads it, as a whole.
             let media = unsafe { AtomicU32::from_ptr(media) };
             media.store(if link { sys::IFM_ACTIVE } else { 0 }, Ordering::Relaxed);
-            // SAFETY: the invariant of `Interface`: the device is alive.
+            // SAFETY: the invariant of `StackSide`: the device is alive.
             if unsafe { set_flag(interface.device, sys::IFF_LINK, link) } {
                 // SAFETY: the same invariant. The stack only sends a notification, and does not call back into the driver.
                 unsafe { device_link_changed(interface.device) };
@@ -126,7 +126,7 @@ impl<M: Mode> Unit<M> {
     pub(crate) fn interface_name(&self) -> Option<Name> {
         self.interface.with(|interface| {
             let device = NonNull::new(interface.device)?.as_ptr();
-            // SAFETY: the invariant of `Interface`: the device is alive. Its name is written once, before it is shared.
+            // SAFETY: the invariant of `StackSide`: the device is alive. Its name is written once, before it is shared.
             Some(unsafe { (*device).name })
         })
     }
@@ -159,11 +159,11 @@ impl<M: Mode> Unit<M> {
     fn show_settings(&self, interface: &StackSide) {
         let Some(device) = NonNull::new(interface.device) else { return };
         let (device, link) = (device.as_ptr(), self.device.link());
-        // SAFETY: the invariant of `Interface`: the device is alive.
+        // SAFETY: the invariant of `StackSide`: the device is alive.
         let mtu = unsafe { &raw mut (*device).mtu };
         // SAFETY: the word is aligned and alive; the stack only reads it, as a whole.
         unsafe { AtomicUsize::from_ptr(mtu) }.store(link.mtu, Ordering::Relaxed);
-        // SAFETY: the invariant of `Interface`: the device is alive.
+        // SAFETY: the invariant of `StackSide`: the device is alive.
         let address = unsafe { &raw mut (*device).address.data }.cast::<MacAddress>();
         // SAFETY: the field has room for six bytes; only this function writes them, under the mutex.
         if unsafe { address.read() } != link.address {

@@ -64,6 +64,24 @@ fn a_packet_that_is_not_delivered_straight_is_reported_as_queued() {
     assert_eq!(rig.device.delivery().take().len(), 1);
 }
 
+/// Direct delivery resumes some time after the last note, so a note from before the wait would be out of date.
+#[test]
+fn a_writer_that_waited_for_room_reports_its_packet_after_the_wait() {
+    let (rig, descriptor) = direct::<ToyTun>();
+    descriptor.set_blocking(Blocking::Wait);
+    rig.device.delivery().set_direct(false);
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 1 << 20 });
+    rig.write(&descriptor, &packet4(1, 40)).unwrap();
+    let descriptor = std::sync::Arc::new(descriptor);
+    let own = std::sync::Arc::clone(&descriptor);
+    let writer = blocked(&rig, move |device| device.write(&own, &User::holding(&packet4(2, 40))));
+    assert_eq!(rig.device.delivery().queued(), 1);
+    rig.receive().unwrap();
+    assert_eq!(writer.result(), Ok(40));
+    assert_eq!(rig.device.delivery().queued(), 2);
+    rig.receive().unwrap();
+}
+
 #[test]
 fn direct_packets_are_counted_by_the_device_and_by_the_interface() {
     let (rig, descriptor) = direct::<ToyTun>();
