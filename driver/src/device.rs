@@ -316,6 +316,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             if !matches!(result, Err(Error::Gone)) || self.acknowledge_loss(direction) {
                 return result;
             }
+            // A second call of a write would fetch the program's memory again.
+            if direction == Direction::ToStack {
+                return Err(Error::NetworkDown);
+            }
         }
     }
 
