@@ -215,12 +215,12 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 writing.run.push(made);
                 writing.progress.defer(length);
             }
-            Route::Dropped { reason, length: dropped } => {
+            Route::Dropped { counter, length: dropped } => {
                 self.flush(writing)?;
                 if writing.progress.next.bytes != record {
                     return Ok(());
                 }
-                self.drop_written(reason, dropped)?;
+                self.drop_written(counter, dropped)?;
                 writing.progress.complete(length);
             }
         }

@@ -2,62 +2,51 @@
 //!
 //! In each direction, once the device is at rest: accepted = delivered + answered + purged + dropped + queued.
 
-/// Declares [`DropReason`] with its list and names, so that none can be forgotten.
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why an accepted packet was dropped. Each reason is one counter.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum DropReason {
-            $($(#[$doc])* $variant,)*
-        }
+use crate::Mode;
 
-        impl DropReason {
-            /// All of them, in the order of the counters.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-            /// How many there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The name in statistics.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
+/// Why the core dropped a packet that it had accepted. A mode has its own reasons: [`Mode::Reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DropReason {
+    /// The queue was full.
+    Full,
+    /// No program has the device open.
+    NoProgram,
+    /// The interface was down.
+    Down,
+    /// The program's buffer was not mapped.
+    BadAddress,
+    /// The device had an answer, but no memory or no room in the queue to the stack for it.
+    AnswerLost,
+    /// A frame without anything behind its link header.
+    Malformed,
 }
 
-reasons! {
-    /// The queue was full.
-    Full = "full",
-    /// No program has the device open.
-    NoProgram = "no-program",
-    /// The interface was down.
-    Down = "down",
-    /// The program's buffer was not mapped.
-    BadAddress = "bad-address",
-    /// The device had an answer, but no memory or no room in the queue to the stack for it.
-    AnswerLost = "answer-lost",
-    /// A frame for a station that is neither this one nor a group.
-    NotForUs = "not-for-us",
-    /// No whole link or IP header, or one that contradicts the other.
-    Malformed = "malformed",
-    /// Neither IPv4, IPv6 nor ARP, on a link that carries nothing else.
-    NotIp = "not-ip",
-    /// An ARP request that does not parse, or that no host may send.
-    ArpMalformed = "arp-malformed",
-    /// An ARP announcement (RFC 5227, section 2.3).
-    ArpAnnouncement = "arp-announcement",
-    /// An ARP reply, though the far side asks nothing.
-    ArpReply = "arp-reply",
-    /// A neighbour solicitation that fails a check.
-    NeighbourMalformed = "neighbour-malformed",
-    /// Duplicate address detection: the address is free.
-    DuplicateDetection = "duplicate-detection",
-    /// A neighbour advertisement, though the far side asks nothing.
-    NeighbourAdvertisement = "neighbour-advertisement",
+impl DropReason {
+    /// How many there are.
+    pub const COUNT: usize = Self::Malformed as usize + 1;
+}
+
+/// How many drop reasons a mode may have.
+pub const MODE_REASONS: usize = 8;
+
+/// The reason for which a frame was dropped: the core's, or one of the mode's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped<R> {
+    /// By the core.
+    ByCore(DropReason),
+    /// By the verdict of the mode.
+    ByMode(R),
+}
+
+impl<R: Copy> Dropped<R> {
+    /// Returns the index of the reason's counter.
+    pub(crate) fn counter<M: Mode<Reason = R>>(self) -> usize {
+        match self {
+            Self::ByCore(reason) => reason as usize,
+            Self::ByMode(reason) => DropReason::COUNT + M::number(reason),
+        }
+    }
 }
 
 /// One direction's counters, in packets unless they say bytes.
@@ -77,7 +66,8 @@ pub struct Counters {
     pub purged: u64,
     /// Delivered, but longer than the reader's buffer.
     pub truncated: u64,
-    dropped: [u64; DropReason::COUNT],
+    /// Each reason of the core's is one counter, and each of the mode's.
+    dropped: [u64; DropReason::COUNT + MODE_REASONS],
 }
 
 impl Counters {
@@ -90,13 +80,19 @@ impl Counters {
         answered: 0,
         purged: 0,
         truncated: 0,
-        dropped: [0; DropReason::COUNT],
+        dropped: [0; DropReason::COUNT + MODE_REASONS],
     };
 
-    /// How many were dropped for this reason.
+    /// How many the core dropped for this reason.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// How many were dropped for each reason: the core's in their order, then the mode's by their [numbers](Mode::number).
+    #[must_use]
+    pub const fn dropped_by_reason(&self) -> &[u64; DropReason::COUNT + MODE_REASONS] {
+        &self.dropped
     }
 
     /// How many were dropped for any reason.
@@ -121,8 +117,9 @@ impl Counters {
         self.delivered_bytes += bytes as u64;
     }
 
-    pub(crate) fn drop(&mut self, reason: DropReason) {
-        if let Some(counter) = self.dropped.get_mut(reason as usize) {
+    /// Counts a packet as dropped; `counter` is the index of its reason.
+    pub(crate) fn drop(&mut self, counter: usize) {
+        if let Some(counter) = self.dropped.get_mut(counter) {
             *counter += 1;
         }
     }

@@ -34,7 +34,7 @@ mod to_stack;
 mod to_user;
 
 pub use batch::Batch;
-pub use counters::{Counters, DropReason, Statistics};
+pub use counters::{Counters, DropReason, Dropped, MODE_REASONS, Statistics};
 pub use delivery::{Delivery, Protocol};
 pub use descriptor::{Blocking, Descriptor, Extent, FRAMING_HEADER, Framing};
 pub use device::{Attachment, Device, Snapshot, WaitPoints};

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::{DropReason, Error, Groups, Link, MacAddress, Protocol};
+use crate::{Error, Groups, Link, MacAddress, Protocol};
 
 bitflags! {
     /// What kind of link an interface says it is.
@@ -45,12 +45,19 @@ pub trait Mode: Send + Sync + 'static {
     /// How many bytes of a packet from the program [`Mode::classify_to_stack`] needs; at most [`HEAD_MAX`].
     const HEAD_TO_STACK: usize;
 
+    /// Why the mode drops packets: an enum without data, of [`MODE_REASONS`](crate::MODE_REASONS) variants at most.
+    type Reason: Copy + PartialEq;
     /// Space for the device's own answer to a frame.
     type Reply: Default + AsRef<[u8]>;
 
     /// Classifies a frame of `length` bytes that the stack sends. `head` is its beginning. `reply` is written only for
     /// [`ToUserVerdict::Answer`].
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict;
+    fn classify_to_user(
+        link: &Link,
+        head: &[u8],
+        length: usize,
+        reply: &mut Self::Reply,
+    ) -> ToUserVerdict<Self::Reason>;
 
     /// Classifies a packet of `length` bytes that a program wrote. `head` is its beginning; `groups` are the multicast
     /// groups that the interface has joined.
@@ -58,7 +65,15 @@ pub trait Mode: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::Invalid`] if it is no packet of this mode.
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error>;
+    fn classify_to_stack(
+        link: &Link,
+        groups: &Groups,
+        head: &[u8],
+        length: usize,
+    ) -> Result<ToStackVerdict<Self::Reason>, Error>;
+
+    /// Returns the number of a reason, by which it is counted: its place in the enum.
+    fn number(reason: Self::Reason) -> usize;
 }
 
 /// The longest head that a mode may ask for.
@@ -66,22 +81,22 @@ pub const HEAD_MAX: usize = 128;
 
 /// The verdict on a frame from the stack: one type, so that every frame ends in exactly one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToUserVerdict {
+pub enum ToUserVerdict<R> {
     /// Queue it for the program.
     Deliver,
     /// Hand the reply to the stack, and free the frame.
     Answer,
     /// Free it, and count it under this reason.
-    Drop(DropReason),
+    Drop(R),
 }
 
 /// The verdict on a packet from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToStackVerdict {
+pub enum ToStackVerdict<R> {
     /// Hand it to the stack with this link header, which the mode has made or found in the packet.
     Deliver(FrameHeader),
     /// Drop it silently, as a wire would, and count it under this reason.
-    Drop(DropReason),
+    Drop(R),
 }
 
 /// The Ethernet header of a frame to the stack.

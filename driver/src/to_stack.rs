@@ -4,7 +4,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::to_user::waiting;
 use crate::{
-    Delivery, Descriptor, Device, DropReason, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
+    Delivery, Descriptor, Device, Dropped, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
     ToStackVerdict, UserMemory,
 };
 
@@ -14,8 +14,8 @@ pub(crate) enum Route {
     Direct(FrameHeader),
     /// It goes through the queue.
     Queued(FrameHeader),
-    /// It is dropped silently.
-    Dropped { reason: DropReason, length: usize },
+    /// It is dropped silently; `counter` is the index of its reason.
+    Dropped { counter: usize, length: usize },
 }
 
 /// The beginning of a packet, fetched once, so that the head that is classified is the head that travels. There is space
@@ -99,7 +99,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                     self.note_queued(&header);
                     self.to_stack.push(head.frame::<K>(&header, M::LINK.hidden_header, user, start, end)?)
                 }
-                Route::Dropped { reason, length } => self.drop_written(reason, length),
+                Route::Dropped { counter, length } => self.drop_written(counter, length),
             };
             match written {
                 // Another writer took the last place. The copy is freed instead of held while waiting, because many
@@ -169,16 +169,18 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             ToStackVerdict::Deliver(header) => {
                 Ok(if self.is_direct(&header) { Route::Direct(header) } else { Route::Queued(header) })
             }
-            ToStackVerdict::Drop(reason) => Ok(Route::Dropped { reason, length }),
+            ToStackVerdict::Drop(reason) => {
+                Ok(Route::Dropped { counter: Dropped::ByMode(reason).counter::<M>(), length })
+            }
         }
     }
 
     /// Counts a written packet as dropped.
-    pub(crate) fn drop_written(&self, reason: DropReason, length: usize) -> Result<(), Error> {
+    pub(crate) fn drop_written(&self, counter: usize, length: usize) -> Result<(), Error> {
         self.to_stack.with(|state| {
             state.accepting?;
             state.counters.accept(length);
-            state.counters.drop(reason);
+            state.counters.drop(counter);
             Ok(())
         })
     }

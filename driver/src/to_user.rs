@@ -3,8 +3,8 @@
 use crate::channel::Wait;
 use crate::device::Direction;
 use crate::{
-    Blocking, Descriptor, Device, DropReason, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
-    ToUserVerdict, UserMemory,
+    Blocking, Descriptor, Device, DropReason, Dropped, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
+    Packet, ToUserVerdict, UserMemory,
 };
 
 impl<M: Mode, K: Kernel> Device<M, K> {
@@ -14,7 +14,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// # Errors
     ///
     /// The reason under which the frame was dropped and counted.
-    pub fn send(&self, packet: K::Packet) -> Result<(), DropReason> {
+    pub fn send(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
         let length = packet.len();
         let mut reply = M::Reply::default();
         let verdict = self.classify_to_user(&packet, length, &mut reply);
@@ -23,17 +23,20 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let answered = if verdict == ToUserVerdict::Answer { self.answer(reply.as_ref()) } else { Ok(()) };
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
-            let reason = match (verdict, answered) {
+            let dropped = match (verdict, answered) {
                 (ToUserVerdict::Answer, Ok(())) => {
                     state.counters.accept(length);
                     state.counters.answered += 1;
                     return Ok(());
                 }
-                _ if !state.side.up => DropReason::Down,
-                (ToUserVerdict::Drop(reason), _) | (ToUserVerdict::Answer, Err(reason)) => reason,
-                (ToUserVerdict::Deliver, _) if !state.side.open => DropReason::NoProgram,
-                (ToUserVerdict::Deliver, _) if !state.fits() => DropReason::Full,
-                (ToUserVerdict::Deliver, _) => {
+                _ if !state.side.up => Dropped::ByCore(DropReason::Down),
+                (ToUserVerdict::Drop(reason), _) => Dropped::ByMode(reason),
+                (ToUserVerdict::Answer, Err(reason)) => Dropped::ByCore(reason),
+                // A read must not return 0, because that is the end of the file.
+                _ if length <= M::LINK.hidden_header => Dropped::ByCore(DropReason::Malformed),
+                _ if !state.side.open => Dropped::ByCore(DropReason::NoProgram),
+                _ if !state.fits() => Dropped::ByCore(DropReason::Full),
+                _ => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
@@ -41,8 +44,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 }
             };
             state.counters.accept(length);
-            state.counters.drop(reason);
-            Err(reason)
+            state.counters.drop(dropped.counter::<M>());
+            Err(dropped)
         });
         // Freed outside the lock, because that calls the kernel.
         drop(frame);
@@ -50,14 +53,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Has the mode classify a frame by its head.
-    fn classify_to_user(&self, packet: &K::Packet, length: usize, reply: &mut M::Reply) -> ToUserVerdict {
+    fn classify_to_user(&self, packet: &K::Packet, length: usize, reply: &mut M::Reply) -> ToUserVerdict<M::Reason> {
         let mut buffer = [0; HEAD_MAX];
         let head = packet.peek(0, buffer.get_mut(..M::HEAD_TO_USER).unwrap_or_default());
-        match M::classify_to_user(&self.link.get(), head, length, reply) {
-            // A read must not return 0, because that is the end of the file.
-            ToUserVerdict::Deliver if length <= M::LINK.hidden_header => ToUserVerdict::Drop(DropReason::Malformed),
-            verdict => verdict,
-        }
+        M::classify_to_user(&self.link.get(), head, length, reply)
     }
 
     /// Queues the device's own answer for the stack.
@@ -94,7 +93,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         self.to_user.with(|state| {
             state.counters.delivered -= 1;
             state.counters.delivered_bytes -= packet.len() as u64;
-            state.counters.drop(DropReason::BadAddress);
+            state.counters.drop(DropReason::BadAddress as usize);
         });
     }
 

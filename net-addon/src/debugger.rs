@@ -8,11 +8,12 @@ use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
 use haiku_sys as sys;
-use tuntap_driver::{Counters, DropReason};
+use tuntap_driver::Counters;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
 use crate::log::Line;
+use crate::reasons::{self, Place};
 use crate::unit::{NO_TEAM, Unit};
 use crate::units::Kind;
 
@@ -60,11 +61,11 @@ fn show<M: Kind>(unit: &Unit<M>) {
     }
     let [a, b, c, d, e, f] = link.address;
     print(format_args!(", mtu {}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}\n", link.mtu));
-    direction("to user", &statistics.to_user, statistics.to_user_queued.packets);
-    direction("to stack", &statistics.to_stack, statistics.to_stack_queued.packets);
+    direction("to user", &statistics.to_user, statistics.to_user_queued.packets, M::DROPPED);
+    direction("to stack", &statistics.to_stack, statistics.to_stack_queued.packets, M::DROPPED);
 }
 
-fn direction(name: &str, counters: &Counters, queued: u32) {
+fn direction(name: &str, counters: &Counters, queued: u32, places: &[Place]) {
     print(format_args!(
         "  {name}: accepted {}, delivered {}, answered {}, purged {}, queued {queued}\n",
         counters.accepted, counters.delivered, counters.answered, counters.purged
@@ -72,10 +73,10 @@ fn direction(name: &str, counters: &Counters, queued: u32) {
     if counters.truncated > 0 {
         print(format_args!("    truncated: {}\n", counters.truncated));
     }
-    for &reason in DropReason::ALL {
-        let dropped = counters.dropped(reason);
+    for (position, &place) in places.iter().enumerate() {
+        let dropped = reasons::dropped(counters, place);
         if dropped > 0 {
-            print(format_args!("    dropped, {}: {dropped}\n", reason.name()));
+            print(format_args!("    dropped, {}: {dropped}\n", reasons::name(position)));
         }
     }
 }

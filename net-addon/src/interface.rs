@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use haiku_sys as sys;
 use sys::{net_buffer, net_device, net_device_module_info, sockaddr, sockaddr_dl, status_t};
-use tuntap_driver::{Attachment, DropReason, LinkFlags, MacAddress, Mode};
+use tuntap_driver::{Attachment, LinkFlags, MacAddress, Mode};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -68,7 +68,8 @@ trait UnitHooks {
     fn take_modules(&self) -> Result<(), status_t>;
     fn up(&self, end: StackEnd);
     fn down(&self);
-    fn send(&self, packet: NetBuffer) -> Result<(), DropReason>;
+    /// Sends a frame. Whether it was dropped.
+    fn send(&self, packet: NetBuffer) -> bool;
     fn receive(&self) -> Result<NetBuffer, tuntap_driver::Error>;
     fn set_mtu(&self, mtu: usize) -> Result<(), tuntap_driver::Error>;
     fn set_promiscuous(&self, promiscuous: bool);
@@ -100,8 +101,8 @@ impl<M: Mode> UnitHooks for Unit<M> {
     }
 
     #[inline]
-    fn send(&self, packet: NetBuffer) -> Result<(), DropReason> {
-        self.device.send(packet)
+    fn send(&self, packet: NetBuffer) -> bool {
+        self.device.send(packet).is_err()
     }
 
     #[inline]
@@ -317,7 +318,7 @@ unsafe extern "C" fn send_data(device: *mut net_device, buffer: *mut net_buffer)
     // A queued packet must not keep an interface alive: the interface would outlive its deletion, and would be freed inside
     // the program's read. The reference is released last, because it may be the one that keeps this interface.
     let address = packet.detach_address();
-    if interface.hooks().send(packet).is_err() {
+    if interface.hooks().send(packet) {
         // SAFETY: the interface is alive until `address` is released.
         let dropped = unsafe { &raw mut (*device).stats.send.dropped };
         // SAFETY: the word is aligned and alive; the stack adds to it atomically.

@@ -19,6 +19,7 @@ mod kernel;
 mod log;
 mod node;
 mod owner;
+pub mod reasons;
 mod roles;
 mod routes;
 mod settings;

@@ -9,6 +9,7 @@ use tuntap_tun::Tun;
 use crate::exports;
 use crate::ioctl::TunFlags;
 use crate::kernel::SpinLock;
+use crate::reasons::{Place, TAP_PLACES, TUN_PLACES};
 use crate::settings;
 use crate::shared::Shared;
 use crate::unit::{Unit, random_address};
@@ -25,6 +26,8 @@ pub(crate) trait Kind: Mode + Sized {
     const FLAG: TunFlags;
     /// Its type in FreeBSD's `TUNGIFINFO`.
     const BSD_TYPE: u8;
+    /// What is counted at each position of the statistics' dropped packets.
+    const DROPPED: &'static [Place];
     /// Returns the table.
     fn units() -> &'static Units<Self>;
 }
@@ -33,6 +36,7 @@ impl Kind for Tun {
     const FLAG: TunFlags = TunFlags::TUN;
     /// `IFT_PPP`.
     const BSD_TYPE: u8 = 0x17;
+    const DROPPED: &'static [Place] = TUN_PLACES;
 
     fn units() -> &'static Units<Self> {
         &TUN
@@ -43,6 +47,7 @@ impl Kind for Tap {
     const FLAG: TunFlags = TunFlags::TAP;
     /// `IFT_ETHER`.
     const BSD_TYPE: u8 = 0x06;
+    const DROPPED: &'static [Place] = TAP_PLACES;
 
     fn units() -> &'static Units<Self> {
         &TAP

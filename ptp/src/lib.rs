@@ -11,7 +11,7 @@
 //! stack -> Responder::classify_to_user(head of the frame)
 //!            IPv4, IPv6        -> Verdict::Deliver       strip the header, hand the packet over
 //!            ARP, solicitation -> Verdict::Answer        the reply goes back to the stack
-//!            anything else     -> Verdict::Drop(reason)  counted under that name
+//!            anything else     -> Verdict::Drop(reason)  counted under it
 //! ```
 //!
 //! A packet to the stack: `Responder::classify_to_stack(head of the packet)` returns the 14 bytes to put in front of it,

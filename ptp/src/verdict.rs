@@ -1,7 +1,5 @@
 //! The verdicts on a frame: each frame gets exactly one.
 
-use core::fmt;
-
 /// What to do with a frame that the stack sent through the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -9,7 +7,7 @@ pub enum Verdict {
     Deliver,
     /// The frame is a request: hand the reply to the stack, and drop the frame.
     Answer(Answered),
-    /// Drop the frame, and count it under this name.
+    /// Drop the frame, and count it under this reason.
     Drop(Reason),
 }
 
@@ -31,78 +29,24 @@ pub enum PacketError {
     Short,
 }
 
-/// Declares [`Reason`], its list and its names together, so that none can be forgotten.
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why a frame was dropped. Each is a counter of the device.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum Reason {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Reason {
-            /// All reasons, in the order of their discriminants.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-            /// How many reasons there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// Returns the name in statistics.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-reasons! {
+/// Why a frame was dropped. Each is a counter of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
     /// No whole Ethernet or IP header, or an IP version that contradicts the type of the frame.
-    Malformed = "malformed",
+    Malformed,
     /// Neither IPv4, IPv6 nor ARP.
-    NotIp = "not-ip",
+    NotIp,
     /// ARP that does not parse, or that no host may send.
-    ArpMalformed = "arp-malformed",
+    ArpMalformed,
     /// An ARP packet in which the sender claims its own address (RFC 5227, section 2.3).
-    ArpAnnouncement = "arp-announcement",
+    ArpAnnouncement,
     /// An ARP reply, although the far side sends no requests.
-    ArpReply = "arp-reply",
+    ArpReply,
     /// A solicitation that fails a check of RFC 4861, section 7.1.1.
-    NeighbourMalformed = "neighbour-malformed",
+    NeighbourMalformed,
     /// A solicitation from `::`: duplicate address detection (RFC 4862, section 5.4.2).
-    DuplicateDetection = "duplicate-detection",
+    DuplicateDetection,
     /// A neighbour advertisement, although the far side sends no solicitations.
-    NeighbourAdvertisement = "neighbour-advertisement",
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::string::ToString;
-
-    use super::Reason;
-
-    #[test]
-    fn a_reason_is_its_own_index_in_the_list() {
-        assert_eq!(Reason::COUNT, 8);
-        for (index, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(*reason as usize, index);
-        }
-    }
-
-    #[test]
-    fn no_two_reasons_share_a_name() {
-        let names: BTreeSet<_> = Reason::ALL.iter().map(ToString::to_string).collect();
-        assert_eq!(names.len(), Reason::COUNT);
-        assert!(names.iter().all(|name| name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
-        assert_eq!(Reason::NeighbourAdvertisement.name(), "neighbour-advertisement");
-    }
+    NeighbourAdvertisement,
 }

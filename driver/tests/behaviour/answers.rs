@@ -2,7 +2,7 @@
 
 use tuntap_driver::{Blocking, DropReason, Error, Limits};
 
-use crate::fake::{ARP, INTERFACE, IPV4, OWN, Rig, ToyTap, ToyTun, frame, packet4};
+use crate::fake::{ARP, INTERFACE, IPV4, OWN, Reason, Rig, ToyTap, ToyTun, dropped_by_mode, frame, packet4};
 use crate::{blocked, failed};
 
 fn answer() -> Vec<u8> {
@@ -98,7 +98,8 @@ fn what_the_mode_drops_is_counted_by_its_reason_and_freed() {
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
     let counters = rig.device.statistics().to_user;
     assert_eq!((counters.accepted, counters.all_dropped()), (4, 4));
-    assert_eq!((counters.dropped(DropReason::NotIp), counters.dropped(DropReason::Malformed)), (2, 2));
+    assert_eq!((dropped_by_mode(&counters, Reason::NotIp), dropped_by_mode(&counters, Reason::Malformed)), (2, 1));
+    assert_eq!(counters.dropped(DropReason::Malformed), 1, "all of it was link header");
     rig.check_accounts();
 }
 
@@ -116,17 +117,5 @@ fn a_frame_without_a_whole_header_is_dropped_by_a_mode_that_strips_no_header() {
     let (rig, descriptor) = Rig::<ToyTap>::running(Blocking::DontWait);
     rig.send(&[2; 13]).unwrap();
     assert_eq!(failed(rig.read(&descriptor)), Error::WouldBlock);
-    assert_eq!(rig.device.statistics().to_user.dropped(DropReason::Malformed), 1);
-}
-
-#[test]
-fn every_reason_has_a_name_and_a_counter_of_its_own() {
-    let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
-    assert_eq!(names.len(), DropReason::COUNT);
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), DropReason::COUNT);
-    for (at, &reason) in DropReason::ALL.iter().enumerate() {
-        assert_eq!(reason as usize, at);
-    }
+    assert_eq!(dropped_by_mode(&rig.device.statistics().to_user, Reason::Malformed), 1);
 }

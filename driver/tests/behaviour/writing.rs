@@ -1,8 +1,10 @@
 //! From the program to the stack.
 
-use tuntap_driver::{Blocking, Descriptor, DropReason, Error, Framing, Limits};
+use tuntap_driver::{Blocking, Descriptor, Error, Framing, Limits};
 
-use crate::fake::{INTERFACE, IPV4, IPV6, OWN, Rig, ToyTap, ToyTun, User, frame, packet4, packet6};
+use crate::fake::{
+    INTERFACE, IPV4, IPV6, OWN, Reason, Rig, ToyTap, ToyTun, User, dropped_by_mode, frame, packet4, packet6,
+};
 use crate::{about_to_block, blocked, failed};
 
 const ONE: Limits = Limits { packets: 1, bytes: 1 << 20 };
@@ -83,7 +85,7 @@ fn a_frame_for_another_station_is_dropped_and_the_program_not_told() {
     other[5] = 77;
     assert_eq!(rig.write(&descriptor, &other), Ok(60));
     let counters = rig.device.statistics().to_stack;
-    assert_eq!((counters.accepted, counters.dropped(DropReason::NotForUs)), (1, 1));
+    assert_eq!((counters.accepted, dropped_by_mode(&counters, Reason::NotForUs)), (1, 1));
     assert_eq!(rig.device.statistics().to_stack_queued.packets, 0);
     rig.device.set_promiscuous(true);
     assert_eq!(rig.device.link().address, OWN);
@@ -91,7 +93,7 @@ fn a_frame_for_another_station_is_dropped_and_the_program_not_told() {
     assert_eq!(rig.receive(), Ok(other.clone()));
     rig.device.set_promiscuous(false);
     assert_eq!(rig.write(&descriptor, &other), Ok(60));
-    assert_eq!(rig.device.statistics().to_stack.dropped(DropReason::NotForUs), 2);
+    assert_eq!(dropped_by_mode(&rig.device.statistics().to_stack, Reason::NotForUs), 2);
     rig.device.down();
     assert_eq!(rig.write(&descriptor, &other), Err(Error::NetworkDown));
     assert_eq!(rig.device.statistics().to_stack.accepted, 3, "a write that fails is not counted");

@@ -25,7 +25,7 @@ pub(crate) use {
     packet::{Packet, Queue},
     rig::{Rig, Shared, read, send},
     select::Entry,
-    toy::{ARP, IPV4, IPV6, OWN, ToyTap, ToyTun, frame, packet4, packet6},
+    toy::{ARP, IPV4, IPV6, OWN, Reason, ToyTap, ToyTun, dropped_by_mode, frame, packet4, packet6},
     wait::WaitPoint,
     world::{Task, World},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, DropReason, Error, Mode, WaitPoints};
+use tuntap_driver::{Backlog, Blocking, Counters, Descriptor, Device, DropReason, Dropped, Error, Mode, WaitPoints};
 
 use crate::fake::{Delivery, Fake, INTERFACE, OWN, Packet, User, World};
 
@@ -97,7 +97,7 @@ impl<M: Mode> Drop for Rig<M> {
 /// The stack sends a frame. An error is a drop because of the device's state; what the mode drops is in the counters.
 pub(crate) fn send<M: Mode>(device: &Device<M, Fake>, frame: &[u8]) -> Result<(), DropReason> {
     match device.send(Packet::new(frame)) {
-        Err(reason @ (DropReason::Full | DropReason::NoProgram | DropReason::Down)) => Err(reason),
+        Err(Dropped::ByCore(reason @ (DropReason::Full | DropReason::NoProgram | DropReason::Down))) => Err(reason),
         Ok(()) | Err(_) => Ok(()),
     }
 }

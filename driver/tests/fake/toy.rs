@@ -1,7 +1,8 @@
 //! Two modes small enough to see through: one that hides the link header and answers, one that does neither.
 
 use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
+    Counters, DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict,
+    ToUserVerdict,
 };
 
 /// The interface's address in the tests.
@@ -33,6 +34,19 @@ fn packet(version: u8, mark: u8, length: usize) -> Vec<u8> {
     (0..length).map(|at| if at == 0 { version | mark & 15 } else { byte(at) }).collect()
 }
 
+/// Why the toy modes drop packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    NotIp,
+    NotForUs,
+}
+
+/// How many packets a toy mode dropped for this reason.
+pub(crate) fn dropped_by_mode(counters: &Counters, reason: Reason) -> u64 {
+    counters.dropped_by_reason()[DropReason::COUNT + reason as usize]
+}
+
 /// Room for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Reply(Vec<u8>);
@@ -59,11 +73,12 @@ impl Mode for ToyTun {
     const HEAD_TO_USER: usize = 20;
     const HEAD_TO_STACK: usize = 4;
 
+    type Reason = Reason;
     type Reply = Reply;
 
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> ToUserVerdict {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> ToUserVerdict<Reason> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_USER));
-        let Some(&[high, low]) = head.get(12..14) else { return ToUserVerdict::Drop(DropReason::Malformed) };
+        let Some(&[high, low]) = head.get(12..14) else { return ToUserVerdict::Drop(Reason::Malformed) };
         // Careless: a frame that is all header is delivered too.
         match u16::from_be_bytes([high, low]) {
             IPV4 | IPV6 => ToUserVerdict::Deliver,
@@ -71,11 +86,11 @@ impl Mode for ToyTun {
                 reply.0 = frame(ARP, &link.address);
                 ToUserVerdict::Answer
             }
-            _ => ToUserVerdict::Drop(DropReason::NotIp),
+            _ => ToUserVerdict::Drop(Reason::NotIp),
         }
     }
 
-    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error> {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict<Reason>, Error> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_STACK));
         let [high, low] = match head.first().map(|byte| byte >> 4) {
             Some(4) => IPV4,
@@ -85,6 +100,10 @@ impl Mode for ToyTun {
         .to_be_bytes();
         let [a, b, c, d, e, f] = link.address;
         Ok(ToStackVerdict::Deliver(FrameHeader::new([a, b, c, d, e, f, 2, 0, 0, 0, 0, 9, high, low])))
+    }
+
+    fn number(reason: Reason) -> usize {
+        reason as usize
     }
 }
 
@@ -104,20 +123,25 @@ impl Mode for ToyTap {
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = FrameHeader::LENGTH;
 
+    type Reason = Reason;
     type Reply = Reply;
 
-    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> ToUserVerdict {
+    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> ToUserVerdict<Reason> {
         assert_eq!(head, []);
-        if length < FrameHeader::LENGTH { ToUserVerdict::Drop(DropReason::Malformed) } else { ToUserVerdict::Deliver }
+        if length < FrameHeader::LENGTH { ToUserVerdict::Drop(Reason::Malformed) } else { ToUserVerdict::Deliver }
     }
 
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict<Reason>, Error> {
         let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
         let destination = header.destination();
         if groups.contains(&destination) || link.promiscuous || destination == link.address {
             Ok(ToStackVerdict::Deliver(header))
         } else {
-            Ok(ToStackVerdict::Drop(DropReason::NotForUs))
+            Ok(ToStackVerdict::Drop(Reason::NotForUs))
         }
+    }
+
+    fn number(reason: Reason) -> usize {
+        reason as usize
     }
 }

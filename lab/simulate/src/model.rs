@@ -9,8 +9,8 @@ use haiku_sys::{
     B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENXIO,
     O_NONBLOCK, status_t,
 };
-use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::DirectionStatistics;
+use tuntap_net_addon::reasons::NAMES;
 
 use super::packet::{self, Framing, Verdict};
 
@@ -51,8 +51,8 @@ impl Line {
         self.books.accepted_bytes += length as u64;
     }
 
-    fn drop(&mut self, reason: DropReason) {
-        self.books.dropped[reason as usize] += 1;
+    fn drop(&mut self, reason: &str) {
+        self.books.dropped[NAMES.iter().position(|name| *name == reason).expect("a name")] += 1;
     }
 
     fn put(&mut self, frame: Vec<u8>) {
@@ -263,11 +263,11 @@ impl Device {
                 self.to_user.books.answered += 1;
                 return;
             }
-            _ if !self.up => DropReason::Down,
+            _ if !self.up => "down",
             Verdict::Drop(reason) => reason,
-            Verdict::Answer(_) => DropReason::AnswerLost,
-            Verdict::Deliver if !self.open => DropReason::NoProgram,
-            Verdict::Deliver if !self.to_user.fits() => DropReason::Full,
+            Verdict::Answer(_) => "answer-lost",
+            Verdict::Deliver if !self.open => "no-program",
+            Verdict::Deliver if !self.to_user.fits() => "full",
             Verdict::Deliver => return self.to_user.put(frame.to_vec()),
         };
         self.to_user.accept(frame.len());
@@ -288,7 +288,7 @@ impl Device {
         if trouble == Trouble::Address {
             self.to_user.books.delivered -= 1;
             self.to_user.books.delivered_bytes -= frame.len() as u64;
-            self.to_user.drop(DropReason::BadAddress);
+            self.to_user.drop("bad-address");
             return Err(B_BAD_ADDRESS);
         }
         let packet = &frame[self.hidden()..];
@@ -353,7 +353,7 @@ impl Device {
         }
         if !self.tun && !for_us {
             self.to_stack.accept(packet.len());
-            self.to_stack.drop(DropReason::NotForUs);
+            self.to_stack.drop("not-for-us");
             return Ok(());
         }
         if !self.has_room() {

@@ -1,35 +1,33 @@
 //! What the bytes of a packet mean to the model: to a TUN, which makes and reads link headers, and to a program that wants
 //! something in front.
 
-use tuntap_driver::DropReason;
-
 /// What is done with a frame from the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Deliver,
     Answer(Vec<u8>),
-    Drop(DropReason),
+    Drop(&'static str),
 }
 
 /// The outcome of a frame from the stack: a TAP delivers it, a TUN parses it, and answers for its far side.
 pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
-    let Some((header, payload)) = frame.split_at_checked(14) else { return Verdict::Drop(DropReason::Malformed) };
+    let Some((header, payload)) = frame.split_at_checked(14) else { return Verdict::Drop("malformed") };
     match &header[12..] {
         _ if !tun => Verdict::Deliver,
         [8, 0] if payload.len() >= 20 && payload[0] >> 4 == 4 => Verdict::Deliver,
         [0x86, 0xdd] if payload.len() >= 40 && payload[0] >> 4 == 6 => Verdict::Deliver,
-        [8, 0] | [0x86, 0xdd] => Verdict::Drop(DropReason::Malformed),
-        [8, 6] if payload.len() < 28 => Verdict::Drop(DropReason::ArpMalformed),
+        [8, 0] | [0x86, 0xdd] => Verdict::Drop("malformed"),
+        [8, 6] if payload.len() < 28 => Verdict::Drop("arp-malformed"),
         [8, 6] => match (payload[7], &payload[14..18], &payload[24..28]) {
-            (_, sender, target) if sender == target => Verdict::Drop(DropReason::ArpAnnouncement),
+            (_, sender, target) if sender == target => Verdict::Drop("arp-announcement"),
             (1, sender, target) => {
                 let asker = &payload[8..14];
                 let head = [asker, &peer[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2][..]].concat();
                 Verdict::Answer([&head[..], &peer[..], target, asker, sender].concat())
             }
-            _ => Verdict::Drop(DropReason::ArpReply),
+            _ => Verdict::Drop("arp-reply"),
         },
-        _ => Verdict::Drop(DropReason::NotIp),
+        _ => Verdict::Drop("not-ip"),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The driver's own statistics, through the ioctl that any program may make.
 
 use haiku_kernel::syscalls::{self, Fd};
-use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{
     DirectionStatistics, Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS,
 };
+use tuntap_net_addon::reasons::NAMES;
 
 use haiku_stack::Error;
 
@@ -39,14 +39,14 @@ impl Direction {
     }
 
     fn of(wire: &DirectionStatistics) -> Self {
-        let reasons = DropReason::ALL.iter().zip(wire.dropped);
+        let reasons = NAMES.iter().copied().zip(wire.dropped);
         Self {
             accepted: wire.accepted,
             delivered: wire.delivered,
             answered: wire.answered,
             purged: wire.purged,
             queued: wire.queued,
-            dropped: reasons.filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.name(), count)).collect(),
+            dropped: reasons.filter(|(_, count)| *count > 0).collect(),
         }
     }
 }

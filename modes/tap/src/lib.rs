@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
+    Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
 };
 
 /// Length of an Ethernet header.
@@ -33,15 +33,16 @@ impl Mode for Tap {
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = ETHERNET_HEADER;
 
+    type Reason = Reason;
     type Reply = NoReply;
 
     #[inline]
-    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> ToUserVerdict {
-        if length < ETHERNET_HEADER { ToUserVerdict::Drop(DropReason::Malformed) } else { ToUserVerdict::Deliver }
+    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> ToUserVerdict<Reason> {
+        if length < ETHERNET_HEADER { ToUserVerdict::Drop(Reason::Malformed) } else { ToUserVerdict::Deliver }
     }
 
     #[inline]
-    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict, Error> {
+    fn classify_to_stack(link: &Link, groups: &Groups, head: &[u8], _: usize) -> Result<ToStackVerdict<Reason>, Error> {
         let header = FrameHeader::new(*head.first_chunk().ok_or(Error::Invalid)?);
         let destination = header.destination();
         let [first, ..] = destination;
@@ -54,9 +55,24 @@ impl Mode for Tap {
         if for_us || link.promiscuous {
             Ok(ToStackVerdict::Deliver(header))
         } else {
-            Ok(ToStackVerdict::Drop(DropReason::NotForUs))
+            Ok(ToStackVerdict::Drop(Reason::NotForUs))
         }
     }
+
+    #[inline]
+    fn number(reason: Reason) -> usize {
+        reason as usize
+    }
+}
+
+/// Why a TAP drops a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// No whole Ethernet header.
+    Malformed,
+    /// A frame for a station that is neither this one nor a group that it belongs to.
+    NotForUs,
 }
 
 /// A TAP never answers.
@@ -81,7 +97,7 @@ mod tests {
         frame
     }
 
-    fn judge(destination: MacAddress, promiscuous: bool) -> ToStackVerdict {
+    fn judge(destination: MacAddress, promiscuous: bool) -> ToStackVerdict<Reason> {
         let link = Link { address: OWN, promiscuous, mtu: 1500 };
         Tap::classify_to_stack(&link, &Groups::new(), &frame_to(destination), 60).expect("a whole header")
     }
@@ -96,7 +112,7 @@ mod tests {
     #[test]
     fn frames_to_others_pass_only_when_promiscuous() {
         for other in [[2, 0, 0, 0, 0, 2], [0x01, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0, 0, 0, 0xfb]] {
-            assert_eq!(judge(other, false), ToStackVerdict::Drop(DropReason::NotForUs));
+            assert_eq!(judge(other, false), ToStackVerdict::Drop(Reason::NotForUs));
             assert_eq!(judge(other, true), ToStackVerdict::Deliver(FrameHeader::new(frame_to(other))));
         }
     }
@@ -105,7 +121,7 @@ mod tests {
     fn a_frame_shorter_than_its_header_is_refused_from_either_side() {
         let link = Link { address: OWN, promiscuous: true, mtu: 1500 };
         assert_eq!(Tap::classify_to_stack(&link, &Groups::new(), &[2, 0, 0, 0, 0], 5), Err(Error::Invalid));
-        assert_eq!(Tap::classify_to_user(&link, &[], 13, &mut NoReply), ToUserVerdict::Drop(DropReason::Malformed));
+        assert_eq!(Tap::classify_to_user(&link, &[], 13, &mut NoReply), ToUserVerdict::Drop(Reason::Malformed));
         assert_eq!(Tap::classify_to_user(&link, &[], 14, &mut NoReply), ToUserVerdict::Deliver);
     }
 }

@@ -5,10 +5,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tuntap_driver::{
-    DropReason, Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStackVerdict, ToUserVerdict,
-};
-use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, Reason, Responder};
+use tuntap_driver::{Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStackVerdict, ToUserVerdict};
+pub use tuntap_ptp::Reason;
+use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, Responder};
 
 /// The mode of `tun/0`, `tun/1` and so on.
 #[derive(Debug)]
@@ -28,23 +27,29 @@ impl Mode for Tun {
     const HEAD_TO_USER: usize = HEAD_TO_USER;
     const HEAD_TO_STACK: usize = HEAD_TO_STACK;
 
+    type Reason = Reason;
     type Reply = Reply;
 
     #[inline]
-    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict {
+    fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict<Reason> {
         match responder(link).classify_to_user(head, length, &mut reply.0) {
             tuntap_ptp::Verdict::Deliver => ToUserVerdict::Deliver,
             tuntap_ptp::Verdict::Answer(_) => ToUserVerdict::Answer,
-            tuntap_ptp::Verdict::Drop(reason) => ToUserVerdict::Drop(counter(reason)),
+            tuntap_ptp::Verdict::Drop(reason) => ToUserVerdict::Drop(reason),
         }
     }
 
     #[inline]
-    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict, Error> {
+    fn classify_to_stack(link: &Link, _: &Groups, head: &[u8], length: usize) -> Result<ToStackVerdict<Reason>, Error> {
         match responder(link).classify_to_stack(head, length) {
             Ok(header) => Ok(ToStackVerdict::Deliver(FrameHeader::new(header))),
             Err(PacketError::Version | PacketError::Short) => Err(Error::Invalid),
         }
+    }
+
+    #[inline]
+    fn number(reason: Reason) -> usize {
+        reason as usize
     }
 }
 
@@ -69,30 +74,9 @@ impl AsRef<[u8]> for Reply {
     }
 }
 
-/// Returns the device's counter for a drop reason of the point-to-point layer.
-const fn counter(reason: Reason) -> DropReason {
-    match reason {
-        Reason::Malformed => DropReason::Malformed,
-        Reason::NotIp => DropReason::NotIp,
-        Reason::ArpMalformed => DropReason::ArpMalformed,
-        Reason::ArpAnnouncement => DropReason::ArpAnnouncement,
-        Reason::ArpReply => DropReason::ArpReply,
-        Reason::NeighbourMalformed => DropReason::NeighbourMalformed,
-        Reason::DuplicateDetection => DropReason::DuplicateDetection,
-        Reason::NeighbourAdvertisement => DropReason::NeighbourAdvertisement,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_reason_of_the_point_to_point_layer_has_a_counter_of_the_same_name() {
-        for &reason in Reason::ALL {
-            assert_eq!(counter(reason).name(), reason.name());
-        }
-    }
 
     #[test]
     fn a_packet_of_no_known_version_is_refused() {

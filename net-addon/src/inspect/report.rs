@@ -3,9 +3,10 @@
 use core::fmt::{Result, Write};
 
 use haiku_sys::team_id;
-use tuntap_driver::{Counters, DropReason, InterfaceState, Overview};
+use tuntap_driver::{Counters, InterfaceState, Overview};
 
 use super::team::TeamName;
+use crate::reasons::{self, Place};
 
 /// Who has a unit open.
 pub(super) enum Opener {
@@ -18,6 +19,7 @@ pub(super) enum Opener {
 /// One unit at one moment.
 pub(super) struct Entry {
     pub(super) mode: &'static str,
+    pub(super) dropped: &'static [Place],
     pub(super) number: usize,
     pub(super) opener: Option<Opener>,
     pub(super) overview: Overview,
@@ -72,10 +74,11 @@ pub(super) fn write_unit(out: &mut impl Write, entry: &Entry) -> Result {
     let (to_user, to_stack) = (overview.to_user_limits, overview.to_stack_limits);
     row("limit in packets", to_user.packets.into(), to_stack.packets.into())?;
     row("limit in bytes", to_user.bytes.into(), to_stack.bytes.into())?;
-    for &reason in DropReason::ALL {
-        let (to_user, to_stack) = (statistics.to_user.dropped(reason), statistics.to_stack.dropped(reason));
+    for (position, &place) in entry.dropped.iter().enumerate() {
+        let dropped = |counters| reasons::dropped(counters, place);
+        let (to_user, to_stack) = (dropped(&statistics.to_user), dropped(&statistics.to_stack));
         if to_user > 0 || to_stack > 0 {
-            writeln!(out, "  {:<9}{:<17}{to_user:>22}{to_stack:>22}", "dropped:", reason.name())?;
+            writeln!(out, "  {:<9}{:<17}{to_user:>22}{to_stack:>22}", "dropped:", reasons::name(position))?;
         }
     }
     Ok(())
@@ -159,6 +162,7 @@ mod tests {
         counters.delivered_bytes = packets;
         Entry {
             mode: "tun",
+            dropped: reasons::TUN_PLACES,
             number,
             opener: None,
             overview: Overview {

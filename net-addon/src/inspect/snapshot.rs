@@ -61,7 +61,7 @@ fn write_entry(form: Form, text: &mut Text, entry: &Entry) -> core::fmt::Result 
 fn entry<M: Kind>(unit: &Unit<M>) -> Entry {
     let overview = unit.overview();
     let opener = overview.open.then(|| opener(unit.opener.load(Ordering::Relaxed)));
-    Entry { mode: M::NAME, number: unit.number, opener, overview }
+    Entry { mode: M::NAME, dropped: M::DROPPED, number: unit.number, opener, overview }
 }
 
 #[inline(never)]

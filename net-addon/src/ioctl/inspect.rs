@@ -3,7 +3,6 @@
 use core::ffi::c_void;
 
 use haiku_sys as sys;
-use tuntap_driver::Statistics;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
@@ -27,21 +26,17 @@ fn get_unit_statistics(argument: Argument) -> Controlled {
     request.preamble.check(STATISTICS_VERSION, size_of::<UnitStatisticsRequest>())?;
     let number = usize::try_from(request.unit).ok().filter(|&number| number < UNITS).ok_or(sys::EINVAL)?;
     let mode = u16::try_from(request.mode).ok().and_then(TunFlags::from_bits);
-    let statistics = match mode {
+    let (to_user, to_stack) = match mode {
         Some(TunFlags::TUN) => statistics::<Tun>(number),
         Some(TunFlags::TAP) => statistics::<Tap>(number),
         _ => return Err(sys::EINVAL),
-    };
-    let statistics = statistics.ok_or(sys::ENXIO)?;
-    argument.store(&UnitStatisticsRequest {
-        to_user: DirectionStatistics::new(&statistics.to_user, statistics.to_user_queued),
-        to_stack: DirectionStatistics::new(&statistics.to_stack, statistics.to_stack_queued),
-        ..request
-    })
+    }
+    .ok_or(sys::ENXIO)?;
+    argument.store(&UnitStatisticsRequest { to_user, to_stack, ..request })
 }
 
 /// Returns a unit's statistics; `None` if it has neither an opener nor an interface.
-fn statistics<M: Kind>(number: usize) -> Option<Statistics> {
+fn statistics<M: Kind>(number: usize) -> Option<(DirectionStatistics, DirectionStatistics)> {
     let unit = M::units().next(number).filter(|unit| unit.number == number)?;
-    Some(unit.device.statistics())
+    Some(wire::statistics(&unit.device.statistics(), M::DROPPED))
 }

@@ -5,8 +5,7 @@ use haiku_sys as sys;
 use tuntap_driver::{Batch, Error, Limits};
 
 use super::wire::{
-    BatchRequest, DirectionStatistics, LimitsRequest, PeerRequest, Preamble, STATISTICS_VERSION, StatisticsRequest,
-    VERSION,
+    self, BatchRequest, LimitsRequest, PeerRequest, Preamble, STATISTICS_VERSION, StatisticsRequest, VERSION,
 };
 use super::{Argument, Controlled};
 use crate::kernel::UserSlice;
@@ -30,12 +29,8 @@ impl Preamble {
 pub(super) fn get_statistics<M: Kind>(open: &Open<M>, argument: Argument) -> Controlled {
     let preamble = argument.fetch::<Preamble>()?;
     preamble.check(STATISTICS_VERSION, size_of::<StatisticsRequest>())?;
-    let statistics = open.device().statistics();
-    argument.store(&StatisticsRequest {
-        preamble,
-        to_user: DirectionStatistics::new(&statistics.to_user, statistics.to_user_queued),
-        to_stack: DirectionStatistics::new(&statistics.to_stack, statistics.to_stack_queued),
-    })
+    let (to_user, to_stack) = wire::statistics(&open.device().statistics(), M::DROPPED);
+    argument.store(&StatisticsRequest { preamble, to_user, to_stack })
 }
 
 /// `TUNGETLIMITS`: returns the limits of each queue.

@@ -3,8 +3,10 @@
 //! Linux's have Linux's numbers and layouts, the BSDs' theirs; `include/tun_tap.h` says the same in C.
 
 use bitflags::bitflags;
-use tuntap_driver::{Backlog, Counters, DropReason};
+use tuntap_driver::{Backlog, Counters, Statistics};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::reasons::{self, Place};
 
 /// Linux's `_IOW`, `_IOR` and `_IOWR` for its letter `T`.
 const fn linux(direction: u32, number: u32, size: u32) -> u32 {
@@ -148,21 +150,21 @@ pub struct DirectionStatistics {
     pub queued: u64,
     /// Bytes in the queue now.
     pub queued_bytes: u64,
-    /// One for each [`DropReason`], in its order; the rest is for those to come.
+    /// One for each reason, by its [position](reasons::NAMES); the rest is for those to come.
     pub dropped: [u64; Self::REASONS],
 }
 
-const _: () = assert!(DropReason::COUNT <= DirectionStatistics::REASONS);
+const _: () = assert!(reasons::NAMES.len() <= DirectionStatistics::REASONS);
 
 impl DirectionStatistics {
     /// How many reasons to drop a packet the statistics have room for.
     pub const REASONS: usize = 32;
 
     #[inline(never)]
-    pub(crate) fn new(counters: &Counters, queued: Backlog) -> Self {
+    fn new(counters: &Counters, queued: Backlog, places: &[Place]) -> Self {
         let mut dropped = [0; Self::REASONS];
-        for (place, &reason) in dropped.iter_mut().zip(DropReason::ALL) {
-            *place = counters.dropped(reason);
+        for (count, &place) in dropped.iter_mut().zip(places) {
+            *count = reasons::dropped(counters, place);
         }
         Self {
             accepted: counters.accepted,
@@ -177,6 +179,16 @@ impl DirectionStatistics {
             dropped,
         }
     }
+}
+
+/// Returns both directions' statistics: to the program, to the stack.
+#[inline(never)]
+pub(crate) fn statistics(statistics: &Statistics, places: &[Place]) -> (DirectionStatistics, DirectionStatistics) {
+    let Statistics { to_user, to_user_queued, to_stack, to_stack_queued } = statistics;
+    (
+        DirectionStatistics::new(to_user, *to_user_queued, places),
+        DirectionStatistics::new(to_stack, *to_stack_queued, places),
+    )
 }
 
 /// The argument of `TUNGETSTATISTICS`.
@@ -280,11 +292,6 @@ mod tests {
             let line = line.unwrap_or_else(|| panic!("{name} is missing from tun_tap.h"));
             let value = line.split_whitespace().nth(2).expect("a value").trim_start_matches("0x");
             assert_eq!(u32::from_str_radix(value, 16).expect("a number in hexadecimal"), *number, "{name}");
-        }
-        for (index, reason) in DropReason::ALL.iter().enumerate() {
-            let name = reason.name().to_uppercase().replace('-', "_");
-            let line = format!("    TUN_DROP_{name} = {index},");
-            assert!(header.lines().any(|it| it.starts_with(&line)), "tun_tap.h lacks \"{line}\"");
         }
     }
 }

@@ -6,11 +6,11 @@ use haiku_kernel::syscalls::{self, FdSet, PollFd};
 use haiku_kernel::user;
 use haiku_sys::{FIONREAD, O_NONBLOCK, O_RDWR, status_t};
 use haiku_system::Mode;
-use tuntap_driver::DropReason;
 use tuntap_net_addon::ioctl::wire::{
     DirectionStatistics, LimitsRequest, LinuxRequest, Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETIFF,
     TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
 };
+use tuntap_net_addon::reasons::NAMES;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::suite::{Blocking, Fd};
@@ -235,10 +235,10 @@ pub fn accounted(direction: &DirectionStatistics) -> u64 {
     direction.delivered + direction.answered + direction.purged + dropped(direction) + direction.queued
 }
 
-/// How many packets of a direction were dropped for this reason.
+/// How many packets of a direction were dropped for the reason of this name.
 #[must_use]
-pub fn dropped_for(direction: &DirectionStatistics, reason: DropReason) -> u64 {
-    direction.dropped[reason as usize]
+pub fn dropped_for(direction: &DirectionStatistics, reason: &str) -> u64 {
+    direction.dropped[NAMES.iter().position(|name| *name == reason).expect("the name of a drop reason")]
 }
 
 /// How many packets of a direction were dropped for any reason.

@@ -3,7 +3,6 @@
 use haiku_kernel::{Fault, FaultPlan, fault};
 use haiku_sys::{B_BAD_ADDRESS, B_WOULD_BLOCK, EINVAL, EMSGSIZE, ENETDOWN, ENXIO, status_t};
 use haiku_system::{LabOptions, Mode};
-use tuntap_driver::DropReason;
 use tuntap_testkit::card::Card;
 use tuntap_testkit::packet::{
     BROADCAST, ETHER_TYPE_ARP, ETHER_TYPE_IP, ETHERNET_HEADER, STRANGER, Way, frame, ipv4, ipv6, program_packet,
@@ -187,7 +186,7 @@ fn a_tap_delivers_frames_to_the_interface_and_drops_others() {
     for count in 1..4 {
         assert_eq!(program.write(&to(STRANGER)), Ok(60), "as on a wire, the sender is not told");
         let statistics = program.statistics().to_stack;
-        assert_eq!((dropped_for(&statistics, DropReason::NotForUs), statistics.queued), (count, 0));
+        assert_eq!((dropped_for(&statistics, "not-for-us"), statistics.queued), (count, 0));
     }
     card.set_promiscuous(true).unwrap();
     program.write(&to(STRANGER)).unwrap();
@@ -217,7 +216,7 @@ fn a_tap_delivers_frames_to_joined_groups() {
         }
     };
     heard(0);
-    assert_eq!(dropped_for(&program.statistics().to_stack, DropReason::NotForUs), 3);
+    assert_eq!(dropped_for(&program.statistics().to_stack, "not-for-us"), 3);
     card.join(groups[0]).unwrap();
     card.join(groups[0]).unwrap();
     heard(1);
@@ -250,18 +249,14 @@ fn a_frame_that_contradicts_itself_reaches_no_program() {
     let program = Program::new(Mode::Tun);
     let own = card.address();
     let good = frame(BROADCAST, own, ETHER_TYPE_IP, &ipv4(Way::ToUser, 100));
-    let cases: [(&str, Vec<u8>, DropReason); 7] = [
-        ("nothing", Vec::new(), DropReason::Malformed),
-        ("no whole Ethernet header", good[..13].to_vec(), DropReason::Malformed),
-        ("no packet", good[..14].to_vec(), DropReason::Malformed),
-        ("no whole IP header", good[..33].to_vec(), DropReason::Malformed),
-        (
-            "IPv6 that says it is IPv4",
-            frame(BROADCAST, own, ETHER_TYPE_IP, &ipv6(Way::ToUser, 60)),
-            DropReason::Malformed,
-        ),
-        ("LLDP", frame(BROADCAST, own, 0x88cc, &[0; 46]), DropReason::NotIp),
-        ("ARP of nothing", frame(BROADCAST, own, ETHER_TYPE_ARP, &[0; 28]), DropReason::ArpMalformed),
+    let cases: [(&str, Vec<u8>, &str); 7] = [
+        ("nothing", Vec::new(), "malformed"),
+        ("no whole Ethernet header", good[..13].to_vec(), "malformed"),
+        ("no packet", good[..14].to_vec(), "malformed"),
+        ("no whole IP header", good[..33].to_vec(), "malformed"),
+        ("IPv6 that says it is IPv4", frame(BROADCAST, own, ETHER_TYPE_IP, &ipv6(Way::ToUser, 60)), "malformed"),
+        ("LLDP", frame(BROADCAST, own, 0x88cc, &[0; 46]), "not-ip"),
+        ("ARP of nothing", frame(BROADCAST, own, ETHER_TYPE_ARP, &[0; 28]), "arp-malformed"),
     ];
     for (what, bytes, reason) in cases {
         let before = program.statistics().to_user;
@@ -286,7 +281,7 @@ fn a_tap_carries_any_frame_that_has_a_header() {
     for length in 0..ETHERNET_HEADER {
         card.send(&[0xee; ETHERNET_HEADER][..length]).unwrap();
     }
-    assert_eq!(dropped_for(&program.statistics().to_user, DropReason::Malformed), 14);
+    assert_eq!(dropped_for(&program.statistics().to_user, "malformed"), 14);
     assert_eq!(program.packet(), Err(B_WOULD_BLOCK));
     for frame in [vec![0xee; 14], frame(STRANGER, card.address(), 0x88cc, &[7; 46]), vec![0; 1514]] {
         card.send(&frame).unwrap();
