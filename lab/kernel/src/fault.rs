@@ -14,9 +14,9 @@ pub enum Fault {
     Malloc,
     /// `create_sem`: `B_NO_MORE_SEMS`.
     CreateSem,
-    /// `net_buffer` `create`, `clone` and `duplicate`: null.
+    /// `net_buffer` `create`: null.
     NetBufferCreate,
-    /// `net_buffer` `append`: `B_NO_MEMORY`.
+    /// `net_buffer` `append` and `append_size`: `B_NO_MEMORY`.
     NetBufferAppend,
     /// `net_buffer` `prepend`: `B_NO_MEMORY`.
     NetBufferPrepend,

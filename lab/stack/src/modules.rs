@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use haiku_kernel::fault::{self, Fault};
 use haiku_kernel::modules;
-use haiku_kernel::net_buffer::{self, InterfaceAddressReferences};
+use haiku_kernel::net_buffer;
 use haiku_kernel::sync::Mutex;
 use haiku_sys::{
     AF_INET, AF_INET6, B_BAD_VALUE, B_ERROR, B_NO_MEMORY, B_OK, NET_DATALINK_MODULE_NAME, NET_IPV4_MODULE_NAME,
@@ -113,7 +113,7 @@ pub(crate) fn register() {
         // SAFETY: as above.
         unsafe { modules::register_builtin(protocol.cast()) };
     }
-    net_buffer::set_references(REFERENCES);
+    net_buffer::set_release(release);
 }
 
 /// # Safety
@@ -257,14 +257,6 @@ unsafe extern "C" fn put_interface_address(address: *mut net_interface_address) 
     if !address.is_null() {
         release(address);
     }
-}
-
-/// How packets that refer to interface addresses count that.
-const REFERENCES: InterfaceAddressReferences = InterfaceAddressReferences { acquire, release };
-
-fn acquire(address: *mut net_interface_address) {
-    // SAFETY: the caller copies a packet that refers to the address, which keeps it alive.
-    unsafe { Arc::increment_strong_count(address.cast::<InterfaceAddress>()) };
 }
 
 /// Gives back a reference that was handed out in C's form: by `get_next_interface_address`, or in a packet.

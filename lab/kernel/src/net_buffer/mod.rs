@@ -4,37 +4,27 @@
 //! figures: where a packet falls into pieces, and which errors go unreported there, is the same. Freed packets are
 //! kept for a while and checked; fresh ones are filled with a pattern wherever Haiku leaves what was there.
 
-mod block;
 mod node;
 mod packet;
 
 use core::ffi::c_void;
 
 use haiku_sys::{
-    B_BAD_ADDRESS, B_ERROR, B_NO_MEMORY, B_OK, NET_BUFFER_MODULE_NAME, Unused, list_link, module_info, net_buffer,
+    B_BAD_ADDRESS, B_ERROR, B_NO_MEMORY, B_OK, NET_BUFFER_MODULE_NAME, Unused, module_info, net_buffer,
     net_buffer_module_info, net_interface_address, status_t,
 };
 
-pub use block::{HAIKU_NODE_SIZE, MAX_NODE_SIZE, MIN_NODE_SIZE};
+pub use node::{HAIKU_NODE_SIZE, MAX_NODE_SIZE, MIN_NODE_SIZE};
 
 use crate::fault::{self, Fault};
 use crate::guarded::Guarded;
 use crate::interrupts;
 use crate::panic::kpanic;
-use packet::{Packet, packet};
+use packet::packet;
 
-/// What the stack does with its interface addresses as packets refer to them.
-#[derive(Clone, Copy, Debug)]
-pub struct InterfaceAddressReferences {
-    /// A packet was copied that refers to this one.
-    pub acquire: fn(*mut net_interface_address),
-    /// A packet was freed that referred to this one.
-    pub release: fn(*mut net_interface_address),
-}
-
-/// Tells the module how interface addresses are counted; until the kernel ends.
-pub fn set_references(references: InterfaceAddressReferences) {
-    *packet::REFERENCES.guarded() = Some(references);
+/// Tells the module how to give back the reference of a packet to an interface address; until the kernel ends.
+pub fn set_release(release: fn(*mut net_interface_address)) {
+    *packet::RELEASE.guarded() = Some(release);
 }
 
 /// A module's table, which is immutable.
@@ -50,27 +40,17 @@ pub fn module() -> &'static net_buffer_module_info {
     &MODULE.0
 }
 
-/// Poisons the packet's `link` when its owner changes: the new owner must not rely on the old content.
-///
-/// # Safety
-/// The packet must be alive and the caller's.
-pub unsafe fn poison_link(buffer: *mut net_buffer) {
-    let poison = core::ptr::without_provenance_mut(0xdead_beef_dead_beef);
-    // SAFETY: the packet is alive and the caller's.
-    unsafe { (*buffer).link = list_link { next: poison, prev: poison } };
-}
-
 /// Starts with no packets, of nodes of this size.
 pub(crate) fn reset(node_size: usize) {
     packet::reset();
-    block::reset(Some(node_size));
-    *packet::REFERENCES.guarded() = None;
+    node::reset(Some(node_size));
+    *packet::RELEASE.guarded() = None;
 }
 
 /// Checks what was freed.
 pub(crate) fn flush() {
     packet::reset();
-    block::reset(None);
+    node::reset(None);
 }
 
 const fn status(result: Result<(), status_t>) -> status_t {
@@ -86,7 +66,8 @@ unsafe extern "C" fn std_ops(op: i32) -> status_t {
     if matches!(op.cast_unsigned(), haiku_sys::B_MODULE_INIT | haiku_sys::B_MODULE_UNINIT) { B_OK } else { B_ERROR }
 }
 
-/// What stands in the table for functions that exist in Haiku and that the add-on does not know how to call.
+/// What stands in the table for functions that exist in Haiku and that the add-on does not know how to call. What neither
+/// the add-on nor the emulated stack calls is null.
 ///
 /// # Safety
 /// Has no requirements: it panics.
@@ -113,42 +94,6 @@ unsafe extern "C" fn free(buffer: *mut net_buffer) {
 }
 
 /// # Safety
-/// `from` is a live packet of this module.
-unsafe extern "C" fn duplicate(from: *mut net_buffer) -> *mut net_buffer {
-    // SAFETY: the caller's packet.
-    unsafe { copied(from, "duplicate", 0, Packet::append_copy) }
-}
-
-/// # Safety
-/// `from` is a live packet of this module.
-unsafe extern "C" fn clone(from: *mut net_buffer, _share_free_space: bool) -> *mut net_buffer {
-    // SAFETY: the caller's packet.
-    unsafe { copied(from, "clone", usize::MAX, Packet::append_shared) }
-}
-
-/// # Safety
-/// `from` must be the caller's packet.
-unsafe fn copied(
-    from: *mut net_buffer,
-    what: &'static str,
-    header_space: usize,
-    append: impl FnOnce(&mut Packet, &Packet),
-) -> *mut net_buffer {
-    interrupts::check(what);
-    // SAFETY: the caller's packet.
-    let from = unsafe { packet(from, what) };
-    if fault::hit(Fault::NetBufferCreate) {
-        return core::ptr::null_mut();
-    }
-    let copy = packet::create(header_space);
-    // SAFETY: just made.
-    let content = unsafe { &mut *copy };
-    append(content, from);
-    content.copy_metadata(from);
-    copy.cast()
-}
-
-/// # Safety
 /// `buffer` is a live packet of this module, which the caller owns. `data` is valid for `bytes` bytes.
 unsafe extern "C" fn prepend(buffer: *mut net_buffer, data: *const c_void, bytes: usize) -> status_t {
     interrupts::check("net_buffer prepend()");
@@ -162,34 +107,6 @@ unsafe extern "C" fn prepend(buffer: *mut net_buffer, data: *const c_void, bytes
 }
 
 /// # Safety
-/// `place` must be null or fit to be written.
-unsafe fn answer(result: Result<Option<*mut u8>, status_t>, place: *mut *mut c_void) -> status_t {
-    match result {
-        Ok(room) => {
-            if !place.is_null() {
-                // SAFETY: fit to be written, by this function's contract.
-                unsafe { place.write(room.unwrap_or_default().cast()) };
-            }
-            B_OK
-        }
-        Err(error) => error,
-    }
-}
-
-/// # Safety
-/// `buffer` is a live packet of this module, which the caller owns. `place` is null or points to a place for an address.
-unsafe extern "C" fn prepend_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
-    interrupts::check("net_buffer prepend_size()");
-    // SAFETY: the caller's packet.
-    let packet = unsafe { packet(buffer, "prepend_size") };
-    if fault::hit(Fault::NetBufferPrepend) {
-        return B_NO_MEMORY;
-    }
-    // SAFETY: the caller's place.
-    unsafe { answer(packet.prepend_room(size), place) }
-}
-
-/// # Safety
 /// `buffer` is a live packet of this module, which the caller owns. `place` is null or points to a place for an address.
 unsafe extern "C" fn append_size(buffer: *mut net_buffer, size: usize, place: *mut *mut c_void) -> status_t {
     interrupts::check("net_buffer append_size()");
@@ -198,23 +115,12 @@ unsafe extern "C" fn append_size(buffer: *mut net_buffer, size: usize, place: *m
     if fault::hit(Fault::NetBufferAppend) {
         return B_NO_MEMORY;
     }
-    // SAFETY: the caller's place.
-    unsafe { answer(packet.append_room(size), place) }
-}
-
-/// # Safety
-/// `buffer` is a live packet of this module, which the caller owns. The last argument points to a place for an address.
-unsafe extern "C" fn direct_access(
-    buffer: *mut net_buffer,
-    offset: u32,
-    size: usize,
-    place: *mut *mut c_void,
-) -> status_t {
-    interrupts::check("net_buffer direct_access()");
-    // SAFETY: the caller's packet.
-    let packet = unsafe { packet(buffer, "direct_access") };
-    // SAFETY: the caller's place.
-    unsafe { answer(packet.piece(offset as usize, size).map(Some), place) }
+    status(packet.append_room(size).map(|room| {
+        if !place.is_null() {
+            // SAFETY: the caller's place.
+            unsafe { place.write(room.unwrap_or_default().cast()) };
+        }
+    }))
 }
 
 /// # Safety
@@ -236,23 +142,6 @@ unsafe extern "C" fn remove_header(buffer: *mut net_buffer, bytes: usize) -> sta
     interrupts::check("net_buffer remove_header()");
     // SAFETY: the caller's packet.
     status(unsafe { packet(buffer, "remove_header") }.remove_header(bytes))
-}
-
-/// # Safety
-/// `buffer` is a live packet of this module, which the caller owns.
-unsafe extern "C" fn remove_trailer(buffer: *mut net_buffer, bytes: usize) -> status_t {
-    interrupts::check("net_buffer remove_trailer()");
-    // SAFETY: the caller's packet.
-    let packet = unsafe { packet(buffer, "remove_trailer") };
-    status(packet.trim(packet.size().wrapping_sub(bytes)))
-}
-
-/// # Safety
-/// `buffer` is a live packet of this module, which the caller owns.
-unsafe extern "C" fn trim(buffer: *mut net_buffer, new_size: usize) -> status_t {
-    interrupts::check("net_buffer trim()");
-    // SAFETY: the caller's packet.
-    status(unsafe { packet(buffer, "trim") }.trim(new_size))
 }
 
 /// # Safety
@@ -280,16 +169,6 @@ unsafe extern "C" fn write(buffer: *mut net_buffer, offset: usize, data: *const 
 
 const UNUSED: Unused = Some(unused);
 
-/// `direct_access`.
-type DirectAccess = unsafe extern "C" fn(*mut net_buffer, u32, usize, *mut *mut c_void) -> status_t;
-
-/// An entry as C types it, in a table that may not: function pointers are all alike in memory.
-const fn entry<F: Copy, T: Copy>(function: F) -> Option<T> {
-    assert!(size_of::<F>() == size_of::<Option<T>>());
-    // SAFETY: both are function pointers, or the option of one, which has the same size; callers use the type of C's header.
-    unsafe { core::mem::transmute_copy(&function) }
-}
-
 const TABLE: net_buffer_module_info = net_buffer_module_info {
     info: module_info {
         name: NET_BUFFER_MODULE_NAME.as_ptr(),
@@ -303,19 +182,19 @@ const TABLE: net_buffer_module_info = net_buffer_module_info {
     },
     create: Some(create),
     free: Some(free),
-    duplicate: Some(duplicate),
-    clone: Some(clone),
+    duplicate: None,
+    clone: None,
     split: UNUSED,
     merge: UNUSED,
-    prepend_size: Some(prepend_size),
+    prepend_size: None,
     prepend: Some(prepend),
     append_size: Some(append_size),
     append: Some(append),
     insert: None,
     remove: None,
     remove_header: Some(remove_header),
-    remove_trailer: Some(remove_trailer),
-    trim: Some(trim),
+    remove_trailer: None,
+    trim: None,
     append_cloned: UNUSED,
     associate_data: None,
     set_ancillary_data: UNUSED,
@@ -325,7 +204,7 @@ const TABLE: net_buffer_module_info = net_buffer_module_info {
     stored_header_length: UNUSED,
     restore_header: UNUSED,
     append_restored_header: UNUSED,
-    direct_access: entry(direct_access as DirectAccess),
+    direct_access: UNUSED,
     read: Some(read),
     write: Some(write),
     checksum: UNUSED,

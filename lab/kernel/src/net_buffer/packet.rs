@@ -1,15 +1,15 @@
-//! One packet: a chain of nodes in blocks, and what Haiku's functions do to it, with their faults.
+//! One packet: a chain of nodes, and what Haiku's functions do to it, with their faults.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use haiku_sys::{
-    B_BAD_ADDRESS, B_BAD_VALUE, B_ERROR, B_NO_MEMORY, B_OK, net_buffer, sockaddr, sockaddr_storage, status_t,
+    B_BAD_ADDRESS, B_BAD_VALUE, B_NO_MEMORY, B_OK, net_buffer, net_interface_address, sockaddr, sockaddr_storage,
+    status_t,
 };
 
-use super::block::{BlockRef, NODE_OVERHEAD, capacity};
-use super::node::Node;
+use super::node::{NODE_OVERHEAD, Node, capacity};
 use crate::guarded::Guarded;
 use crate::heap::{FREED, FRESH, first_change};
 use crate::ledger;
@@ -24,13 +24,11 @@ const KEPT: usize = 64;
 const LIMIT: usize = 64 << 20;
 
 /// A packet as the module sees it. The first part is the driver's and the stack's to see.
-#[derive(Debug)]
 #[repr(C)]
 pub(super) struct Packet {
     public: Public,
     mark: AtomicU64,
     nodes: VecDeque<Node>,
-    allocation: Option<BlockRef>,
 }
 
 /// What is filled with patterns.
@@ -41,12 +39,6 @@ struct Public {
     destination: sockaddr_storage,
 }
 
-impl core::fmt::Debug for Public {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} bytes", self.buffer.size)
-    }
-}
-
 /// A freed packet.
 struct Freed(*mut Packet);
 
@@ -55,12 +47,8 @@ unsafe impl Send for Freed {}
 
 static FREED_PACKETS: Mutex<VecDeque<Freed>> = Mutex::new(VecDeque::new());
 
-/// What is done with references to interface addresses, which belong to the stack.
-pub(super) static REFERENCES: Mutex<Option<super::InterfaceAddressReferences>> = Mutex::new(None);
-
-fn references() -> Option<super::InterfaceAddressReferences> {
-    *REFERENCES.guarded()
-}
+/// What gives back a reference to an interface address, which belongs to the stack.
+pub(super) static RELEASE: Mutex<Option<fn(*mut net_interface_address)>> = Mutex::new(None);
 
 fn fill(packet: *mut Packet, pattern: u8) {
     // SAFETY: the packet is the caller's, and the first part of it may hold any bytes.
@@ -124,7 +112,7 @@ pub(super) fn create(header_space: usize) -> *mut Packet {
             }
             // SAFETY: any bytes make the public part, and zero is one of them.
             let public = unsafe { core::mem::zeroed() };
-            let fresh = Packet { public, mark: AtomicU64::new(DEAD), nodes: VecDeque::new(), allocation: None };
+            let fresh = Packet { public, mark: AtomicU64::new(DEAD), nodes: VecDeque::new() };
             // SAFETY: a fresh allocation for a packet.
             unsafe { memory.write(fresh) };
             memory
@@ -135,9 +123,7 @@ pub(super) fn create(header_space: usize) -> *mut Packet {
     let content = unsafe { &mut *packet };
     content.mark = AtomicU64::new(LIVE);
     let space = header_space.min(capacity()).next_multiple_of(8).clamp(NODE_OVERHEAD, capacity());
-    let block = BlockRef::new(space);
-    content.allocation = Some(block.share());
-    content.nodes.extend(Node::first(block));
+    content.nodes.push_back(Node::new(space));
     let public = &mut content.public;
     public.source.0[0] = 0;
     public.destination.0[0] = 0;
@@ -165,15 +151,10 @@ impl Packet {
     }
 
     pub(super) fn free(&mut self) {
-        for node in self.nodes.drain(..) {
-            node.remove();
-        }
-        self.allocation = None;
-        let address = self.public.buffer.interface_address;
-        if !address.is_null()
-            && let Some(references) = references()
-        {
-            (references.release)(address);
+        self.nodes.clear();
+        let (address, release) = (self.public.buffer.interface_address, *RELEASE.guarded());
+        if let Some(release) = release.filter(|_| !address.is_null()) {
+            release(address);
         }
         self.mark.store(DEAD, Ordering::Relaxed);
         let this = core::ptr::from_mut(self);
@@ -213,7 +194,7 @@ impl Packet {
         loop {
             let node = self.nodes.get(index).ok_or(B_BAD_VALUE)?;
             let length = size.min(node.used - skip);
-            copy(node.block.address(node.start + skip), done, length)?;
+            copy(node.address(skip), done, length)?;
             size -= length;
             if size == 0 {
                 return Ok(());
@@ -246,34 +227,29 @@ impl Packet {
         })
     }
 
-    /// `prepend_size`: makes room in front; the room's address if it is in one piece.
-    pub(super) fn prepend_room(&mut self, size: usize) -> Result<Option<*mut u8>, status_t> {
+    /// Makes room in front; the room's address if it is in one piece.
+    fn prepend_room(&mut self, size: usize) -> Result<Option<*mut u8>, status_t> {
         if size.saturating_add(self.size()) > LIMIT {
             return Err(B_NO_MEMORY);
         }
         let Some(first) = self.nodes.front_mut() else { emptied("prepend") };
-        if first.header_space() >= size {
-            if size > 0 {
-                first.grow_front(size);
-            }
-            let room = first.block.address(first.start);
-            self.add_size(size);
-            return Ok(Some(room));
-        }
         let mut left = size;
+        let room = (first.header_space >= size).then(|| {
+            first.grow_front(std::mem::take(&mut left));
+            first.address(0)
+        });
         while left > 0 {
-            if self.nodes.front().is_none_or(|node| node.header_space() == 0) {
-                let Some(node) = Node::first(BlockRef::new(capacity())) else { break };
-                self.nodes.push_front(node);
+            if self.nodes.front().is_none_or(|node| node.header_space == 0) {
+                self.nodes.push_front(Node::new(capacity()));
             }
             if let Some(first) = self.nodes.front_mut() {
-                let piece = left.min(first.header_space());
+                let piece = left.min(first.header_space);
                 first.grow_front(piece);
                 left -= piece;
             }
         }
         self.add_size(size);
-        Ok(None)
+        Ok(room)
     }
 
     /// `prepend`. As on Haiku, a fault is only reported where the room is in one piece, and the packet keeps the
@@ -299,9 +275,9 @@ impl Packet {
             return Err(B_NO_MEMORY);
         }
         let Some(last) = self.nodes.back_mut() else { emptied("append") };
-        let space = last.tail_space();
+        let space = last.tail_space;
         if space >= size {
-            let room = last.block.address(last.start + last.used);
+            let room = last.address(last.used);
             last.grow_back(size);
             self.add_size(size);
             return Ok(Some(room));
@@ -309,26 +285,14 @@ impl Packet {
         last.grow_back(space);
         let mut left = size - space;
         while left > 0 {
-            let Some(mut node) = Node::first(BlockRef::new(NODE_OVERHEAD)) else { break };
-            let piece = left.min(node.tail_space());
+            let mut node = Node::new(NODE_OVERHEAD);
+            let piece = left.min(node.tail_space);
             node.grow_back(piece);
             left -= piece;
             self.nodes.push_back(node);
         }
         self.add_size(size);
         Ok(None)
-    }
-
-    /// `direct_access`: the address of a range that is in one piece.
-    pub(super) fn piece(&self, offset: usize, size: usize) -> Result<*mut u8, status_t> {
-        if offset.wrapping_add(size) > self.size() {
-            return Err(B_BAD_VALUE);
-        }
-        let (index, skip) = self.find(offset).ok_or(B_BAD_VALUE)?;
-        match self.nodes.get(index) {
-            Some(node) if size <= node.used - skip => Ok(node.block.address(node.start + skip)),
-            _ => Err(B_ERROR),
-        }
     }
 
     /// `append`. As on Haiku, a fault is only reported where the room is in one piece, and the packet keeps the
@@ -355,104 +319,20 @@ impl Packet {
         }
         let mut left = bytes;
         while self.nodes.front().is_some_and(|node| node.used <= left) {
-            if let Some(node) = self.nodes.pop_front() {
-                left -= node.used;
-                node.remove();
-            }
+            left -= self.nodes.pop_front().map_or(0, |node| node.used);
         }
         if let Some(first) = self.nodes.front_mut() {
-            first.start += left;
-            first.used -= left;
-            if !first.read_only {
-                first.block.get().header_space += left;
-            }
+            first.shrink_front(left);
         }
         self.public.buffer.size -= bytes as u32;
         Ok(())
-    }
-
-    pub(super) fn trim(&mut self, size: usize) -> Result<(), status_t> {
-        if size > self.size() {
-            return Err(B_BAD_VALUE);
-        }
-        if size == self.size() {
-            return Ok(());
-        }
-        let (index, keep) = self.find(size).ok_or(B_BAD_VALUE)?;
-        if let Some(node) = self.nodes.get_mut(index) {
-            if !node.read_only {
-                node.block.get().tail_space += node.used - keep;
-            }
-            node.used = keep;
-        }
-        for node in self.nodes.drain(index + usize::from(keep > 0)..) {
-            node.remove();
-        }
-        self.public.buffer.size = size as u32;
-        Ok(())
-    }
-
-    /// Shares all data of another packet, behind what is there.
-    pub(super) fn append_shared(&mut self, from: &Self) {
-        for node in &from.nodes {
-            if node.used == 0 {
-                continue;
-            }
-            let located = self.describe_node();
-            self.nodes.push_back(Node {
-                block: node.block.share(),
-                located: Some(located),
-                start: node.start,
-                used: node.used,
-                read_only: true,
-            });
-            self.add_size(node.used);
-        }
-    }
-
-    /// Takes the space of one more node's description out of the packet's own block, or out of a new one.
-    fn describe_node(&mut self) -> BlockRef {
-        let allocation = self.allocation.get_or_insert_with(|| BlockRef::new(capacity()));
-        if !allocation.get().describe_node() {
-            *allocation = BlockRef::new(capacity());
-            let _ = allocation.get().describe_node();
-        }
-        allocation.share()
-    }
-
-    /// Copies everything of another packet behind what is there.
-    pub(super) fn append_copy(&mut self, from: &Self) {
-        for node in &from.nodes {
-            // SAFETY: the node's bytes are alive kernel memory.
-            let _ = unsafe { self.append(node.block.address(node.start) as usize, node.used) };
-        }
-    }
-
-    pub(super) fn copy_metadata(&mut self, from: &Self) {
-        let (to, from) = (&mut self.public.buffer, &from.public.buffer);
-        for (to, from) in [(to.source, from.source), (to.destination, from.destination)] {
-            // SAFETY: both point to the packets' own storage, or where their owner let them point.
-            let length = unsafe { (*from).sa_len }.min(size_of::<sockaddr_storage>() as u8);
-            // SAFETY: as above; the storage is larger than the length, and of different packets.
-            unsafe { to.cast::<u8>().copy_from_nonoverlapping(from.cast(), length.into()) };
-        }
-        to.msg_flags = from.msg_flags;
-        to.buffer_flags = from.buffer_flags;
-        to.interface_address = from.interface_address;
-        to.r#type = from.r#type;
-        to.protocol = from.protocol;
-        if !to.interface_address.is_null()
-            && let Some(references) = references()
-        {
-            (references.acquire)(to.interface_address);
-        }
     }
 }
 
 /// The packet lost its last node when it was emptied. Haiku then makes a node that it forgets to put into the
 /// packet: what is prepended is lost, and the node leaks in either case.
 fn emptied(what: &str) -> ! {
-    kpanic!("{what} to a net_buffer that remove_header, remove_trailer or trim emptied: Haiku loses a node here");
+    kpanic!("{what} to a net_buffer that remove_header emptied: Haiku loses a node here");
 }
 
 /// Copies as the module does: a program's memory with `user_memcpy`, anything else with a plain copy that must not
