@@ -2,13 +2,11 @@
 //!
 //! Each module is a command; [`vpn`] runs VPN programs as Debian ships them, [`preload`] puts an emulated Haiku into any.
 
-pub mod bridge;
 pub mod exec;
 pub mod main_job;
 pub mod ping;
 pub mod preload;
 pub mod shell;
-mod signals;
 pub mod simulate;
 pub mod soak;
 #[cfg(test)]
@@ -27,15 +25,13 @@ use haiku_system::{Figures, Lab, LabOptions, Ledgers, LogSink, ping::Report};
 const ABOUT: &str = "A Haiku on Linux, with the TUN/TAP driver in it.
 
 Without a command it does the main job: it boots the emulated Haiku, configures tun/0 and tap/0, pings across each \
-over IPv4 and IPv6, and says what went where. No root is needed but for `bridge` and \
-`vpn --tool iodine`.";
+over IPv4 and IPv6, and says what went where. No root is needed but for `vpn --tool iodine`.";
 
 const EXAMPLES: &str = "Examples:
   haiku-lab                                        the main job
   haiku-lab ping --count 100000 --interval 0 --json
   haiku-lab shell
   echo 'ifconfig tun/0 10.9.0.1 255.255.255.0 up' | haiku-lab shell
-  sudo unshare -n haiku-lab bridge --linux-tun tun9
   haiku-lab --addon target/haiku/tun_tap --pcap frames.pcap";
 
 /// The command line.
@@ -87,13 +83,11 @@ pub enum Command {
     /// Ping across TUN and TAP, over IPv4 and IPv6, as often and as fast as you like
     Ping(ping::PingArgs),
     /// Type Haiku's ifconfig, route and ping yourself
-    Shell(shell::ShellArgs),
+    Shell,
     /// Hold the device against a model of it through random programs, stacks and faults, reproducibly
     Simulate(simulate::SimulateArgs),
     /// Traffic over many units while programs are killed and interfaces come and go; nothing may be lost or leak
     Soak(soak::SoakArgs),
-    /// Let this machine's own kernel be the far side, through Linux's /dev/net/tun (needs root)
-    Bridge(bridge::BridgeArgs),
     /// Run any program with an emulated Haiku in its process, behind /dev/net/tun, /dev/tun and /dev/tap
     Exec(exec::ExecArgs),
     /// Run OpenVPN, tinc and the like over the driver's devices at both ends, and ping across
@@ -109,10 +103,9 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         None => main_job::run(&cli.global, &mut io::stdout().lock()),
         Some(Command::Ping(arguments)) => ping::run(&cli.global, arguments, &mut io::stdout().lock()),
-        Some(Command::Shell(arguments)) => shell::run(&cli.global, arguments),
+        Some(Command::Shell) => shell::run(&cli.global),
         Some(Command::Simulate(arguments)) => simulate::run(arguments, &mut io::stdout().lock()),
         Some(Command::Soak(arguments)) => soak::run(arguments, &mut io::stdout().lock()),
-        Some(Command::Bridge(arguments)) => bridge::run(&cli.global, arguments, &mut io::stdout().lock()),
         Some(Command::Vpn(arguments)) => vpn::run(arguments, &mut io::stdout().lock()),
         Some(Command::Exec(arguments)) => exec::run(arguments),
         Some(Command::Attach(arguments)) => exec::attach(arguments, &mut io::stdin().lock(), &mut io::stdout().lock()),

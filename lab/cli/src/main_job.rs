@@ -85,7 +85,7 @@ fn shown(lab: &Lab, target: IpAddr, out: &mut dyn Write) -> Result<Report, Error
     say(out, &format!("> ping -c {SHOWN} -i {} {target}\n", INTERVAL.as_secs_f64()))?;
     say(out, &format!("PING {target} ({target}): {} data bytes\n", options.size))?;
     let mut written = Ok(());
-    let report = ping::run(lab.stack(), &options, None, &mut |event| {
+    let report = ping::run(lab.stack(), &options, &mut |event| {
         if written.is_ok() {
             written = say(out, &format!("{}\n", ping::line(target, event)));
         }

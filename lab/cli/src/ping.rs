@@ -1,10 +1,9 @@
 //! `haiku-lab ping`: a chosen number of echo requests over each chosen mode and family, and the figures.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, say, settle};
 use haiku_stack::Error;
@@ -112,31 +111,17 @@ fn one(lab: &Lab, arguments: &PingArgs, mode: Mode, family: Family, out: &mut dy
     let target = scenario::peer(mode, family);
     let options =
         Options { interval: arguments.interval, size: arguments.size, ..Options::new(target, arguments.count) };
-    let bar = progress(arguments, &format!("{} {}", mode.interface(0), family.label()));
     let mut trouble = Vec::new();
-    let report = ping::run(lab.stack(), &options, None, &mut |event| {
-        bar.inc(1);
+    let report = ping::run(lab.stack(), &options, &mut |event| {
         if !matches!(event, Event::Reply { .. }) && trouble.len() < 3 {
             trouble.push(ping::line(target, event));
         }
     })?;
-    bar.finish_and_clear();
     for line in trouble {
         eprintln!("haiku-lab: {}: {line}", mode.interface(0));
     }
     say(out, &if arguments.json { json(mode, family, &options, &report) } else { text(mode, family, &report) })?;
     Ok(report.lost())
-}
-
-/// A bar on a terminal, and nothing anywhere else.
-fn progress(arguments: &PingArgs, name: &str) -> ProgressBar {
-    let shown = !arguments.json && std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(arguments.count), target);
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
-    bar.with_prefix(name.to_owned())
 }
 
 /// The result as a line of JSON; times are in microseconds.

@@ -1,19 +1,18 @@
 //! `soak`: everything at once, for as long as you like.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
 use haiku_simulate::soak::{self, Options, View};
 use haiku_stack::Error;
 use haiku_system::statistics::Direction;
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written.
 const LINE: Duration = Duration::from_secs(10);
 
 /// The arguments of `soak`.
@@ -40,29 +39,17 @@ pub fn run(arguments: &SoakArgs, out: &mut dyn Write) -> Result<(), Error> {
     let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64);
     let seed = arguments.seed.unwrap_or_else(clock);
     say(out, &format!("seed {seed}\n"))?;
-    let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-    let screen = terminal.then(ProgressBar::new_spinner);
-    if let (Some(screen), Ok(style)) = (&screen, ProgressStyle::with_template("{msg}")) {
-        screen.set_style(style);
-    }
     let mut last = (Duration::ZERO, [0; 3]);
     let report = soak::run(&Options { time, units: arguments.units, seed }, |view| {
-        if !terminal && view.elapsed - last.0 < LINE {
+        if view.elapsed - last.0 < LINE {
             return Ok(());
         }
         let counts = [&view.counts.read, &view.counts.written, &view.counts.sent].map(get);
         let seconds = (view.elapsed - last.0).as_secs_f64();
         let rates = [0, 1, 2].map(|at| (counts[at] - last.1[at]) as f64 / seconds);
         last = (view.elapsed, counts);
-        match &screen {
-            Some(screen) => screen.set_message(picture(view, rates, "\n")),
-            None => say(out, &(picture(view, rates, "; ") + "\n"))?,
-        }
-        Ok(())
+        say(out, &picture(view, rates))
     })?;
-    if let Some(screen) = screen {
-        screen.finish_and_clear();
-    }
     say(out, &format!("{report}\n"))?;
     let failed = || Error::Failed(format!("the soak with seed {seed} failed"));
     if report.is_clean() { Ok(()) } else { Err(failed()) }
@@ -73,13 +60,13 @@ fn get(count: &AtomicU64) -> u64 {
 }
 
 /// What a view looks like.
-fn picture(view: &View, [read, written, sent]: [f64; 3], between: &str) -> String {
+fn picture(view: &View, [read, written, sent]: [f64; 3]) -> String {
     let counts = &view.counts;
     let mut text =
         format!("{:.0} s: read {read:.0}/s, written {written:.0}/s, sent {sent:.0}/s", view.elapsed.as_secs_f64());
     let _ = write!(
         text,
-        "{between}{} opens, {} kills, {} ups and downs, {} deletes",
+        "; {} opens, {} kills, {} ups and downs, {} deletes",
         get(&counts.opens),
         get(&counts.kills),
         get(&counts.switched),
@@ -87,10 +74,10 @@ fn picture(view: &View, [read, written, sent]: [f64; 3], between: &str) -> Strin
     );
     let lines = [("to user", &view.now.to_user), ("to stack", &view.now.to_stack)];
     for (name, line) in lines {
-        let _ = write!(text, "{between}{name}: {} queued{}", line.queued, drops(line));
+        let _ = write!(text, "; {name}: {} queued{}", line.queued, drops(line));
     }
     let (memory, packets) = (view.memory.heap_bytes, view.memory.packets);
-    let _ = write!(text, "{between}memory: {memory} bytes of the driver's, {packets} packets");
+    let _ = write!(text, "; memory: {memory} bytes of the driver's, {packets} packets\n");
     text
 }
 

@@ -1,6 +1,5 @@
 //! Faults at the n-th call: a test counts the calls of a run, then repeats it with each of them failing in turn.
 
-use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 
@@ -52,25 +51,6 @@ impl Fault {
         Self::AddRoute,
         Self::Signal,
     ];
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malloc => "malloc",
-            Self::CreateSem => "create_sem",
-            Self::NetBufferCreate => "net_buffer create",
-            Self::NetBufferAppend => "net_buffer append",
-            Self::NetBufferPrepend => "net_buffer prepend",
-            Self::NetBufferRead => "net_buffer read",
-            Self::UserMemcpy => "user_memcpy",
-            Self::GetModule => "get_module",
-            Self::SelectPoolEntry => "add_select_sync_pool_entry",
-            Self::PublishNode => "publication of a node",
-            Self::AddRoute => "add_route",
-            Self::Signal => "signal in a wait",
-        })
-    }
 }
 
 /// Which call fails, if any.

@@ -8,41 +8,14 @@ use crate::guarded::Guarded;
 use crate::ledger;
 use crate::{AddOn, Exports};
 
-/// Where add-ons are looked for, in the order in which Haiku looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Directory {
-    /// `/boot/home/config/non-packaged/add-ons/kernel`.
-    #[default]
-    UserNonPackaged,
-    /// `/boot/home/config/add-ons/kernel`.
-    User,
-    /// `/boot/system/non-packaged/add-ons/kernel`.
-    SystemNonPackaged,
-    /// `/boot/system/add-ons/kernel`.
-    System,
-}
+/// The directory of the user's non-packaged add-ons.
+pub(crate) const DIRECTORY: &str = "/boot/home/config/non-packaged/add-ons/kernel";
 
-impl Directory {
-    /// The path of the directory.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::UserNonPackaged => "/boot/home/config/non-packaged/add-ons/kernel",
-            Self::User => "/boot/home/config/add-ons/kernel",
-            Self::SystemNonPackaged => "/boot/system/non-packaged/add-ons/kernel",
-            Self::System => "/boot/system/add-ons/kernel",
-        }
-    }
-}
-
-/// Where the files of network devices are, below each directory.
+/// Where the files of network devices are, below the directory.
 pub(crate) const FOLDER: &str = "network/devices";
 
-/// A file, as `(directory, name)`.
-pub(crate) type FileId = (Directory, String);
-
 struct File {
-    id: FileId,
+    name: String,
     add_on: Box<dyn AddOn>,
     uses: usize,
     exports: Option<Exports>,
@@ -51,23 +24,22 @@ struct File {
 static FILES: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Puts a file into the folder of network devices; it replaces one of the same name.
-pub(crate) fn add_file(directory: Directory, name: &str, add_on: Box<dyn AddOn>) {
+pub(crate) fn add_file(name: &str, add_on: Box<dyn AddOn>) {
     let mut files = FILES.guarded();
-    let id = (directory, name.to_owned());
-    files.retain(|file| file.id != id);
-    files.push(File { id, add_on, uses: 0, exports: None });
-    files.sort_by(|a, b| a.id.cmp(&b.id));
+    files.retain(|file| file.name != name);
+    files.push(File { name: name.to_owned(), add_on, uses: 0, exports: None });
+    files.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
-/// All files, by directory and then by name: the order in which Haiku sees them.
-pub(crate) fn files() -> Vec<FileId> {
-    FILES.guarded().iter().map(|file| file.id.clone()).collect()
+/// All files by name, the order in which Haiku sees them.
+pub(crate) fn files() -> Vec<String> {
+    FILES.guarded().iter().map(|file| file.name.clone()).collect()
 }
 
 /// `load_kernel_add_on`: maps the file, or counts one more use of its image.
-pub(crate) fn load(id: &FileId) -> Result<Exports, status_t> {
+pub(crate) fn load(name: &str) -> Result<Exports, status_t> {
     let mut files = FILES.guarded();
-    let file = files.iter_mut().find(|file| file.id == *id).ok_or(B_ENTRY_NOT_FOUND)?;
+    let file = files.iter_mut().find(|file| file.name == name).ok_or(B_ENTRY_NOT_FOUND)?;
     let exports = match file.exports {
         Some(exports) => exports,
         None => {
@@ -81,9 +53,9 @@ pub(crate) fn load(id: &FileId) -> Result<Exports, status_t> {
 }
 
 /// `unload_kernel_add_on`: unmaps the image with its last use. Returns whether it did.
-pub(crate) fn unload(id: &FileId) -> bool {
+pub(crate) fn unload(name: &str) -> bool {
     let mut files = FILES.guarded();
-    let Some(file) = files.iter_mut().find(|file| file.id == *id && file.uses > 0) else { return false };
+    let Some(file) = files.iter_mut().find(|file| file.name == name && file.uses > 0) else { return false };
     file.uses -= 1;
     if file.uses > 0 {
         return false;

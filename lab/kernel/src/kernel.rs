@@ -42,46 +42,28 @@ impl fmt::Debug for Options {
 }
 
 /// Why no kernel could be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BootError {
     /// The process's addresses cannot be told from the flipped ones that stand for user memory.
+    #[error(
+        "the process has memory at {0:#x}, where emulated user memory is; build it as a position independent executable"
+    )]
     AddressLayout(usize),
     /// The node size for packets leaves no room for data, or is larger than Haiku could have it.
+    #[error("packets cannot be made of nodes of {0} bytes; choose {min} to {max}", min = net_buffer::MIN_NODE_SIZE, max = net_buffer::MAX_NODE_SIZE)]
     NodeSize(usize),
     /// The thread has started a kernel already, and it still runs.
+    #[error("this thread has a kernel running; shut it down before starting another")]
     Twice,
 }
-
-impl fmt::Display for BootError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AddressLayout(address) => write!(
-                f,
-                "the process has memory at {address:#x}, where emulated user memory is; build it as a position independent executable"
-            ),
-            Self::NodeSize(size) => write!(
-                f,
-                "packets cannot be made of nodes of {size} bytes; choose {} to {}",
-                net_buffer::MIN_NODE_SIZE,
-                net_buffer::MAX_NODE_SIZE
-            ),
-            Self::Twice => f.write_str("this thread has a kernel running; shut it down before starting another"),
-        }
-    }
-}
-
-impl std::error::Error for BootError {}
 
 /// Which thread has started the kernel that runs.
 static RUNNING: Mutex<Option<ThreadId>> = Mutex::new(None);
 static ENDED: Condvar = Condvar::new();
 
-type Hook = Box<dyn FnOnce() + Send>;
-
 /// A running kernel. There is one in the process at a time; `boot` on another thread waits for this one to end.
 pub struct Kernel {
-    hooks: Mutex<Vec<Hook>>,
     ended: bool,
 }
 
@@ -133,30 +115,15 @@ impl Kernel {
         if let Some(schedule) = options.schedule {
             thread::this().parker().belong_to(Some(schedule::start(schedule)));
         }
-        Ok(Self { hooks: Mutex::new(Vec::new()), ended: false })
+        Ok(Self { ended: false })
     }
 
     /// Puts an add-on's file at `network/devices/NAME` of the user's non-packaged add-ons and, if it is a driver,
     /// links it into `drivers/dev` and probes it as at boot. An error is the driver's own, from loading it; the file
     /// stays where it is.
     pub fn install(&self, name: &str, add_on: impl AddOn + 'static) -> Result<(), status_t> {
-        self.install_in(image::Directory::UserNonPackaged, name, add_on)
-    }
-
-    /// [`Self::install`], in any of the directories that Haiku looks in.
-    pub fn install_in(
-        &self,
-        directory: image::Directory,
-        name: &str,
-        add_on: impl AddOn + 'static,
-    ) -> Result<(), status_t> {
-        image::add_file(directory, name, Box::new(add_on));
-        legacy::probe(directory, name)
-    }
-
-    /// Runs `hook` when the kernel shuts down, before anything is closed or unloaded; the latest first.
-    pub fn on_shutdown(&self, hook: impl FnOnce() + Send + 'static) {
-        self.hooks.guarded().push(Box::new(hook));
+        image::add_file(name, Box::new(add_on));
+        legacy::probe(name)
     }
 
     /// What is alive at this moment.
@@ -165,7 +132,7 @@ impl Kernel {
         Ledgers::now()
     }
 
-    /// Runs the shutdown hooks, closes the team's descriptors, unloads drivers and modules, and says what was not
+    /// Closes the team's descriptors, unloads drivers and modules, and says what was not
     /// given back.
     #[must_use]
     pub fn shutdown(mut self) -> Ledgers {
@@ -175,9 +142,6 @@ impl Kernel {
     fn end(&mut self) -> Ledgers {
         self.ended = true;
         fault::arm(FaultPlan::Off);
-        while let Some(hook) = { self.hooks.guarded().pop() } {
-            hook();
-        }
         syscalls::close_all();
         legacy::unload_all();
         modules::unload_kept();
@@ -248,17 +212,5 @@ mod tests {
         let kernel = Kernel::boot(Options::default()).unwrap();
         assert!(!sem::live().iter().any(|&(live, _, _)| live == id));
         assert!(kernel.shutdown().is_zero());
-    }
-
-    #[test]
-    fn shutdown_hooks_run_latest_first() {
-        let kernel = Kernel::boot(Options::default()).unwrap();
-        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
-        for number in 0..3 {
-            let order = std::sync::Arc::clone(&order);
-            kernel.on_shutdown(move || order.lock().unwrap().push(number));
-        }
-        assert!(kernel.shutdown().is_zero());
-        assert_eq!(*order.lock().unwrap(), [2, 1, 0]);
     }
 }

@@ -9,7 +9,7 @@ use haiku_sys::{B_BAD_VALUE, B_CUR_DRIVER_API_VERSION, B_ENTRY_NOT_FOUND, B_OK, 
 use crate::devfs;
 use crate::device::{Device, LOCK, Owner};
 use crate::guarded::Guarded;
-use crate::image::{self, Directory, FileId};
+use crate::image;
 use crate::panic::kpanic;
 use crate::{Exports, hooks, interrupts, log};
 
@@ -18,8 +18,8 @@ static DRIVERS: Mutex<Vec<Arc<Driver>>> = Mutex::new(Vec::new());
 /// A driver's file, known since it was first probed.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    /// The file's name too.
     name: String,
-    file: FileId,
     state: Mutex<State>,
     /// Opens that had no `free` yet: calls into the image are to come.
     opens: AtomicI32,
@@ -64,37 +64,27 @@ impl Owner for Driver {
     }
 
     fn path(&self) -> String {
-        format!("{}/drivers/dev/{}", self.file.0.path(), self.name)
+        format!("{}/drivers/dev/{}", image::DIRECTORY, self.name)
     }
 }
 
 /// Links a file into `drivers/dev` and tries it as a driver, as at boot. A file that exports nothing of a driver is
 /// left alone.
-pub(crate) fn probe(directory: Directory, name: &str) -> Result<(), status_t> {
-    let file = (directory, name.to_owned());
-    let exports = image::load(&file)?;
+pub(crate) fn probe(name: &str) -> Result<(), status_t> {
+    let exports = image::load(name)?;
     let is_driver = exports.publish_devices.is_some() || exports.find_device.is_some() || exports.api_version.is_some();
-    let result = if is_driver { add(&file) } else { Ok(()) };
-    image::unload(&file);
+    let result = if is_driver { add(name) } else { Ok(()) };
+    image::unload(name);
     result
 }
 
-fn add(file: &FileId) -> Result<(), status_t> {
+fn add(name: &str) -> Result<(), status_t> {
     let _lock = LOCK.write();
-    if find(&file.1).is_some() {
-        // A driver of this name was found before, in a directory that is looked at earlier.
-        return Ok(());
-    }
-    let driver = Arc::new(Driver {
-        name: file.1.clone(),
-        file: file.clone(),
-        state: Mutex::default(),
-        opens: AtomicI32::new(0),
-    });
+    let driver = Arc::new(Driver { name: name.to_owned(), state: Mutex::default(), opens: AtomicI32::new(0) });
     // It stays known even if it cannot be loaded.
     DRIVERS.guarded().push(Arc::clone(&driver));
     load(&driver)?;
-    log::line(&format!("loaded driver {}/drivers/dev/{}", file.0.path(), file.1));
+    log::line(&format!("loaded driver {}", driver.path()));
     Ok(())
 }
 
@@ -116,10 +106,10 @@ fn load(driver: &Arc<Driver>) -> Result<(), status_t> {
 }
 
 fn try_load(driver: &Arc<Driver>) -> Result<(), status_t> {
-    let exports = image::load(&driver.file)?;
+    let exports = image::load(&driver.name)?;
     let initialised = initialise(&driver.name, &exports);
     if initialised.is_err() {
-        image::unload(&driver.file);
+        image::unload(&driver.name);
     } else {
         driver.state.guarded().exports = Some(exports);
     }
@@ -169,7 +159,7 @@ fn unload(driver: &Arc<Driver>) {
         hooks::call("uninit_hardware", || unsafe { function() });
     }
     let opens = driver.opens.load(Ordering::SeqCst);
-    if image::unload(&driver.file) && opens > 0 {
+    if image::unload(&driver.name) && opens > 0 {
         kpanic!(
             "the driver {} was unloaded while {opens} descriptor(s) of it are open: the next call jumps into memory that is gone",
             driver.name

@@ -19,7 +19,7 @@ mod guarded;
 pub mod heap;
 mod held;
 mod hooks;
-pub mod image;
+mod image;
 pub mod interrupts;
 mod kernel;
 mod ledger;
@@ -47,7 +47,6 @@ mod wait;
 
 pub use addon::{AddOn, Exports};
 pub use fault::{Fault, FaultPlan};
-pub use image::Directory;
 pub use kernel::{BootError, Kernel, Options};
 pub use ledger::Ledgers;
 pub use panic::describe_panics;

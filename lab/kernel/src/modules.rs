@@ -4,13 +4,13 @@ use core::ffi::{CStr, c_char};
 use std::sync::Mutex;
 
 use haiku_sys::{
-    B_BAD_VALUE, B_ENTRY_NOT_FOUND, B_ERROR, B_KEEP_LOADED, B_MODULE_INIT, B_MODULE_UNINIT, B_OK, module_dependency,
-    module_info, status_t,
+    B_BAD_VALUE, B_ENTRY_NOT_FOUND, B_ERROR, B_MODULE_INIT, B_MODULE_UNINIT, B_OK, module_dependency, module_info,
+    status_t,
 };
 
 use crate::fault::{self, Fault};
 use crate::guarded::Guarded;
-use crate::image::{self, FileId};
+use crate::image;
 use crate::ledger;
 use crate::locks::Lock;
 use crate::panic::kpanic;
@@ -49,11 +49,6 @@ impl Info {
         unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
     }
 
-    fn flags(self) -> u32 {
-        // SAFETY: as above.
-        unsafe { (*self.0).flags }
-    }
-
     fn operate(self, operation: u32) -> status_t {
         // SAFETY: as above.
         match unsafe { (*self.0).std_ops } {
@@ -69,9 +64,8 @@ struct Module {
     name: String,
     info: Info,
     /// The image it came from, while it is referenced.
-    image: Option<(FileId, Exports)>,
+    image: Option<(String, Exports)>,
     built_in: bool,
-    keep_loaded: bool,
     references: i64,
     /// References that the kernel itself keeps or has lost; no caller can release them.
     kernels_own: i64,
@@ -92,7 +86,6 @@ pub unsafe fn register_builtin(info: *mut module_info) {
     let name = info.name();
     modules.retain(|module| module.name != name);
     modules.push(Module {
-        keep_loaded: info.flags() & B_KEEP_LOADED != 0,
         name,
         info,
         image: None,
@@ -128,8 +121,8 @@ fn tables(exports: &Exports) -> Vec<Info> {
     }
 }
 
-/// The names of all modules whose names begin with `prefix`: built-in ones first, then by directory and file as
-/// Haiku finds them. Every file is loaded for it that is not, and unloaded again.
+/// The names of all modules whose names begin with `prefix`: built-in ones first, then by file as Haiku
+/// finds them. Every file is loaded for it that is not, and unloaded again.
 #[must_use]
 pub fn list(prefix: &str) -> Vec<String> {
     interrupts::check("open_module_list()");
@@ -137,7 +130,7 @@ pub fn list(prefix: &str) -> Vec<String> {
     let mut names: Vec<String> =
         MODULES.guarded().iter().filter(|module| module.built_in).map(|module| module.name.clone()).collect();
     for file in image::files() {
-        let path = format!("{}/{}", image::FOLDER, file.1);
+        let path = format!("{}/{file}", image::FOLDER);
         let common = path.len().min(prefix.len());
         if path.as_bytes()[..common] != prefix.as_bytes()[..common] {
             continue;
@@ -151,9 +144,9 @@ pub fn list(prefix: &str) -> Vec<String> {
 }
 
 /// Loads a file as a module image.
-fn load_image(file: &FileId) -> Result<Exports, status_t> {
+fn load_image(file: &str) -> Result<Exports, status_t> {
     let exports = image::load(file).inspect_err(|error| {
-        log::line(&format!("load_module_image({}/{}/{}) failed: {error:#x}", file.0.path(), image::FOLDER, file.1));
+        log::line(&format!("load_module_image({}/{}/{file}) failed: {error:#x}", image::DIRECTORY, image::FOLDER));
     })?;
     if exports.modules.is_null() {
         image::unload(file);
@@ -163,9 +156,9 @@ fn load_image(file: &FileId) -> Result<Exports, status_t> {
 }
 
 /// Finds the file that must contain a module, by its name, and makes its modules known; the image stays in use.
-fn search(name: &str) -> Option<(FileId, Exports)> {
+fn search(name: &str) -> Option<(String, Exports)> {
     for file in image::files() {
-        let path = format!("{}/{}/", image::FOLDER, file.1);
+        let path = format!("{}/{file}/", image::FOLDER);
         if !name.starts_with(&path) {
             continue;
         }
@@ -177,7 +170,6 @@ fn search(name: &str) -> Option<(FileId, Exports)> {
             let fresh = match modules.iter_mut().find(|module| module.name == own) {
                 Some(known) if known.image.is_none() && known.references == 0 && !known.built_in => {
                     known.info = info;
-                    known.keep_loaded = info.flags() & B_KEEP_LOADED != 0;
                     known.state = State::Loaded;
                     true
                 }
@@ -188,7 +180,6 @@ fn search(name: &str) -> Option<(FileId, Exports)> {
                         info,
                         image: None,
                         built_in: false,
-                        keep_loaded: info.flags() & B_KEEP_LOADED != 0,
                         references: 0,
                         kernels_own: 0,
                         state: State::Loaded,
@@ -303,13 +294,7 @@ fn initialise(name: &str) -> status_t {
         put_all(&needed);
         with(name, |module| module.state = State::Loaded);
     } else {
-        with(name, |module| {
-            module.state = State::Ready;
-            if module.keep_loaded {
-                module.references += 1;
-                module.kernels_own += 1;
-            }
-        });
+        with(name, |module| module.state = State::Ready);
     }
     status
 }
@@ -338,9 +323,6 @@ pub fn put(name: &CStr) -> Result<(), status_t> {
             kpanic!("module {name} has no references.");
         }
         module.references -= 1;
-        if module.references == 0 && module.keep_loaded {
-            kpanic!("ref count of B_KEEP_LOADED module {name} dropped to 0!");
-        }
         module.references
     }) else {
         log::line(&format!("module: We don't seem to have a reference to module {name}"));
@@ -371,7 +353,6 @@ fn uninitialise(name: &str) {
                 log::line(&format!("module: Error unloading module {name} ({status:#x})"));
                 with(name, |module| {
                     module.state = State::Failed;
-                    module.keep_loaded = true;
                     module.references += 1;
                     module.kernels_own += 1;
                 });

@@ -32,23 +32,13 @@ impl<F> Drop for Callback<F> {
 /// A lasting interest in a descriptor's events; it ends when dropped.
 pub struct Observer {
     fd: Fd,
-    events: u16,
     info: InfoRef,
     _waiter: Arc<dyn Waiter>,
 }
 
 impl core::fmt::Debug for Observer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Observer").field("fd", &self.fd).field("events", &self.events).finish_non_exhaustive()
-    }
-}
-
-impl Observer {
-    /// Asks the device again for each event, so that those that hold now are reported now.
-    pub fn rearm(&self) -> Result<(), status_t> {
-        fd::deselect(self.fd, self.info)?;
-        self.info.select(self.events | INVALID);
-        fd::select(self.fd, self.info)
+        f.debug_struct("Observer").field("fd", &self.fd).finish_non_exhaustive()
     }
 }
 
@@ -66,5 +56,5 @@ pub fn observe(fd: Fd, events: u16, callback: impl Fn(u16) + Send + Sync + 'stat
     let weak: std::sync::Weak<dyn Waiter> = Arc::downgrade(&waiter) as _;
     let info = *waiter.info.get_or_init(|| Info::new(events | INVALID, weak));
     fd::select(fd, info)?;
-    Ok(Observer { fd, events, info, _waiter: waiter })
+    Ok(Observer { fd, info, _waiter: waiter })
 }

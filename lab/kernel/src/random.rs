@@ -7,6 +7,15 @@ use crate::guarded::Guarded;
 /// The state of a splitmix64 generator: good enough to test with, and reproducible.
 static STATE: Mutex<u64> = Mutex::new(0);
 
+/// The next value of a splitmix64 generator.
+pub(crate) fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut value = *state;
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
 /// Starts from a seed, or from Linux's randomness without one.
 pub(crate) fn seed(seed: Option<u64>) {
     *STATE.guarded() = seed.unwrap_or_else(|| {
@@ -19,12 +28,7 @@ pub(crate) fn seed(seed: Option<u64>) {
 
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn haiku_secure_random_value() -> u32 {
-    let mut state = STATE.guarded();
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut value = *state;
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((value ^ (value >> 31)) >> 32) as u32
+    (next(&mut STATE.guarded()) >> 32) as u32
 }
 
 #[cfg(test)]

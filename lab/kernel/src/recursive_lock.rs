@@ -4,7 +4,7 @@
 //! get the lock handed over, and misuse stops the kernel. The block holds a pointer to what is behind it and the proof
 //! that `recursive_lock_init` wrote it; copying an unlocked one elsewhere works, as it does on Haiku.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -43,7 +43,7 @@ struct Inner {
 struct Block {
     inner: *const Inner,
     proof: usize,
-    name: *const c_char,
+    _name: *const c_char,
     _rest: [usize; 5],
 }
 
@@ -138,7 +138,7 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_init(block: *mut haiku_sys:
     });
     inner.holder.store(FREE, Ordering::SeqCst);
     inner.depth.store(0, Ordering::SeqCst);
-    let content = Block { inner, proof: core::ptr::from_ref(inner) as usize ^ MAGIC, name, _rest: [0; 5] };
+    let content = Block { inner, proof: core::ptr::from_ref(inner) as usize ^ MAGIC, _name: name, _rest: [0; 5] };
     // SAFETY: the caller gives a block to initialise.
     unsafe { block.cast::<Block>().write(content) };
     ledger::LOCKS.add(1);
@@ -207,19 +207,4 @@ pub(crate) unsafe extern "C" fn haiku_recursive_lock_unlock(block: *mut haiku_sy
     }
     held::given_up(1);
     schedule::point("recursive_lock_unlock");
-}
-
-/// The name a lock was initialised with, for messages; `None` for an uninitialised one.
-///
-/// # Safety
-/// `block` must be a lock's block, and the name it was given must still be alive.
-#[must_use]
-pub unsafe fn name(block: *const haiku_sys::recursive_lock) -> Option<String> {
-    // SAFETY: a lock's block by this function's contract.
-    let content = unsafe { &*block.cast::<Block>() };
-    if content.inner.is_null() || content.name.is_null() {
-        return None;
-    }
-    // SAFETY: the name is alive by this function's contract.
-    Some(unsafe { CStr::from_ptr(content.name) }.to_string_lossy().into_owned())
 }

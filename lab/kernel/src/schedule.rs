@@ -19,29 +19,17 @@ use haiku_sys::{bigtime_t, sem_id, thread_id};
 use crate::futex;
 use crate::guarded::Guarded;
 use crate::panic::kpanic;
+use crate::random;
 
 /// How a kernel in the deterministic mode chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// What every choice follows from.
     pub seed: u64,
-    /// How many events [`trace`] keeps word for word; the hash has them all.
-    pub keep: usize,
-}
-
-/// Something that happened to the turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The thread, by the order in which threads were made.
-    pub thread: u32,
-    /// What it came to.
-    pub what: &'static str,
-    /// The virtual time, in microseconds.
-    pub time: bigtime_t,
 }
 
 /// What happened since the kernel was started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// Every event, in one number.
     pub hash: u64,
@@ -49,8 +37,6 @@ pub struct Trace {
     pub events: u64,
     /// How often the turn went to another thread.
     pub switches: u64,
-    /// The first events.
-    pub kept: Vec<Event>,
 }
 
 /// Where a thread waits, for the report.
@@ -89,7 +75,6 @@ struct State {
     waiting: Vec<(TaskRef, Option<bigtime_t>, Place)>,
     /// Threads that run only if no other thread can.
     quiet: Vec<TaskRef>,
-    keep: usize,
     trace: Trace,
 }
 
@@ -127,16 +112,11 @@ impl State {
     }
 
     fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.random;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
+        random::next(&mut self.random)
     }
 
     fn note(&mut self, task: TaskRef, what: &'static str) {
-        let time = self.now;
-        let mut hash = self.trace.hash ^ u64::from(task.number) ^ time.cast_unsigned().rotate_left(32);
+        let mut hash = self.trace.hash ^ u64::from(task.number) ^ self.now.cast_unsigned().rotate_left(32);
         for bytes in what.as_bytes().chunks(8) {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);
@@ -144,9 +124,6 @@ impl State {
         }
         self.trace.hash = hash;
         self.trace.events += 1;
-        if self.trace.kept.len() < self.keep {
-            self.trace.kept.push(Event { thread: task.number, what, time });
-        }
     }
 
     fn task(&mut self, name: &str) -> TaskRef {
@@ -200,7 +177,6 @@ pub(crate) fn start(schedule: Schedule) -> TaskRef {
         ready: Vec::new(),
         waiting: Vec::new(),
         quiet: Vec::new(),
-        keep: schedule.keep,
         trace: Trace::default(),
     };
     state.seed(schedule.seed);
@@ -366,7 +342,7 @@ pub(crate) fn now() -> Option<bigtime_t> {
 /// What happened so far; nothing outside the mode.
 #[must_use]
 pub fn trace() -> Trace {
-    with(|state| state.trace.clone()).unwrap_or_default()
+    with(|state| state.trace).unwrap_or_default()
 }
 
 /// The present, which is virtual in the deterministic mode: for code outside the kernel that measures time.

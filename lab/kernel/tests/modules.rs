@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use core::ptr::{null, null_mut};
 use std::sync::{Mutex, MutexGuard};
 
-use haiku_kernel::{AddOn, Directory, Exports, Fault, FaultPlan, Kernel, fault, modules};
+use haiku_kernel::{AddOn, Exports, Fault, FaultPlan, Kernel, fault, modules};
 use haiku_sys::*;
 
 /// What happened, and what the operations answer.
@@ -54,19 +54,18 @@ struct Table(module_info);
 // SAFETY: it is immutable.
 unsafe impl Sync for Table {}
 
-const fn table(name: &'static CStr, flags: u32, operations: unsafe extern "C" fn(i32) -> status_t) -> Table {
+const fn table(name: &'static CStr, operations: unsafe extern "C" fn(i32) -> status_t) -> Table {
     // SAFETY: callers pass the operation and nothing else.
     let std_ops = unsafe { core::mem::transmute::<unsafe extern "C" fn(i32) -> status_t, Operations>(operations) };
-    Table(module_info { name: name.as_ptr(), flags, std_ops: Some(std_ops) })
+    Table(module_info { name: name.as_ptr(), flags: 0, std_ops: Some(std_ops) })
 }
 
 const FIRST: &CStr = c"network/devices/toy/v1";
 const SECOND: &CStr = c"network/devices/toy/extra/v1";
 
-static FIRST_TABLE: Table = table(FIRST, 0, first);
-static SECOND_TABLE: Table = table(SECOND, 0, second);
-static KEPT_TABLE: Table = table(FIRST, B_KEEP_LOADED, first);
-static BUILT_IN: Table = table(c"network/stack/v1", 0, second);
+static FIRST_TABLE: Table = table(FIRST, first);
+static SECOND_TABLE: Table = table(SECOND, second);
+static BUILT_IN: Table = table(c"network/stack/v1", second);
 
 /// A list that is a static.
 #[repr(transparent)]
@@ -80,7 +79,7 @@ const fn pointer(table: &'static Table) -> *mut module_info {
 }
 
 static BOTH: List<[*mut module_info; 3]> = List([pointer(&FIRST_TABLE), pointer(&SECOND_TABLE), null_mut()]);
-static KEPT: List<[*mut module_info; 2]> = List([pointer(&KEPT_TABLE), null_mut()]);
+static ONE: List<[*mut module_info; 2]> = List([pointer(&FIRST_TABLE), null_mut()]);
 
 /// Where the kernel stores the stack's table.
 static STACK: List<core::cell::UnsafeCell<*mut module_info>> = List(core::cell::UnsafeCell::new(null_mut()));
@@ -205,19 +204,6 @@ fn a_missing_dependency_fails_and_the_reference_that_haiku_loses_is_not_a_leak()
 }
 
 #[test]
-fn a_module_that_is_kept_stays_until_the_kernel_ends() {
-    let kernel = started(file(&KEPT.0, null()));
-    modules::get(FIRST).unwrap();
-    modules::put(FIRST).unwrap();
-    assert_eq!(events(), ["map", "first init"]);
-    modules::get(FIRST).unwrap();
-    modules::put(FIRST).unwrap();
-    assert_eq!(events(), Vec::<&str>::new());
-    assert!(kernel.shutdown().is_zero());
-    assert_eq!(events(), ["first uninit", "unmap"]);
-}
-
-#[test]
 fn a_module_that_refuses_to_go_stays() {
     let kernel = started(file(&BOTH.0, null()));
     modules::get(FIRST).unwrap();
@@ -232,10 +218,9 @@ fn a_module_that_refuses_to_go_stays() {
 #[test]
 fn the_list_has_built_in_modules_first_and_then_the_files_in_haikus_order() {
     let kernel = started(file(&BOTH.0, null()));
-    kernel.install("another", file(&KEPT.0, null())).unwrap();
-    kernel.install_in(Directory::System, "about", file(&KEPT.0, null())).unwrap();
+    kernel.install("another", file(&ONE.0, null())).unwrap();
     let (first, second) = (FIRST.to_str().unwrap(), SECOND.to_str().unwrap());
-    assert_eq!(modules::list("network/devices"), [first, first, second, first]);
+    assert_eq!(modules::list("network/devices"), [first, first, second]);
     assert_eq!(modules::list("network/devices/toy"), [first, second]);
     assert_eq!(modules::list("network/stack"), ["network/stack/buffer/v1", "network/stack/v1"]);
     assert_eq!(modules::list("nothing"), Vec::<String>::new());
@@ -279,16 +264,6 @@ fn a_reference_too_many_given_back_stops_the_kernel() {
             let _ = modules::put(FIRST);
         },
     );
-}
-
-#[test]
-fn a_kept_module_given_back_once_too_often_stops_the_kernel() {
-    panics("a_kept_module_given_back_once_too_often_stops_the_kernel", "ref count of B_KEEP_LOADED module", || {
-        let _kernel = started(file(&KEPT.0, null()));
-        modules::get(FIRST).unwrap();
-        modules::put(FIRST).unwrap();
-        let _ = modules::put(FIRST);
-    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use haiku_kernel::{Kernel, Options, Schedule, sem, thread};
 use haiku_sys::{B_OK, B_RELATIVE_TIMEOUT, B_TIMED_OUT};
 
 fn boot(seed: u64) -> Kernel {
-    Kernel::boot(Options { schedule: Some(Schedule { seed, keep: 10_000 }), ..Options::default() }).unwrap()
+    Kernel::boot(Options { schedule: Some(Schedule { seed }), ..Options::default() }).unwrap()
 }
 
 fn create(count: i32) -> i32 {

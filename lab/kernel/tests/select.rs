@@ -233,11 +233,9 @@ fn an_observer_gets_every_notification_until_it_is_dropped() {
     syscalls::write(fd, b"x").unwrap();
     syscalls::write(fd, b"y").unwrap();
     assert_eq!(*seen.lock().unwrap(), [POLLOUT, POLLIN, POLLIN]);
-    observer.rearm().unwrap();
-    assert_eq!(seen.lock().unwrap()[3..], [POLLIN, POLLOUT]);
     drop(observer);
     syscalls::write(fd, b"z").unwrap();
-    assert_eq!(seen.lock().unwrap().len(), 5);
+    assert_eq!(seen.lock().unwrap().len(), 3);
     assert!(kernel.shutdown().is_zero());
 }
 
@@ -247,7 +245,6 @@ fn an_observer_is_notified_of_the_close() {
     let (observer, seen) = watch(fd, POLLIN);
     syscalls::close(fd).unwrap();
     assert_eq!(*seen.lock().unwrap(), [POLLNVAL]);
-    assert_eq!(observer.rearm(), Err(B_FILE_ERROR));
     drop(observer);
     assert_eq!(observe(fd, POLLIN, |_| ()).unwrap_err(), B_FILE_ERROR);
     assert!(kernel.shutdown().is_zero());

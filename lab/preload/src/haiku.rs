@@ -4,26 +4,19 @@ use std::io::{BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use haiku_system::control;
 use haiku_system::{Lab, LabOptions};
 
+use crate::hidden;
 use crate::signals::Blocked;
-use crate::{process, table};
 
 static LAB: Mutex<Option<Arc<Lab>>> = Mutex::new(None);
 /// Whether one node stands for all units of a mode.
 static CLONES: AtomicBool = AtomicBool::new(false);
-/// The control socket.
-static LISTENER: AtomicI32 = AtomicI32::new(-1);
-/// The connections to it, and who serves them.
-static CONNECTIONS: Mutex<Vec<(RawFd, JoinHandle<()>)>> = Mutex::new(Vec::new());
-/// What was configured, to be done again by another Haiku in this one's place.
-static HISTORY: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Whether `/dev/tun` is a node that stands for the lowest free unit.
 pub(crate) fn clones() -> bool {
@@ -64,7 +57,6 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
     let booted = Arc::new(booted);
     *lab = Some(Arc::clone(&booted));
     drop(lab);
-    process::booted();
     listen();
     Ok(booted)
 }
@@ -73,7 +65,7 @@ pub(crate) fn boot(clone: bool) -> Result<Arc<Lab>, i32> {
 fn log() -> Option<haiku_system::LogSink> {
     let path = std::env::var_os(control::LOG)?;
     let file = std::fs::File::options().create(true).append(true).open(path).ok()?;
-    let hidden = table::hide(file.as_raw_fd());
+    let hidden = hidden::hide(file.as_raw_fd());
     drop(file);
     // SAFETY: the descriptor is new, and nothing else closes it.
     let file = Mutex::new(unsafe { std::fs::File::from_raw_fd(hidden) });
@@ -85,35 +77,28 @@ fn log() -> Option<haiku_system::LogSink> {
 
 /// Serves the control socket, if the environment names one.
 fn listen() {
-    let mut fd = LISTENER.load(Ordering::SeqCst);
-    if fd < 0 {
-        let Some(path) = std::env::var_os(control::SOCKET) else { return };
-        // The socket of a killed process is replaced; a live process keeps its socket.
-        if UnixStream::connect(&path).is_ok() {
-            return;
-        }
-        let _ = std::fs::remove_file(&path);
-        match UnixListener::bind(&path) {
-            Ok(listener) => fd = table::hide(listener.as_raw_fd()),
-            Err(error) => eprintln!("haiku-preload: no control socket {}: {error}", PathBuf::from(path).display()),
-        }
-        LISTENER.store(fd, Ordering::SeqCst);
-    }
-    if fd < 0 {
+    let Some(path) = std::env::var_os(control::SOCKET) else { return };
+    // The socket of a killed process is replaced; a live process keeps its socket.
+    if UnixStream::connect(&path).is_ok() {
         return;
     }
+    let _ = std::fs::remove_file(&path);
+    let fd = match UnixListener::bind(&path) {
+        Ok(listener) => hidden::hide(listener.as_raw_fd()),
+        Err(error) => {
+            eprintln!("haiku-preload: no control socket {}: {error}", PathBuf::from(path).display());
+            return;
+        }
+    };
     let serve = move || {
         // SAFETY: the descriptor stays open, and is not closed by this.
         let listener = std::mem::ManuallyDrop::new(unsafe { UnixListener::from_raw_fd(fd) });
         for stream in listener.incoming() {
             let Ok(stream) = stream else { return };
-            let hidden = table::hide(stream.as_raw_fd());
+            let hidden = hidden::hide(stream.as_raw_fd());
             drop(stream);
             let name = "haiku control".to_owned();
-            let Ok(thread) = std::thread::Builder::new().name(name).spawn(move || connection(hidden)) else { continue };
-            let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-            connections.retain(|(_, thread)| !thread.is_finished());
-            connections.push((hidden, thread));
+            let _ = std::thread::Builder::new().name(name).spawn(move || connection(hidden));
         }
     };
     let _ = std::thread::Builder::new().name("haiku control".to_owned()).spawn(serve);
@@ -126,7 +111,7 @@ fn connection(fd: RawFd) {
         let stream = std::mem::ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(fd) });
         let _ = control::serve(&mut BufReader::new(&*stream), &mut &*stream, &mut execute);
     }
-    table::unhide(fd);
+    hidden::unhide(fd);
 }
 
 /// Executes a line for a connection to the control socket, or for the program itself.
@@ -135,36 +120,13 @@ pub(crate) fn execute(line: &str) -> Result<String, haiku_stack::Error> {
         return Err(haiku_stack::Error::Failed("no Haiku runs in this process now".to_owned()));
     };
     let _blocked = Blocked::new();
-    let text = control::execute(&lab, line)?;
-    let first = line.split_whitespace().next().unwrap_or_default();
-    if matches!(first, "ifconfig" | "route") {
-        HISTORY.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
-    }
-    Ok(text)
+    control::execute(&lab, line)
 }
 
-/// Ends every connection to the control socket, and waits for the threads that serve them: at a fork no thread may hold
-/// a lock.
-pub(crate) fn hang_up() {
-    let connections = std::mem::take(&mut *CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner));
-    for (fd, thread) in connections {
-        if !thread.is_finished() {
-            // SAFETY: if the thread has just closed it, the number is free, or a socket of this library.
-            unsafe { libc::shutdown(fd, libc::SHUT_RD) };
-        }
-        let _ = thread.join();
-    }
-}
-
-/// Ends Haiku with everything that the program has open there. Returns `None` if there is none; no other thread may use
-/// it.
+/// Ends Haiku. Returns `None` if there is none, or another thread does not stop using it.
 pub(crate) fn end() -> Option<haiku_system::Ledgers> {
-    let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    for (_, open) in table::all() {
-        open.rest();
-    }
+    let mut lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let deadline = Instant::now() + Duration::from_secs(2);
-    let mut lab = lab;
     loop {
         match Arc::try_unwrap(lab) {
             Ok(lab) => return Some(lab.shutdown()),
@@ -173,22 +135,6 @@ pub(crate) fn end() -> Option<haiku_system::Ledgers> {
                 std::thread::sleep(Duration::from_millis(1));
             }
             Err(_) => return None,
-        }
-    }
-}
-
-/// Boots another Haiku in place of the one that was ended, with the same devices open and the same configuration.
-pub(crate) fn resume() {
-    if boot(clones()).is_err() {
-        return;
-    }
-    for (_, open) in table::all() {
-        open.resume();
-    }
-    let history = std::mem::take(&mut *HISTORY.lock().unwrap_or_else(PoisonError::into_inner));
-    for line in history {
-        if let Err(error) = execute(&line) {
-            eprintln!("haiku-preload: \"{line}\" could not be done again: {error}");
         }
     }
 }

@@ -149,8 +149,9 @@ fn carry_out(alias: &Alias, op: u32, request: &mut Request) -> Result<(), i32> {
 fn set_hardware(alias: &Alias, mac: [u8; 6]) -> Result<(), i32> {
     use tuntap_net_addon::ioctl::wire::{LinuxRequest, SIOCSIFHWADDR};
 
-    let owner =
-        crate::table::all().into_iter().find(|(_, open)| names::of(open).is_some_and(|own| own.haiku == alias.haiku));
+    let owner = crate::table::all()
+        .into_iter()
+        .find(|(_, open)| names::of(open.id()).is_some_and(|own| own.haiku == alias.haiku));
     let (_, open) = owner.ok_or(libc::ENODEV)?;
     let mut request = LinuxRequest { name: [0; 16], flags: ETHERNET, address: mac, rest: [0; 16] };
     haiku_kernel::syscalls::ioctl_ref(open.fd()?, SIOCSIFHWADDR, &mut request)

@@ -4,15 +4,24 @@
 //! that were not read make it unwritable, because its send buffer is as small as Linux allows. So `select`, `poll` and
 //! `epoll` work as on any descriptor, level-triggered and edge-triggered, and so do duplicates and `O_NONBLOCK`, which
 //! Linux keeps for it.
-//!
-//! The byte is for waiters in Linux; [`Shown`] decides whether there are any, and so whether it is sent. It is sent
-//! after the lock is released, because the thread that it wakes wants the lock next.
 
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::shown::{Byte, Entry, Shown};
-use crate::{real, table};
+use crate::{hidden, real};
+
+/// What the program is shown.
+#[derive(Debug, Default)]
+struct Shown {
+    /// How often the device notified.
+    notifications: u32,
+    /// The byte is in the program's receive queue: the device notified, and was not seen empty since.
+    readable: bool,
+    /// The socket has room.
+    writable: bool,
+    /// The device reported a hang-up; the socket stays reset until the device works again.
+    hung_up: bool,
+}
 
 /// The two ends: `outer` is a private duplicate of the program's, `inner` the other one.
 #[derive(Debug)]
@@ -20,16 +29,6 @@ pub(crate) struct Mirror {
     outer: RawFd,
     inner: RawFd,
     shown: Mutex<Shown>,
-}
-
-/// A waiter in Linux, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Waiting<'a>(&'a Mirror);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.lock().leave();
-    }
 }
 
 /// A socket pair whose send buffers are as small as Linux lets them be.
@@ -58,10 +57,10 @@ impl Mirror {
     /// `errno`, if the process has no descriptors left.
     pub(crate) fn new() -> Result<(Self, RawFd), i32> {
         let [program, other] = pair()?;
-        let inner = table::hide(other);
+        let inner = hidden::hide(other);
         // SAFETY: an open descriptor of ours.
         unsafe { real::close()(other) };
-        let outer = table::hide(program);
+        let outer = hidden::hide(program);
         let mirror = Self { outer, inner, shown: Mutex::default() };
         mirror.fill();
         Ok((mirror, program))
@@ -71,43 +70,43 @@ impl Mirror {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a byte if one is due. The lock is not held, because the woken thread wants it next.
-    fn send(&self, byte: Byte) {
-        if byte == Byte::Send {
-            // SAFETY: an open socket and a constant byte; there is room, because it is the only one.
-            unsafe { libc::send(self.inner, c"!".as_ptr().cast(), 1, DONT_WAIT) };
-        }
+    /// Sends one byte from an end to the other.
+    fn send(&self, from: RawFd) -> bool {
+        // SAFETY: an open socket and a constant byte.
+        unsafe { libc::send(from, c"!".as_ptr().cast(), 1, DONT_WAIT) == 1 }
     }
 
-    /// Takes the byte, if it has arrived.
-    fn take(&self) -> u32 {
-        let mut byte = [0_u8; 4];
+    /// Takes what is in the receive queue of an end.
+    fn drain(&self, end: RawFd) {
+        let mut bytes = [0_u8; 64];
         // SAFETY: an open socket and a live buffer.
-        let taken = unsafe { libc::recv(self.outer, byte.as_mut_ptr().cast(), byte.len(), DONT_WAIT) };
-        u32::try_from(taken).unwrap_or(0)
+        while unsafe { libc::recv(end, bytes.as_mut_ptr().cast(), bytes.len(), DONT_WAIT) } > 0 {}
     }
 
     /// The device notified this.
     pub(crate) fn notify(&self, readable: bool, writable: bool) {
         let mut shown = self.lock();
-        let byte = if readable { shown.notify() } else { Byte::Keep };
+        if readable {
+            shown.notifications = shown.notifications.wrapping_add(1);
+            if !std::mem::replace(&mut shown.readable, true) {
+                self.send(self.inner);
+            }
+        }
         if writable {
             self.let_write(&mut shown);
         }
-        drop(shown);
-        self.send(byte);
     }
 
     /// Resets the pair, because the device hung up: Linux reports an error and a hang-up to every waiter when the inner
     /// end is closed with a byte unread. The inner end's number becomes a duplicate of the outer end. The byte in the
-    /// outer end's queue keeps a waiting `recv` from consuming the error.
+    /// outer end's queue keeps a waiting `recv` from consuming the error. A socket that was reset is readable and writable.
     pub(crate) fn hang_up(&self) {
         let mut shown = self.lock();
-        if shown.hang_up() {
-            for fd in [self.inner, self.outer] {
-                // SAFETY: an open socket and a constant byte.
-                unsafe { libc::send(fd, c"!".as_ptr().cast(), 1, DONT_WAIT) };
-            }
+        shown.notifications = shown.notifications.wrapping_add(1);
+        (shown.readable, shown.writable) = (true, true);
+        if !std::mem::replace(&mut shown.hung_up, true) {
+            self.send(self.inner);
+            self.send(self.outer);
             // SAFETY: two descriptors of ours.
             unsafe { real::dup3()(self.outer, self.inner, libc::O_CLOEXEC) };
         }
@@ -117,64 +116,48 @@ impl Mirror {
     /// `notifications`. `replace` puts the program's end under the program's numbers. Returns whether it did.
     pub(crate) fn recover(&self, notifications: u32, replace: impl FnOnce(RawFd)) -> bool {
         let mut shown = self.lock();
-        if !shown.is_hung_up() {
+        if !shown.hung_up || shown.notifications != notifications {
             return false;
         }
         let Ok([program, other]) = pair() else { return false };
-        let recovers = shown.recover(notifications);
-        if recovers {
-            // SAFETY: asks for the program's flags.
-            let flags = unsafe { real::fcntl()(self.outer, libc::F_GETFL) };
-            // SAFETY: a descriptor that was just made.
-            unsafe { real::fcntl()(program, libc::F_SETFL, flags) };
-            replace(program);
-            for (new, old) in [(program, self.outer), (other, self.inner)] {
-                // SAFETY: two descriptors of ours.
-                unsafe { real::dup3()(new, old, libc::O_CLOEXEC) };
-            }
-            self.fill();
-        }
-        for fd in [program, other] {
+        // SAFETY: asks for the program's flags.
+        let flags = unsafe { real::fcntl()(self.outer, libc::F_GETFL) };
+        // SAFETY: a descriptor that was just made.
+        unsafe { real::fcntl()(program, libc::F_SETFL, flags) };
+        replace(program);
+        for (new, old) in [(program, self.outer), (other, self.inner)] {
+            // SAFETY: two descriptors of ours.
+            unsafe { real::dup3()(new, old, libc::O_CLOEXEC) };
             // SAFETY: a descriptor that was made above.
-            unsafe { real::close()(fd) };
+            unsafe { real::close()(new) };
         }
-        recovers
+        (shown.hung_up, shown.readable, shown.writable) = (false, false, false);
+        self.fill();
+        true
     }
 
     /// Returns the count of notifications, which is read before the device is asked and passed to
     /// [`Mirror::seen_empty`] after.
     pub(crate) fn notifications(&self) -> u32 {
-        self.lock().notifications()
+        self.lock().notifications
     }
 
-    /// The device was asked after so many notifications, and had nothing. Says whether that still holds.
+    /// The device was asked after so many notifications, and had nothing. Says whether that still holds: if not, ask again.
+    /// So no notification is lost in between.
     pub(crate) fn seen_empty(&self, notifications: u32) -> bool {
-        self.lock().seen_empty(notifications, || self.take())
-    }
-
-    /// Counts a thread that is about to wait in Linux until it is readable; `None` if the device must be asked first.
-    pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
-        match self.lock().enter(|| self.take()) {
-            Entry::Wait => Some(Waiting(self)),
-            Entry::Look => None,
+        let mut shown = self.lock();
+        if shown.notifications != notifications {
+            return false;
         }
-    }
-
-    /// From now on Linux always shows it, because a thread may wait there unseen.
-    pub(crate) fn make_eager(&self) {
-        let byte = self.lock().make_eager(|| self.take());
-        self.send(byte);
-    }
-
-    /// Whether a call must refresh what Linux shows: always when eager, and to detect the end of a hang-up.
-    pub(crate) fn must_look(&self) -> bool {
-        let shown = self.lock();
-        shown.is_eager() || shown.is_hung_up()
+        if !shown.hung_up && std::mem::take(&mut shown.readable) {
+            self.drain(self.outer);
+        }
+        true
     }
 
     /// Whether the pair was reset.
     pub(crate) fn is_hung_up(&self) -> bool {
-        self.lock().is_hung_up()
+        self.lock().hung_up
     }
 
     /// Shows that there is room to write, or not.
@@ -182,7 +165,7 @@ impl Mirror {
         let mut shown = self.lock();
         if writable {
             self.let_write(&mut shown);
-        } else if shown.writable && !shown.is_hung_up() {
+        } else if shown.writable && !shown.hung_up {
             self.fill();
             shown.writable = false;
         }
@@ -190,21 +173,12 @@ impl Mirror {
 
     /// Makes the outer end unwritable.
     fn fill(&self) {
-        while self.polled(libc::POLLOUT) {
-            // SAFETY: an open socket and a constant byte.
-            let sent = unsafe { libc::send(self.outer, c"!".as_ptr().cast(), 1, DONT_WAIT) };
-            if sent != 1 {
-                break;
-            }
-        }
+        while self.polled(libc::POLLOUT) && self.send(self.outer) {}
     }
 
     fn let_write(&self, shown: &mut Shown) {
-        if !shown.writable {
-            let mut bytes = [0_u8; 64];
-            // SAFETY: an open socket and a live buffer.
-            while unsafe { libc::recv(self.inner, bytes.as_mut_ptr().cast(), bytes.len(), DONT_WAIT) } > 0 {}
-            shown.writable = true;
+        if !std::mem::replace(&mut shown.writable, true) {
+            self.drain(self.inner);
         }
     }
 
@@ -223,10 +197,8 @@ impl Mirror {
         flags & libc::O_NONBLOCK != 0
     }
 
-    /// Sleeps until it is readable, or returns at once if the device is to be asked first. Signals end it or are taken
-    /// up again as the program wishes, as with `read`.
+    /// Sleeps until it is readable. Signals end it or are taken up again as the program wishes, as with `read`.
     pub(crate) fn wait_readable(&self) -> Result<(), i32> {
-        let Some(_waiting) = self.enter() else { return Ok(()) };
         let mut byte = 0_u8;
         // SAFETY: an open socket and a live byte, which stays in the queue.
         match unsafe { libc::recv(self.outer, (&raw mut byte).cast(), 1, libc::MSG_PEEK) } {
@@ -257,7 +229,7 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         for fd in [self.outer, self.inner] {
-            table::unhide(fd);
+            hidden::unhide(fd);
         }
     }
 }
@@ -279,46 +251,29 @@ mod tests {
     }
 
     #[test]
-    fn linux_shows_readiness_to_its_waiters() {
+    fn linux_shows_readiness() {
         let (mirror, fd) = Mirror::new().unwrap();
         assert_eq!(polled(fd), (false, false));
         mirror.set_writable(true);
         assert_eq!(polled(fd), (false, true));
         mirror.notify(true, false);
-        assert_eq!(polled(fd), (false, true), "there is no waiter");
-        assert!(mirror.enter().is_none());
-        assert!(seen_empty(&mirror));
-        let waiting = mirror.enter().unwrap();
-        mirror.notify(true, false);
         mirror.notify(true, false);
         assert_eq!(polled(fd), (true, true));
-        drop(waiting);
         mirror.set_writable(false);
         assert_eq!(polled(fd), (true, false));
         assert!(seen_empty(&mirror));
-        drop(mirror.enter().unwrap());
-        assert_eq!(polled(fd), (false, false), "what was read is taken back before the next wait");
-    }
-
-    #[test]
-    fn unseen_waiters_are_shown_everything() {
-        let (mirror, fd) = Mirror::new().unwrap();
-        mirror.notify(true, false);
-        mirror.make_eager();
-        assert_eq!(polled(fd), (true, false), "what came before too");
-        assert!(seen_empty(&mirror));
-        assert_eq!(polled(fd), (false, false));
+        assert_eq!(polled(fd), (false, false), "two notifications are one byte");
         mirror.notify(true, true);
         assert_eq!(polled(fd), (true, true));
     }
 
     #[test]
     fn an_answer_from_before_a_notification_does_not_count() {
-        let (mirror, _fd) = Mirror::new().unwrap();
+        let (mirror, fd) = Mirror::new().unwrap();
         let before = mirror.notifications();
         mirror.notify(true, false);
         assert!(!mirror.seen_empty(before));
-        assert!(mirror.enter().is_none());
+        assert_eq!(polled(fd), (true, false));
     }
 
     #[test]
@@ -344,7 +299,6 @@ mod tests {
                 assert_eq!(unsafe { libc::dup2(new, fd) }, fd);
             }));
             assert_eq!((events(fd), polled(fd)), (0, (false, false)));
-            mirror.make_eager();
             mirror.notify(true, true);
             assert_eq!(polled(fd), (true, true));
         }

@@ -4,8 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use haiku_system::Mode;
 
-use crate::open::Open;
-
 /// One interface under both its names.
 #[derive(Clone, Debug)]
 pub(crate) struct Alias {
@@ -15,26 +13,21 @@ pub(crate) struct Alias {
     pub(crate) haiku: String,
     /// What it carries.
     pub(crate) mode: Mode,
-    /// Whose it is.
+    /// The [`Open::id`](crate::open::Open::id) of the device.
     owner: usize,
 }
 
 static ALIASES: Mutex<Vec<Alias>> = Mutex::new(Vec::new());
 
-/// An `Open` by its address, for comparison only.
-fn identity(open: &Open) -> usize {
-    std::ptr::from_ref(open) as usize
-}
-
 /// Remembers an interface's names.
-pub(crate) fn remember(open: &Open, linux: &str, haiku: &str, mode: Mode) {
-    let alias = Alias { linux: linux.to_owned(), haiku: haiku.to_owned(), mode, owner: identity(open) };
+pub(crate) fn remember(owner: usize, linux: &str, haiku: &str, mode: Mode) {
+    let alias = Alias { linux: linux.to_owned(), haiku: haiku.to_owned(), mode, owner };
     ALIASES.lock().unwrap_or_else(PoisonError::into_inner).push(alias);
 }
 
 /// Forgets the names of a device that is closed.
-pub(crate) fn forget(open: &Open) {
-    ALIASES.lock().unwrap_or_else(PoisonError::into_inner).retain(|alias| alias.owner != identity(open));
+pub(crate) fn forget(owner: usize) {
+    ALIASES.lock().unwrap_or_else(PoisonError::into_inner).retain(|alias| alias.owner != owner);
 }
 
 /// The interface that the program calls by this name.
@@ -43,8 +36,8 @@ pub(crate) fn find(linux: &str) -> Option<Alias> {
 }
 
 /// The names of a device.
-pub(crate) fn of(open: &Open) -> Option<Alias> {
-    ALIASES.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|alias| alias.owner == identity(open)).cloned()
+pub(crate) fn of(owner: usize) -> Option<Alias> {
+    ALIASES.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|alias| alias.owner == owner).cloned()
 }
 
 /// The text before the first zero.

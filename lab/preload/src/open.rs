@@ -1,46 +1,27 @@
 //! One open of a device, as the program has it: the emulated descriptor behind a real one.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use haiku_kernel::devfs::{Observer, observe};
 use haiku_kernel::syscalls::{self, Fd, POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd};
 use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, FIONREAD, O_NONBLOCK, status_t};
 use haiku_system::Mode;
-use tuntap_net_addon::ioctl::wire::{
-    LimitsRequest, LinuxRequest, Preamble, StatisticsRequest, TUNGETIFF, TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF,
-    VERSION,
-};
+use tuntap_net_addon::ioctl::wire::{LinuxRequest, TUNGETIFF, TUNSETIFF};
 
 use crate::errno::from_status;
-use crate::mirror::{Mirror, Waiting};
-use crate::{haiku, names, table};
-
-/// The longest packet that a queue must have room for before it says that it has room.
-const LONGEST: i64 = 65_600;
-/// Packets that the device may put into its queue itself, by answering.
-const ANSWERS: i64 = 64;
-
-/// How a device was opened, so that it can be opened again.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe {
-    node: String,
-    access: u32,
-    /// What `TUNSETIFF` was given, if it was.
-    flags: Option<u16>,
-}
+use crate::mirror::Mirror;
+use crate::{hidden, names};
 
 /// The emulated descriptor.
 #[derive(Debug)]
 struct Device {
     fd: Fd,
-    recipe: Recipe,
     observer: Mutex<Option<Observer>>,
-    /// Packets and bytes that the queue to the stack surely takes before it could be full.
-    packets: AtomicI64,
-    bytes: AtomicI64,
 }
+
+/// Puts a new socket under all the program's numbers of a device.
+type Replace = fn(&Open, RawFd);
 
 /// One open: what all duplicates of a descriptor share.
 #[derive(Debug)]
@@ -48,27 +29,28 @@ pub(crate) struct Open {
     mirror: Arc<Mirror>,
     /// The program's access mode; Linux and Haiku number it alike.
     access: u32,
+    replace: Replace,
     /// Missing until `TUNSETIFF` has named it.
     device: RwLock<Option<Arc<Device>>>,
-    /// What to open again after a fork.
-    resting: Mutex<Option<Recipe>>,
 }
 
 impl Open {
     /// Opens `/dev/net/tun`, of which only `TUNSETIFF` will say which device it is, or a node.
-    pub(crate) fn new(node: Option<&str>, access: u32) -> Result<(Arc<Self>, RawFd), i32> {
+    pub(crate) fn new(node: Option<&str>, access: u32, replace: Replace) -> Result<(Arc<Self>, RawFd), i32> {
         let (mirror, fd) = Mirror::new()?;
-        let mirror = Arc::new(mirror);
-        let open = Self { mirror, access, device: RwLock::new(None), resting: Mutex::new(None) };
-        if let Some(node) = node {
-            let recipe = Recipe { node: node.to_owned(), access, flags: None };
-            let opened = open.attach(recipe).map_err(from_status);
-            if let Err(errno) = opened {
-                table::unhide(fd);
-                return Err(errno);
-            }
+        let open = Self { mirror: Arc::new(mirror), access, replace, device: RwLock::new(None) };
+        if let Some(node) = node
+            && let Err(status) = open.attach(node, None)
+        {
+            hidden::unhide(fd);
+            return Err(from_status(status));
         }
         Ok((Arc::new(open), fd))
+    }
+
+    /// Its address, for comparison only.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
     }
 
     fn device(&self) -> Option<Arc<Device>> {
@@ -83,10 +65,10 @@ impl Open {
         self.device().map(|device| device.fd).ok_or(libc::EBADFD)
     }
 
-    /// Opens the emulated node and mirrors its readiness from now on.
-    fn attach(&self, recipe: Recipe) -> Result<Fd, status_t> {
-        let fd = syscalls::open(&recipe.node, recipe.access | O_NONBLOCK)?;
-        let prepared = recipe.flags.map_or(Ok(()), |flags| set_interface(fd, flags));
+    /// Opens the emulated node, gives it these flags by `TUNSETIFF` and mirrors its readiness from now on.
+    fn attach(&self, node: &str, flags: Option<u16>) -> Result<(), status_t> {
+        let fd = syscalls::open(node, self.access | O_NONBLOCK)?;
+        let prepared = flags.map_or(Ok(()), |flags| set_interface(fd, flags));
         let mirror = Arc::clone(&self.mirror);
         let observed = prepared.and_then(|()| {
             observe(fd, POLLIN | POLLOUT | POLLERR | POLLHUP, move |events| {
@@ -100,32 +82,27 @@ impl Open {
         let observer = observed.inspect_err(|_| {
             let _ = syscalls::close(fd);
         })?;
-        let device = Device {
-            fd,
-            recipe,
-            observer: Mutex::new(Some(observer)),
-            packets: AtomicI64::new(0),
-            bytes: AtomicI64::new(0),
-        };
+        let device = Device { fd, observer: Mutex::new(Some(observer)) };
         *self.device.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(device));
-        Ok(fd)
+        Ok(())
     }
 
-    /// `TUNSETIFF` on `/dev/net/tun`: becomes the unit that the name asks for, or else the lowest that is free.
-    pub(crate) fn choose(&self, mode: Mode, wanted: Option<usize>, flags: u16) -> Result<(), i32> {
+    /// `TUNSETIFF` on `/dev/net/tun`: becomes the unit that the name asks for, or else the lowest that is free. With
+    /// `clones` one node stands for all units.
+    pub(crate) fn choose(&self, mode: Mode, wanted: Option<usize>, flags: u16, clones: bool) -> Result<(), i32> {
         if self.device().is_some() {
             return Err(libc::EINVAL);
         }
-        let recipe = |node: String| Recipe { node, access: self.access, flags: Some(flags) };
-        if haiku::clones() {
-            return self.attach(recipe(format!("/dev/{mode}"))).map(drop).map_err(from_status);
+        let attach = |node: &str| self.attach(node, Some(flags));
+        if clones {
+            return attach(&format!("/dev/{mode}")).map_err(from_status);
         }
         let mut result = Err(haiku_sys::B_BUSY);
         if let Some(unit) = wanted {
             // The driver publishes a unit's node only once all units below are open.
             let below: Vec<Fd> =
                 (0..unit).filter_map(|unit| syscalls::open(&mode.node(unit), self.access).ok()).collect();
-            result = self.attach(recipe(mode.node(unit)));
+            result = attach(&mode.node(unit));
             for fd in below {
                 let _ = syscalls::close(fd);
             }
@@ -134,9 +111,9 @@ impl Open {
             if !matches!(result, Err(haiku_sys::B_BUSY)) {
                 break;
             }
-            result = self.attach(recipe(mode.node(unit)));
+            result = attach(&mode.node(unit));
         }
-        result.map(drop).map_err(from_status)
+        result.map_err(from_status)
     }
 
     /// Reads with `call`, which gets the emulated descriptor, waiting if the program wants to.
@@ -146,9 +123,7 @@ impl Open {
             let before = self.mirror.notifications();
             match call(device.fd) {
                 Ok(length) => {
-                    if self.mirror.must_look() {
-                        self.is_readable();
-                    }
+                    self.is_readable();
                     return Ok(length);
                 }
                 Err(B_WOULD_BLOCK) => {
@@ -166,24 +141,13 @@ impl Open {
         }
     }
 
-    /// Writes `length` bytes with `call`, waiting if the program wants to.
-    pub(crate) fn write(&self, length: usize, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
-        self.write_some(call, || (1, length))
-    }
-
-    /// Writes with `call`, waiting if the program wants to; `written` then says how many packets that were, and of how
-    /// many bytes at most.
-    pub(crate) fn write_some(
-        &self,
-        call: impl Fn(Fd) -> Result<usize, status_t>,
-        written: impl FnOnce() -> (u32, usize),
-    ) -> Result<usize, i32> {
+    /// Writes with `call`, waiting if the program wants to.
+    pub(crate) fn write(&self, call: impl Fn(Fd) -> Result<usize, status_t>) -> Result<usize, i32> {
         let device = self.device().ok_or(libc::EBADFD)?;
         loop {
             match call(device.fd) {
                 Ok(result) => {
-                    let (packets, bytes) = written();
-                    self.settle_writable(&device, packets, bytes);
+                    self.show_room(&device);
                     return Ok(result);
                 }
                 Err(B_WOULD_BLOCK) => {
@@ -220,93 +184,28 @@ impl Open {
             return;
         }
         let before = self.mirror.notifications();
-        if device.polled(POLLERR | POLLHUP) == 0 && self.mirror.recover(before, |new| table::replace(self, new)) {
+        if device.polled(POLLERR | POLLHUP) == 0 && self.mirror.recover(before, |new| (self.replace)(self, new)) {
             self.show_room(device);
         }
     }
 
-    /// Counts a thread that is about to wait in Linux until there is something to read; `None` if there is something
-    /// now.
-    pub(crate) fn enter(&self) -> Option<Waiting<'_>> {
-        loop {
-            if let Some(waiting) = self.mirror.enter() {
-                return Some(waiting);
-            }
-            if self.is_readable() {
-                return None;
-            }
-        }
-    }
-
-    /// From now on Linux always shows what there is to read, because a thread may wait there unseen.
-    pub(crate) fn make_eager(&self) {
-        self.is_readable();
-        self.mirror.make_eager();
-    }
-
-    /// After a write: shows whether there is room for another. That is asked only when there might not be.
-    fn settle_writable(&self, device: &Device, packets: u32, bytes: usize) {
-        let packets = i64::from(packets);
-        let bytes = i64::try_from(bytes).unwrap_or(LONGEST) + packets * 18;
-        let packets = device.packets.fetch_sub(packets, Ordering::Relaxed) - packets;
-        let bytes = device.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-        if packets > 0 && bytes > LONGEST {
-            return;
-        }
-        if self.show_room(device) {
-            let (packets, bytes) = device.room().unwrap_or((0, 0));
-            device.packets.store(packets - ANSWERS, Ordering::Relaxed);
-            device.bytes.store(bytes - ANSWERS * 128, Ordering::Relaxed);
-        }
-    }
-
-    fn show_room(&self, device: &Device) -> bool {
-        if device.has_room() {
+    /// Shows whether there is room for another packet.
+    fn show_room(&self, device: &Device) {
+        let has_room = device.has_room();
+        self.mirror.set_writable(has_room);
+        // What became of it meanwhile was notified while the mirror showed room.
+        if !has_room && device.has_room() {
             self.mirror.set_writable(true);
-            return true;
-        }
-        device.packets.store(0, Ordering::Relaxed);
-        self.mirror.set_writable(false);
-        let room = device.has_room();
-        if room {
-            self.mirror.set_writable(true);
-        }
-        room
-    }
-
-    /// What may change how much there is room for: an `ioctl`.
-    pub(crate) fn forget_room(&self) {
-        if let Some(device) = self.device() {
-            device.packets.store(0, Ordering::Relaxed);
         }
     }
 
     /// The last of the program's descriptors was closed.
     pub(crate) fn close(&self) {
-        names::forget(self);
+        names::forget(self.id());
         let device = self.device.write().unwrap_or_else(PoisonError::into_inner).take();
         self.mirror.end();
         if let Some(device) = device {
             device.end();
-        }
-    }
-
-    /// Closes the emulated descriptor only: the Haiku behind it ends, and another will take its place.
-    pub(crate) fn rest(&self) {
-        let device = self.device.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(device) = device {
-            *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(device.recipe.clone());
-            device.end();
-        }
-    }
-
-    /// Opens the emulated descriptor again.
-    pub(crate) fn resume(&self) {
-        let recipe = self.resting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(recipe) = recipe
-            && let Err(status) = self.attach(recipe)
-        {
-            eprintln!("haiku-preload: a device could not be opened again: {}", haiku_stack::strerror(status));
         }
     }
 }
@@ -331,24 +230,6 @@ impl Device {
         let mut entry = [PollFd { fd: self.fd, events, revents: 0 }];
         let _ = syscalls::poll(&mut entry, 0);
         entry[0].revents & events
-    }
-
-    /// How many packets and bytes the queue to the stack has room for.
-    fn room(&self) -> Option<(i64, i64)> {
-        let preamble = |size: usize| Preamble { version: VERSION, size: size as u32 };
-        // SAFETY: the structure is made of integers only, for which zeros are a value.
-        let mut statistics: StatisticsRequest = unsafe { std::mem::zeroed() };
-        statistics.preamble = preamble(size_of::<StatisticsRequest>());
-        syscalls::ioctl_ref(self.fd, TUNGETSTATISTICS, &mut statistics).ok()?;
-        // SAFETY: as above.
-        let mut limits: LimitsRequest = unsafe { std::mem::zeroed() };
-        limits.preamble = preamble(size_of::<LimitsRequest>());
-        syscalls::ioctl_ref(self.fd, TUNGETLIMITS, &mut limits).ok()?;
-        let left = |limit: u32, used: u64| i64::from(limit) - i64::try_from(used).unwrap_or(i64::MAX);
-        Some((
-            left(limits.to_stack_packets, statistics.to_stack.queued),
-            left(limits.to_stack_bytes, statistics.to_stack.queued_bytes),
-        ))
     }
 
     fn end(&self) {

@@ -82,8 +82,5 @@ reals! {
         *const libc::sigset_t,
     ) -> c_int;
     epoll_ctl: unsafe extern "C" fn(c_int, c_int, c_int, *mut libc::epoll_event) -> c_int;
-    sendmsg: unsafe extern "C" fn(c_int, *const libc::msghdr, c_int) -> isize;
-    sendmmsg: unsafe extern "C" fn(c_int, *mut libc::mmsghdr, c_uint, c_int) -> c_int;
     system: unsafe extern "C" fn(*const c_char) -> c_int;
-    daemon: unsafe extern "C" fn(c_int, c_int) -> c_int;
 }

@@ -88,7 +88,7 @@ impl fmt::Display for Failure {
             let Planned { step, fault } = Planned::of(*seed, number);
             write!(f, "{number:>10}  {step:?}")?;
             match fault {
-                Some((kind, n)) => writeln!(f, ", {kind} number {n} fails")?,
+                Some((kind, n)) => writeln!(f, ", {kind:?} number {n} fails")?,
                 None => writeln!(f)?,
             }
         }

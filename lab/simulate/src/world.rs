@@ -96,12 +96,9 @@ pub(super) fn name(unit: usize) -> String {
 impl World {
     /// Boots it, and has every node made.
     pub(super) fn new(seed: u64) -> Result<Self, String> {
-        let lab = Lab::boot(LabOptions {
-            seed: Some(seed),
-            schedule: Some(Schedule { seed, keep: 0 }),
-            ..LabOptions::default()
-        })
-        .map_err(|e| e.to_string())?;
+        let lab =
+            Lab::boot(LabOptions { seed: Some(seed), schedule: Some(Schedule { seed }), ..LabOptions::default() })
+                .map_err(|e| e.to_string())?;
         let module = modules::get(c"network/devices/tun_tap/v1").map_err(strerror)?;
         let mut world = Self {
             at_rest: Ledgers::default(),

@@ -36,15 +36,6 @@ impl Family {
         }
     }
 
-    /// `AF_INET` or `AF_INET6`.
-    #[must_use]
-    pub const fn af(self) -> u32 {
-        match self {
-            Self::Inet => AF_INET,
-            Self::Inet6 => AF_INET6,
-        }
-    }
-
     /// The digit of the Internet Protocol's version.
     #[must_use]
     pub const fn version(self) -> u8 {

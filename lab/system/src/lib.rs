@@ -189,7 +189,7 @@ impl Lab {
 
     /// Pings.
     pub fn ping(&self, options: &ping::Options) -> Result<ping::Report, Error> {
-        ping::run(&self.stack, options, None, &mut |_| ())
+        ping::run(&self.stack, options, &mut |_| ())
     }
 
     /// Pings as fast as the replies come.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use haiku_sys::{EMSGSIZE, ENOBUFS, status_t};
@@ -186,18 +186,13 @@ struct Session<'a> {
     report: Report,
 }
 
-/// Sends echo requests and waits for the replies. `on_event` gets each event; `stop` ends it early.
+/// Sends echo requests and waits for the replies. `on_event` gets each event.
 ///
 /// # Errors
 /// A size that cannot be sent, or no way to the target: `ENETUNREACH` without a route, as on Haiku.
-pub fn run(
-    stack: &Arc<Stack>,
-    options: &Options,
-    stop: Option<&AtomicBool>,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<Report, Error> {
+pub fn run(stack: &Arc<Stack>, options: &Options, on_event: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
     let mut session = Session::open(stack, options)?;
-    let result = session.run(stop, on_event);
+    let result = session.run(on_event);
     session.close();
     result.map(|()| session.report)
 }
@@ -238,13 +233,9 @@ impl<'a> Session<'a> {
         let _ = self.stack.with_sockets(&self.interface, |state| drop(state.sockets.remove(socket)));
     }
 
-    fn run(&mut self, stop: Option<&AtomicBool>, on_event: &mut dyn FnMut(&Event)) -> Result<(), Error> {
-        let stopped = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+    fn run(&mut self, on_event: &mut dyn FnMut(&Event)) -> Result<(), Error> {
         let begin = Instant::now();
         for sequence in 0..self.options.count {
-            if stopped() {
-                break;
-            }
             self.send(sequence, on_event)?;
             if self.options.interval.is_zero() {
                 self.wait(Instant::now() + self.options.patience, on_event)?;

@@ -24,7 +24,7 @@ fn check(counts: Counts, packets: u64, each: &[(Fault, u64)]) {
     assert!(counts.of(Fault::GetModule) <= packets / 10, "get_module: {}", counts.of(Fault::GetModule));
     for kind in Fault::ALL.into_iter().filter(|kind| *kind != Fault::GetModule) {
         let allowed = each.iter().find(|(of, _)| *of == kind).map_or(0, |(_, count)| *count);
-        assert_eq!(counts.of(kind), packets * allowed, "{kind}, for {packets} packets");
+        assert_eq!(counts.of(kind), packets * allowed, "{kind:?}, for {packets} packets");
     }
 }
 

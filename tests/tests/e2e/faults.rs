@@ -224,7 +224,7 @@ fn a_write_without_memory_fails() {
             let packet = program_packet(mode, Way::ToStack, 1000);
             let before = rig.ledgers();
             fault::arm(FaultPlan::Nth(kind, 1));
-            assert_eq!(program.write(&packet), Err(error), "{mode}: {kind}");
+            assert_eq!(program.write(&packet), Err(error), "{mode}: {kind:?}");
             fault::arm(FaultPlan::Off);
             assert_eq!(rig.ledgers(), before);
             assert_eq!(program.statistics().to_stack.accepted, 0);
@@ -262,7 +262,7 @@ fn an_open_without_memory_fails_and_leaves_the_unit_free() {
                 }
             }
         }
-        assert!(failed > 0, "{kind}");
+        assert!(failed > 0, "{kind:?}");
         rig.end();
     }
 }

@@ -102,7 +102,7 @@ fn open_left_busy() {
                 let opened = Program::open("/dev/tun/0");
                 fault::arm(FaultPlan::Off);
                 if let Err(error) = opened {
-                    assert_eq!(error, B_NO_MEMORY, "{kind} number {n}");
+                    assert_eq!(error, B_NO_MEMORY, "{kind:?} number {n}");
                 }
                 opened.into_iter().for_each(Program::close);
                 Program::open("/dev/tun/0").expect("the unit is free").close();

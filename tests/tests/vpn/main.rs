@@ -32,11 +32,7 @@ impl Tunnel {
         let tool = tools::named(name).expect("an adapter");
         let absent = missing(tool);
         if !absent.is_empty() {
-            eprintln!(
-                "passed over: {name} is not installed (no {}); apt-get install {}",
-                absent.join(", "),
-                tool.package()
-            );
+            eprintln!("passed over: {name} is not installed (no {}); apt-get install {name}", absent.join(", "));
             return None;
         }
         let folder = std::env::temp_dir().join(format!("vpn-test-{}-{name}-{mode}", std::process::id()));
@@ -90,7 +86,7 @@ impl Drop for Tunnel {
 
 fn carries(name: &str, mode: Mode, keys: Keys, count: u64) {
     let Some(mut tunnel) = Tunnel::start(name, mode, keys) else { return };
-    let families = tools::named(name).expect("an adapter").families(mode);
+    let families = tools::named(name).expect("an adapter").families;
     tunnel.all_come_back(families, count);
     tunnel.end();
 }

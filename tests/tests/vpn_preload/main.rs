@@ -9,7 +9,6 @@ mod waits;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use haiku_system::control::{self, Remote};
 use program::*;
@@ -260,32 +259,6 @@ fn forking() {
         assert_eq!(libc::WEXITSTATUS(status), 0xff, "each bit is a call that answered right; status {status:#x}");
     }
     ping_across(fd, 20);
-}
-
-#[test]
-fn a_daemon_takes_its_device_along() {
-    inside("becoming_a_daemon", |folder| {
-        let (result, deadline) = (folder.join("result"), Instant::now() + Duration::from_secs(20));
-        while !result.exists() {
-            assert!(Instant::now() < deadline, "the daemon did not ping");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    });
-}
-
-#[test]
-#[ignore = "runs inside another test"]
-fn becoming_a_daemon() {
-    if !is_inside() {
-        return;
-    }
-    let fd = open("/dev/tun/0", libc::O_RDWR | libc::O_NONBLOCK);
-    haiku(CONFIGURE);
-    // SAFETY: a call without pointers.
-    assert_eq!(unsafe { libc::daemon(1, 0) }, 0);
-    ping_across(fd, 100);
-    std::fs::write(std::env::var_os("PRELOAD_TEST_RESULT").unwrap(), "pinged").unwrap();
-    std::process::exit(0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `haiku-lab vpn`: VPN programs as Debian ships them, over the driver's devices at both ends.
 //!
-//! A [`tools::Tool`] knows one program. A [`session::Session`] is its two sides with a tunnel between them, each with a
+//! A [`tools::Tool`] is what is known of one program. A [`session::Session`] is its two sides with a tunnel between them, each with a
 //! Haiku of its own inside, which the [control socket](haiku_system::control) reaches.
 
 pub mod plan;
@@ -9,7 +9,6 @@ pub mod session;
 pub mod tools;
 
 use std::io::Write;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use haiku_stack::Error;
@@ -19,7 +18,6 @@ use self::plan::{Keys, Side};
 use self::session::{Session, Setup};
 use self::tools::Tool;
 use super::say;
-use super::signals::Signals;
 
 const EXAMPLES: &str = "Examples:
   haiku-lab vpn --tool openvpn                       TLS, 100 pings each way over IPv4 and IPv6
@@ -28,7 +26,7 @@ const EXAMPLES: &str = "Examples:
 
 /// The name of a tool.
 fn tool(name: &str) -> Result<String, String> {
-    tools::named(name).map(|tool| tool.name().to_owned())
+    tools::named(name).map(|tool| tool.name.to_owned())
 }
 
 /// What `vpn` may be told.
@@ -57,8 +55,8 @@ pub struct VpnArgs {
 
 /// The tools' programs that are not installed.
 #[must_use]
-pub fn missing(tool: &dyn Tool) -> Vec<&'static str> {
-    tool.programs().iter().copied().filter(|program| process::find(program).is_none()).collect()
+pub fn missing(tool: &Tool) -> Vec<&'static str> {
+    tool.programs.iter().copied().filter(|program| process::find(program).is_none()).collect()
 }
 
 /// Runs a tool and pings across it.
@@ -69,13 +67,14 @@ pub fn missing(tool: &dyn Tool) -> Vec<&'static str> {
 pub fn run(arguments: &VpnArgs, out: &mut dyn Write) -> Result<(), Error> {
     let Some(name) = arguments.tool.as_deref().filter(|_| !arguments.list) else { return list(out) };
     let tool = tools::named(name).map_err(Error::Usage)?;
-    let able = Mode::ALL.into_iter().find(|mode| tool.supports(*mode).is_ok());
-    let mode = arguments.mode.or(able).unwrap_or(Mode::Tun);
-    tool.supports(mode).map_err(|why| Error::Failed(format!("{name}: {why}")))?;
+    let mode = arguments.mode.or(tool.modes.first().copied()).unwrap_or(Mode::Tun);
+    if !tool.modes.contains(&mode) {
+        return Err(Error::Failed(format!("{name} cannot carry what a {mode} does")));
+    }
     let missing = missing(tool);
     if !missing.is_empty() {
-        let (package, missing) = (tool.package(), missing.join(", "));
-        let what = format!("{name} is not installed (no {missing}); on Debian: apt-get install {package}");
+        let missing = missing.join(", ");
+        let what = format!("{name} is not installed (no {missing}); on Debian: apt-get install {name}");
         return Err(Error::Failed(what));
     }
     let folder = tempfile::Builder::new()
@@ -95,13 +94,9 @@ pub fn run(arguments: &VpnArgs, out: &mut dyn Write) -> Result<(), Error> {
 
 /// Pings in every direction and family; returns how many replies did not come.
 fn ping(arguments: &VpnArgs, mode: Mode, session: &mut Session, out: &mut dyn Write) -> Result<u64, Error> {
-    let signals = Signals::catch().map_err(|error| Error::io("catching signals", error))?;
     let mut lost = 0;
     for side in [Side::Client, Side::Server] {
         for &family in session.families() {
-            if signals.flag().load(Ordering::Relaxed) {
-                return Err(Error::Failed("interrupted".to_owned()));
-            }
             let found = session.measure(side, family, arguments.count, arguments.size);
             let found = found.map_err(|error| session.explain(&error))?;
             lost += found.sent - found.received;
@@ -124,11 +119,11 @@ fn list(out: &mut dyn Write) -> Result<(), Error> {
     Ok(())
 }
 
-fn about(tool: &dyn Tool) -> String {
-    let modes: Vec<&str> = Mode::ALL.into_iter().filter(|mode| tool.supports(*mode).is_ok()).map(Mode::name).collect();
+fn about(tool: &Tool) -> String {
+    let modes: Vec<&str> = tool.modes.iter().copied().map(Mode::name).collect();
     let state = match missing(tool).is_empty() {
         true => "installed".to_owned(),
-        false => format!("not installed: apt-get install {}", tool.package()),
+        false => format!("not installed: apt-get install {}", tool.name),
     };
-    format!("{:<14} {:<8} {state}\n", tool.name(), modes.join(" "))
+    format!("{:<14} {:<8} {state}\n", tool.name, modes.join(" "))
 }

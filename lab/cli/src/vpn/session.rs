@@ -18,7 +18,7 @@ const TRY: Duration = Duration::from_millis(300);
 /// What a session is started with.
 pub struct Setup<'a> {
     /// The program.
-    pub tool: &'static dyn Tool,
+    pub tool: &'static Tool,
     /// What the device carries.
     pub mode: Mode,
     /// How the sides know each other.
@@ -29,7 +29,7 @@ pub struct Setup<'a> {
 
 /// A tunnel.
 pub struct Session {
-    tool: &'static dyn Tool,
+    tool: &'static Tool,
     plan: Plan,
     helper: Option<Process>,
     sides: [Option<Process>; 2],
@@ -70,13 +70,13 @@ impl Session {
     /// An error, with the tools' logs behind it.
     pub fn explain(&self, error: &Error) -> Error {
         let logs: String = self.sides.iter().flatten().chain(&self.helper).map(Process::log).collect();
-        Error::Failed(format!("{}: {error}\n{logs}", self.tool.name()))
+        Error::Failed(format!("{}: {error}\n{logs}", self.tool.name))
     }
 
     /// What the tunnel carries.
     #[must_use]
     pub fn families(&self) -> &'static [Family] {
-        self.tool.families(self.plan.mode)
+        self.tool.families
     }
 
     /// What it was started with.
@@ -134,7 +134,7 @@ impl Session {
     /// # Errors
     /// The tool has ended, or opened no device in time.
     pub fn remote(&mut self, side: Side) -> Result<Remote, Error> {
-        let (socket, patience) = (self.plan.socket(side), self.tool.patience());
+        let (socket, patience) = (self.plan.socket(side), self.tool.patience);
         let process = self.process(side)?;
         let remote = Remote::await_listener(&socket, patience, &mut || process.check())?;
         remote.set_patience(Duration::from_secs(600))?;
@@ -146,7 +146,7 @@ impl Session {
     /// # Errors
     /// They did not in time.
     pub fn await_packets(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + self.tool.patience();
+        let deadline = Instant::now() + self.tool.patience;
         for side in Side::ALL {
             for &family in self.families() {
                 self.await_reply(side, family, deadline)?;

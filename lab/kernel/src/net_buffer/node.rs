@@ -41,12 +41,18 @@ impl Block {
             let mut freed = FREED_BLOCKS.guarded();
             if freed.len() > KEPT { freed.pop_front() } else { None }
         };
-        let size = SIZE.load(Ordering::Relaxed);
-        let block = recycled
-            .inspect(Self::check)
-            .unwrap_or_else(|| Self(core::iter::repeat_with(|| UnsafeCell::new(FRESH)).take(size).collect()));
-        block.fill(FRESH);
-        block
+        match recycled {
+            Some(block) => {
+                block.check();
+                block.fill(FRESH);
+                block
+            }
+            None => {
+                let bytes = vec![FRESH; SIZE.load(Ordering::Relaxed)].into_boxed_slice();
+                // SAFETY: a cell of a byte is in memory as the byte is, and the box is given up.
+                Self(unsafe { Box::from_raw(Box::into_raw(bytes) as *mut [UnsafeCell<u8>]) })
+            }
+        }
     }
 
     fn address(&self) -> *mut u8 {

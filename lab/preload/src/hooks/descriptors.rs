@@ -1,11 +1,11 @@
-//! `dup`, `fcntl`, `close` and their relatives. The real descriptor keeps its flags; only the table has to follow.
+//! `dup`, `fcntl`, `close`, their relatives and `epoll_ctl`. The real descriptor keeps its flags; only the table has to
+//! follow.
 
 use std::ffi::{c_int, c_uint};
 use std::os::fd::RawFd;
 
-use super::unseen;
 use crate::errno::fail;
-use crate::{process, real, table};
+use crate::{hidden, process, real, table};
 
 /// `new` is now a duplicate of `old`, or its previous descriptor is closed.
 fn follow(old: RawFd, new: RawFd) {
@@ -37,7 +37,7 @@ unsafe extern "C" fn dup(fd: c_int) -> c_int {
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
-    if table::is_hidden(to) {
+    if hidden::is_hidden(to) {
         return fail(libc::EBADF) as c_int;
     }
     // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
@@ -52,7 +52,7 @@ unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
-    if table::is_hidden(to) {
+    if hidden::is_hidden(to) {
         return fail(libc::EBADF) as c_int;
     }
     // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
@@ -70,10 +70,6 @@ macro_rules! fcntl_hooks {
             /// As libc's.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name(fd: c_int, op: c_int, argument: usize) -> c_int {
-                // With a signal for what can be read, Linux has to know of it.
-                if op == libc::F_SETOWN || op == libc::F_SETFL && argument as c_int & libc::O_ASYNC != 0 {
-                    unseen::shown_to_linux(fd);
-                }
                 // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
                 let result = unsafe { real::fcntl()(fd, op, argument) };
                 if op == libc::F_DUPFD || op == libc::F_DUPFD_CLOEXEC {
@@ -93,7 +89,7 @@ fcntl_hooks! { fcntl fcntl64 }
 /// As libc's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn close(fd: c_int) -> c_int {
-    if table::is_hidden(fd) {
+    if hidden::is_hidden(fd) {
         return fail(libc::EBADF) as c_int;
     }
     if !process::is_orphan() {
@@ -112,7 +108,7 @@ unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c
     // SAFETY: asks for a limit.
     let open = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
     let most = u32::try_from(open).unwrap_or(1 << 16).min(last.saturating_add(1));
-    let ours = (first..most).any(|fd| table::is_hidden(fd.cast_signed()) || table::find(fd.cast_signed()).is_some());
+    let ours = (first..most).any(|fd| hidden::is_hidden(fd.cast_signed()) || hidden::is_device(fd.cast_signed()));
     if !ours || flags != 0 {
         // SAFETY: the caller's promise to libc: the arguments are passed on unchanged; with flags nothing is closed
         // now.
@@ -133,4 +129,20 @@ unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c
 unsafe extern "C" fn closefrom(first: c_int) {
     // SAFETY: as `close_range`.
     unsafe { close_range(first.max(0).cast_unsigned(), c_uint::MAX, 0) };
+}
+
+/// `epoll_ctl`: a registration that succeeded is recorded, to be made again for a new socket.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int {
+    // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
+    let result = unsafe { real::epoll_ctl()(epoll, op, fd, event) };
+    if result == 0 && hidden::is_device(fd) && !process::is_orphan() {
+        // SAFETY: the caller's promise to libc; only `EPOLL_CTL_DEL` takes no event.
+        let event = (op != libc::EPOLL_CTL_DEL).then(|| unsafe { event.read_unaligned() });
+        table::note_interest(epoll, fd, event);
+    }
+    result
 }

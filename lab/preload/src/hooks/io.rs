@@ -56,7 +56,7 @@ unsafe fn write_device(open: &Open, buffer: *const c_void, length: usize, positi
         return fail(libc::EBADFD);
     }
     let write = |address| {
-        finish(open.write(length, |device| match position {
+        finish(open.write(|device| match position {
             None => syscalls::write_raw(device, address, length),
             Some(position) => syscalls::pwrite_raw(device, address, length, position),
         }))
@@ -209,10 +209,7 @@ unsafe extern "C" fn writev(fd: c_int, list: *const libc::iovec, count: c_int) -
     }
     // SAFETY: the caller's promise to libc.
     match unsafe { vectors(list, count) } {
-        Ok(list) => {
-            let length = list.iter().map(|(_, length)| length).sum();
-            finish(open.write(length, |device| syscalls::writev_raw(device, &list)))
-        }
+        Ok(list) => finish(open.write(|device| syscalls::writev_raw(device, &list))),
         Err(errno) => fail(errno),
     }
 }

@@ -12,7 +12,7 @@ use tuntap_net_addon::ioctl::wire::{SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TU
 use crate::errno::{fail, from_status};
 use crate::interface::{self, Request};
 use crate::open::{Open, interface_of};
-use crate::{names, process, real, table};
+use crate::{haiku, names, process, real, table};
 
 /// Below are numbers, above are pointers.
 const FIRST_PAGES: usize = 1 << 16;
@@ -75,7 +75,7 @@ unsafe fn device(open: &Open, op: u32, argument: usize) -> Option<Result<c_int, 
             let result = pass(open, op, argument);
             // The program knows its interface by the name that it gave it.
             // SAFETY: as above; the device has just filled it.
-            if let (Ok(_), Some(request), Some(alias)) = (result, unsafe { pointer.as_mut() }, names::of(open)) {
+            if let (Ok(_), Some(request), Some(alias)) = (result, unsafe { pointer.as_mut() }, names::of(open.id())) {
                 request.name = names::padded(&alias.linux);
             }
             result
@@ -91,14 +91,7 @@ unsafe fn device(open: &Open, op: u32, argument: usize) -> Option<Result<c_int, 
             }
         }
         TUNREADBATCH => open.read(|fd| batch(fd, op, argument)).map(|status| status as c_int),
-        TUNWRITEBATCH => {
-            let written = || {
-                // SAFETY: the device has just read the request from there, and written into it how many it took.
-                let [_, size, packets] = unsafe { (argument as *const [u32; 3]).read_unaligned() };
-                (packets, size as usize)
-            };
-            open.write_some(|fd| batch(fd, op, argument), written).map(|status| status as c_int)
-        }
+        TUNWRITEBATCH => open.write(|fd| batch(fd, op, argument)).map(|status| status as c_int),
         _ if u64::from(op) == libc::FIONREAD => pass(open, FIONREAD, argument),
         _ => pass(open, op, argument),
     })
@@ -114,14 +107,12 @@ fn batch(fd: Fd, op: u32, argument: usize) -> Result<usize, status_t> {
 fn pass(open: &Open, op: u32, argument: usize) -> Result<c_int, c_int> {
     let fd = open.fd()?;
     let argument = if argument < FIRST_PAGES { argument } else { user::to_user(argument) };
-    let result = syscalls::ioctl(fd, op, argument, 0).map_err(from_status);
-    open.forget_room();
-    result
+    syscalls::ioctl(fd, op, argument, 0).map_err(from_status)
 }
 
 /// `TUNSETIFF`: what was `/dev/net/tun` becomes a unit; what is one already is asked whether it agrees.
 fn set_interface(open: &Open, request: &mut Request) -> Result<c_int, c_int> {
-    if open.fd().is_ok() && names::of(open).is_none() {
+    if open.fd().is_ok() && names::of(open.id()).is_none() {
         return pass(open, TUNSETIFF, std::ptr::from_mut(request) as usize);
     }
     let [low, high, ..] = request.data;
@@ -135,10 +126,10 @@ fn set_interface(open: &Open, request: &mut Request) -> Result<c_int, c_int> {
     if names::find(&wanted).is_some() {
         return Err(libc::EBUSY);
     }
-    open.choose(mode, names::unit(mode, &wanted), flags)?;
+    open.choose(mode, names::unit(mode, &wanted), flags, haiku::clones())?;
     let haiku = interface_of(open.fd()?).unwrap_or_else(|| mode.interface(0));
     let linux = names::chosen(&wanted, mode, &haiku);
-    names::remember(open, &linux, &haiku, mode);
+    names::remember(open.id(), &linux, &haiku, mode);
     request.name = names::padded(&linux);
     Ok(0)
 }

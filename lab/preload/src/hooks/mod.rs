@@ -4,7 +4,6 @@ mod descriptors;
 mod io;
 mod ioctl;
 mod paths;
-mod unseen;
 mod wait;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -25,13 +24,4 @@ unsafe extern "C" fn system(command: *const c_char) -> c_int {
     }
     // SAFETY: the caller's promise to libc: the arguments are passed on unchanged.
     unsafe { crate::real::system()(command) }
-}
-
-/// `daemon`.
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn daemon(stay: c_int, quiet: c_int) -> c_int {
-    crate::process::daemon(stay, quiet)
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::open::Open;
-use crate::{errno, haiku, process, real, table};
+use crate::{ending, errno, haiku, process, real, table};
 
 /// What a path means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,12 @@ unsafe fn device(path: *const c_char, flags: c_int) -> Option<Result<c_int, c_in
 
 fn open_device(path: Path<'_>, flags: c_int) -> Result<c_int, c_int> {
     haiku::boot(matches!(path, Path::Clone(_)))?;
+    ending::prepare();
     let node = match path {
         Path::Linux => None,
         Path::Clone(node) | Path::Unit(node) => Some(node),
     };
-    let (open, fd) = Open::new(node, (flags & libc::O_ACCMODE).cast_unsigned())?;
+    let (open, fd) = Open::new(node, (flags & libc::O_ACCMODE).cast_unsigned(), table::replace)?;
     if flags & libc::O_NONBLOCK != 0 {
         // SAFETY: a descriptor that was just made.
         unsafe { real::fcntl()(fd, libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };

@@ -1,47 +1,17 @@
-//! `poll` and `select`. A device's notifications are only recorded while there is no waiter, so a thread is counted
-//! before it waits, and the recorded readiness is combined with Linux's results for the other descriptors.
-//!
-//! Linux's result for a device is checked before the program gets it: a notification may come after its packet was
-//! read, and a program with blocking descriptors would then sleep in `read`. `epoll` is not checked, because its users
-//! do not block.
+//! `poll` and `select`. Linux's result for a device is checked before the program gets it: a notification may come after
+//! its packet was read, and a program with blocking descriptors would then sleep in `read`. `epoll` is not checked, because
+//! its users do not block.
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::mirror::Waiting;
 use crate::open::Open;
-use crate::{errno, process, real, table};
+use crate::{process, real, table};
 
 /// The devices that a call wants to read from, each with its place in the call.
 type Wanted = Vec<(usize, Arc<Open>)>;
-
-/// Waits for the devices and for what Linux knows of. `wait` asks Linux, waiting if it is told to; what it returns is
-/// returned, with those of the devices that have something to read.
-fn wait(wanted: &Wanted, ask: impl FnOnce(Waits) -> c_int) -> (c_int, Vec<bool>) {
-    let mut waiting: Vec<Waiting<'_>> = Vec::with_capacity(wanted.len());
-    let mut ready = vec![false; wanted.len()];
-    for ((_, open), ready) in wanted.iter().zip(&mut ready) {
-        match open.enter() {
-            Some(entered) => waiting.push(entered),
-            None => *ready = true,
-        }
-    }
-    let waits = if ready.contains(&true) { Waits::No } else { Waits::Yes };
-    let result = ask(waits);
-    let errno = errno::get();
-    drop(waiting);
-    errno::set(errno);
-    (result, ready)
-}
-
-/// Whether Linux is to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    No,
-    Yes,
-}
 
 /// The devices in a poll that wait for reading.
 fn wanted(entries: &[libc::pollfd]) -> Wanted {
@@ -56,12 +26,11 @@ fn wanted(entries: &[libc::pollfd]) -> Wanted {
 const READABLE: libc::c_short = libc::POLLIN | libc::POLLRDNORM;
 
 /// Puts right what Linux said of devices. Returns how many entries have something to say.
-fn correct_poll(entries: &mut [libc::pollfd], wanted: &Wanted, ready: &[bool]) -> c_int {
-    for ((index, open), ready) in wanted.iter().zip(ready) {
-        let Some(entry) = entries.get_mut(*index) else { continue };
-        if *ready || entry.revents & READABLE != 0 && open.is_readable() {
-            entry.revents |= entry.events & READABLE;
-        } else {
+fn correct_poll(entries: &mut [libc::pollfd], wanted: &Wanted) -> c_int {
+    for (index, open) in wanted {
+        if let Some(entry) = entries.get_mut(*index).filter(|entry| entry.revents & READABLE != 0)
+            && !open.is_readable()
+        {
             entry.revents &= !READABLE;
         }
     }
@@ -72,19 +41,16 @@ fn correct_poll(entries: &mut [libc::pollfd], wanted: &Wanted, ready: &[bool]) -
 ///
 /// # Safety
 /// There are `count` entries, or none and no pointer.
-unsafe fn poll_with(list: *mut libc::pollfd, count: libc::nfds_t, mut ask: impl FnMut(Waits) -> c_int) -> c_int {
+unsafe fn poll_with(list: *mut libc::pollfd, count: libc::nfds_t, mut ask: impl FnMut() -> c_int) -> c_int {
     // SAFETY: the caller's promise; Linux changes them only inside the call below.
     let wanted = wanted(unsafe { entries(list, count) });
-    if wanted.is_empty() {
-        return ask(Waits::Yes);
-    }
     loop {
-        let (result, ready) = wait(&wanted, &mut ask);
-        if result < 0 || result == 0 && !ready.contains(&true) {
+        let result = ask();
+        if result <= 0 || wanted.is_empty() {
             return result;
         }
         // SAFETY: as above; Linux has just filled them.
-        let result = correct_poll(unsafe { entries(list, count) }, &wanted, &ready);
+        let result = correct_poll(unsafe { entries(list, count) }, &wanted);
         if result > 0 {
             return result;
         }
@@ -110,13 +76,10 @@ unsafe fn entries<'a>(entries: *mut libc::pollfd, count: libc::nfds_t) -> &'a mu
 #[unsafe(no_mangle)]
 unsafe extern "C" fn poll(list: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
     let mut left = Left::new(u64::try_from(timeout).ok().map(Duration::from_millis));
-    let ask = |waits| {
-        let timeout = match left.next(waits) {
-            Time::Not => 0,
-            Time::AsGiven => timeout,
-            // Rounded up: what is left of a millisecond is waited for, not polled away.
-            Time::Rest(rest) => c_int::try_from(rest.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX),
-        };
+    let ask = || {
+        // Rounded up: what is left of a millisecond is waited for, not polled away.
+        let rounded = |rest: Duration| c_int::try_from(rest.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
+        let timeout = left.next().map_or(timeout, rounded);
         // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::poll()(list, count, timeout) }
     };
@@ -162,38 +125,21 @@ struct Left {
     deadline: Option<Instant>,
 }
 
-/// How long Linux is to wait.
-enum Time {
-    Not,
-    /// As the program said.
-    AsGiven,
-    Rest(Duration),
-}
-
 impl Left {
     /// `None` is a wait without an end.
     fn new(span: Option<Duration>) -> Self {
         Self { span, deadline: None }
     }
 
-    fn next(&mut self, waits: Waits) -> Time {
-        match (waits, self.span, self.deadline) {
-            (Waits::No, ..) => Time::Not,
-            (Waits::Yes, None | Some(Duration::ZERO), _) => Time::AsGiven,
-            (Waits::Yes, Some(span), None) => {
+    /// The rest; none as long as Linux is to wait as the program said.
+    fn next(&mut self) -> Option<Duration> {
+        match (self.span?, self.deadline) {
+            (Duration::ZERO, _) => None,
+            (span, None) => {
                 self.deadline = Instant::now().checked_add(span);
-                Time::AsGiven
+                None
             }
-            (Waits::Yes, Some(_), Some(deadline)) => Time::Rest(deadline.saturating_duration_since(Instant::now())),
-        }
-    }
-
-    /// The same as a `timespec`; none for what the program gave.
-    fn next_timespec(&mut self, waits: Waits) -> Option<libc::timespec> {
-        match self.next(waits) {
-            Time::Not => Some(timespec(Duration::ZERO)),
-            Time::AsGiven => None,
-            Time::Rest(rest) => Some(timespec(rest)),
+            (_, Some(deadline)) => Some(deadline.saturating_duration_since(Instant::now())),
         }
     }
 }
@@ -211,8 +157,8 @@ unsafe extern "C" fn ppoll(
 ) -> c_int {
     // SAFETY: the caller's promise to libc.
     let mut left = Left::new(unsafe { span(timeout) });
-    let ask = |waits| {
-        let time = left.next_timespec(waits);
+    let ask = || {
+        let time = left.next().map(timespec);
         let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
         // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::ppoll()(list, count, time, mask) }
@@ -291,17 +237,12 @@ impl Sets {
     ///
     /// # Safety
     /// The sets are still there.
-    unsafe fn correct(&self, wanted: &Wanted, ready: &[bool], mut found: c_int) -> c_int {
+    unsafe fn correct(&self, wanted: &Wanted, mut found: c_int) -> c_int {
         let (read, _) = self.sets[0];
-        for ((index, open), ready) in wanted.iter().zip(ready) {
+        for (index, open) in wanted {
             let fd = *index as RawFd;
             // SAFETY: the descriptor is below the size of a set.
-            let reported = unsafe { libc::FD_ISSET(fd, read) };
-            if *ready && !reported {
-                // SAFETY: as above.
-                unsafe { libc::FD_SET(fd, read) };
-                found += 1;
-            } else if reported && !*ready && !open.is_readable() {
+            if unsafe { libc::FD_ISSET(fd, read) } && !open.is_readable() {
                 // SAFETY: as above.
                 unsafe { libc::FD_CLR(fd, read) };
                 found -= 1;
@@ -314,18 +255,15 @@ impl Sets {
     ///
     /// # Safety
     /// The sets are still there.
-    unsafe fn select_with(&self, mut ask: impl FnMut(Waits) -> c_int) -> c_int {
+    unsafe fn select_with(&self, mut ask: impl FnMut() -> c_int) -> c_int {
         let wanted = self.wanted();
-        if wanted.is_empty() {
-            return ask(Waits::Yes);
-        }
         loop {
-            let (result, ready) = wait(&wanted, &mut ask);
-            if result < 0 || result == 0 && !ready.contains(&true) {
+            let result = ask();
+            if result <= 0 || wanted.is_empty() {
                 return result;
             }
             // SAFETY: Linux has just filled them.
-            let found = unsafe { self.correct(&wanted, &ready, result) };
+            let found = unsafe { self.correct(&wanted, result) };
             if found > 0 {
                 return found;
             }
@@ -347,9 +285,7 @@ unsafe extern "C" fn select(
     error: *mut libc::fd_set,
     timeout: *mut libc::timeval,
 ) -> c_int {
-    let ask = |waits| {
-        let mut none = libc::timeval { tv_sec: 0, tv_usec: 0 };
-        let timeout = if waits == Waits::No { &raw mut none } else { timeout };
+    let ask = || {
         // SAFETY: the caller's promise to libc: the arguments are passed on unchanged. Linux leaves in the timeout what
         // is left of it.
         unsafe { real::select()(count, read, write, error, timeout) }
@@ -375,8 +311,8 @@ unsafe extern "C" fn pselect(
 ) -> c_int {
     // SAFETY: the caller's promise to libc.
     let mut left = Left::new(unsafe { span(timeout) });
-    let ask = |waits| {
-        let time = left.next_timespec(waits);
+    let ask = || {
+        let time = left.next().map(timespec);
         let time = time.as_ref().map_or(timeout, std::ptr::from_ref);
         // SAFETY: the caller's promise to libc; only the timeout is replaced by the remaining time.
         unsafe { real::pselect()(count, read, write, error, time, mask) }

@@ -3,22 +3,19 @@
 //! The shell, the main job and every remote control of a Haiku use it. `ifconfig`, `route` and `ping` understand what Haiku's
 //! understand and print its messages.
 
-mod far;
 mod ifconfig;
 mod ls;
 mod ping;
 mod route;
-mod stats;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use haiku_kernel::sync::Mutex;
 
-use crate::far::FarSide;
+use crate::far::{FarSide, Waiting};
 use crate::mode::Mode;
+use crate::scenario;
 use haiku_stack::Error;
 use haiku_stack::{Family, Stack, lock};
 
@@ -36,9 +33,7 @@ const HELP: &[(&str, &str)] = &[
     ("ifconfig [NAME [ADDRESS [MASK]] [OPTIONS]]", "show or configure interfaces; ifconfig --help tells more"),
     ("route [add|delete|get] [NAME] ...", "show or change routes; route --help tells more"),
     ("ping [-c COUNT] [-i SECONDS] [-s BYTES] ADDRESS", "send echo requests, four unless told otherwise"),
-    ("far [start|stop tun|tap [read|poll|select]]", "show, start or end the programs at the far side"),
     ("ls [/dev/PATH]", "list what is below /dev"),
-    ("stats [NAME]", "packets by interface, and the ARP and neighbour caches"),
     ("kdl [COMMAND ...]", "run a command of the kernel debugger"),
     ("help", "show this"),
     ("exit", "leave"),
@@ -47,7 +42,7 @@ const HELP: &[(&str, &str)] = &[
 /// Everything that can be typed at an emulated Haiku.
 pub struct Console {
     stack: Arc<Stack>,
-    far: Mutex<HashMap<Mode, FarSide>>,
+    far: Mutex<Vec<FarSide>>,
 }
 
 impl std::fmt::Debug for Console {
@@ -56,11 +51,10 @@ impl std::fmt::Debug for Console {
     }
 }
 
-/// One line's surroundings: where its words go, and what ends it early.
+/// One line's surroundings: the stack, and where its words go.
 struct Context<'a> {
     stack: &'a Arc<Stack>,
     out: &'a mut dyn FnMut(&str),
-    stop: Option<&'a AtomicBool>,
 }
 
 impl Context<'_> {
@@ -84,23 +78,21 @@ impl Console {
     /// What the command complained of; what it had printed before is lost.
     pub fn execute(&self, line: &str) -> Result<String, Error> {
         let mut text = String::new();
-        self.run(line, &mut |words| text.push_str(words), None)?;
+        self.run(line, &mut |words| text.push_str(words))?;
         Ok(text)
     }
 
-    /// Executes a line; its words go to `out` as they come, and `stop` ends a ping early.
-    pub fn run(&self, line: &str, out: &mut dyn FnMut(&str), stop: Option<&AtomicBool>) -> Result<Flow, Error> {
+    /// Executes a line; its words go to `out` as they come.
+    pub fn run(&self, line: &str, out: &mut dyn FnMut(&str)) -> Result<Flow, Error> {
         let line = line.split('#').next().unwrap_or_default();
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some((command, arguments)) = words.split_first() else { return Ok(Flow::Continue) };
-        let mut context = Context { stack: &self.stack, out, stop };
+        let mut context = Context { stack: &self.stack, out };
         match *command {
             "ifconfig" => ifconfig::run(&mut context, arguments)?,
             "route" => route::run(&mut context, arguments)?,
             "ping" | "ping6" => ping::run(&mut context, command, arguments)?,
-            "far" => far::run(&mut context, &mut lock(&self.far), arguments)?,
             "ls" => ls::run(&mut context, arguments)?,
-            "stats" => stats::run(&mut context, &lock(&self.far), arguments)?,
             "kdl" => kdl(&mut context, arguments)?,
             "help" | "?" => help(&mut context),
             "exit" | "quit" => return Ok(Flow::Exit),
@@ -109,9 +101,11 @@ impl Console {
         Ok(Flow::Continue)
     }
 
-    /// Starts the far side of a mode's first unit, as the command `far start` does.
+    /// Starts the far side of a mode's first unit, which runs until the console is closed.
     pub fn start_far(&self, mode: Mode) -> Result<(), Error> {
-        self.execute(&format!("far start {mode}")).map(drop)
+        let side = FarSide::start(scenario::far_side(mode, Waiting::Read))?;
+        lock(&self.far).push(side);
+        Ok(())
     }
 
     /// Ends the far sides that the console started.

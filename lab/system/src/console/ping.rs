@@ -37,7 +37,7 @@ pub(super) fn run(context: &mut Context<'_>, command: &str, arguments: &[&str]) 
     let target = options.target;
     context.line(&format!("PING {target} ({target}): {} data bytes", options.size));
     let out = &mut *context.out;
-    let report = ping::run(context.stack, &options, context.stop, &mut |event| {
+    let report = ping::run(context.stack, &options, &mut |event| {
         if !quiet || !matches!(event, ping::Event::Reply { .. }) {
             out(&ping::line(target, event));
             out("\n");
