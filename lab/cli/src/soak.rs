@@ -77,7 +77,7 @@ fn picture(view: &View, [read, written, sent]: [f64; 3]) -> String {
         let _ = write!(text, "; {name}: {} queued{}", line.queued, drops(line));
     }
     let (memory, packets) = (view.memory.heap_bytes, view.memory.packets);
-    let _ = write!(text, "; memory: {memory} bytes of the driver's, {packets} packets\n");
+    let _ = writeln!(text, "; memory: {memory} bytes of the driver's, {packets} packets");
     text
 }
 
