@@ -19,6 +19,7 @@ void check_waiting(struct unit* unit);
 void check_batches(struct unit* unit);
 void check_faults(struct unit* unit);
 void check_rights(struct unit* unit);
+void check_capture(struct unit* unit);
 void check_floods(struct unit* unit);
 void check_tcp(struct unit* unit);
 void check_counters(struct unit* unit);

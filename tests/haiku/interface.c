@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sockio.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -147,4 +148,21 @@ bool interface_get_statistics(const char* name, struct interface_statistics* sta
     statistics->send_dropped = stats->send.dropped;
     statistics->send_errors = stats->send.errors;
     return true;
+}
+
+int interface_start_capture(const char* name)
+{
+    struct ifreq request = request_for(name);
+    struct timeval timeout = { 0, 10000 };
+    int capture = socket(AF_LINK, SOCK_DGRAM, 0), buffer = 1024 * 1024;
+    if (capture < 0)
+        return -1;
+    setsockopt(capture, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+    setsockopt(capture, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    if (ioctl(capture, SIOCSPACKETCAP, &request, sizeof(request)) >= 0)
+        return capture;
+    int error = errno;
+    close(capture);
+    errno = error;
+    return -1;
 }

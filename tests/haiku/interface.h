@@ -36,6 +36,10 @@ bool interface_add_route(const char* name, const char* destination, const char* 
 bool interface_remove_route(const char* name, const char* destination, const char* mask);
 bool interface_get_statistics(const char* name, struct interface_statistics* statistics);
 
+/* Starts a packet capture as libpcap does. Returns a socket that receives each frame, -1 with errno set if it failed.
+ * Close it to end the capture: in SIOCCPACKETCAP Haiku may lock up with the thread that feeds the capture. */
+int interface_start_capture(const char* name);
+
 /* Returns the interface flags, 0 if there is no such interface. */
 int interface_flags(const char* name);
 
