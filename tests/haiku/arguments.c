@@ -8,11 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "far_side.h"
 #include "report.h"
+
+/* The result of the line that runs in a child; shared with it. */
+static volatile int64_t* s_result;
+
+void set_result(int64_t result)
+{
+    if (s_result != NULL)
+        *s_result = result;
+}
 
 bool has_word(const struct arguments* arguments, const char* word)
 {
@@ -77,7 +87,10 @@ static int run_line(const char* unit_name, const char* line, const struct subcom
         snprintf(copy, sizeof(copy), "%s", line);
         for (char* word = strtok(copy, " "); word != NULL && count <= MAX_WORDS; word = strtok(NULL, " "))
             words[count++] = word;
-        _exit(run_words(unit_name, words, count, table));
+        int result = run_words(unit_name, words, count, table);
+        if (result < 0)
+            report("ERROR no subcommand has this name");
+        _exit(result < 0 ? 2 : result);
     }
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -85,11 +98,52 @@ static int run_line(const char* unit_name, const char* line, const struct subcom
     return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
 }
 
+/* Runs the line on one unit and then on the other. Returns the exit status of both. */
+static int run_beside(char** units, const char* line, const struct subcommand* table)
+{
+    int64_t results[2];
+    int status = 0;
+    for (int i = 0; i < 2; i++) {
+        *s_result = 0;
+        status |= run_line(units[i], line, table);
+        results[i] = *s_result;
+    }
+    if (results[0] > 0 && results[1] > 0)
+        report("ratio %s=%lld %s=%lld ratio=%.3f of=%s", units[0], (long long)results[0], units[1],
+            (long long)results[1], (double)results[0] / (double)results[1], line);
+    return status;
+}
+
+static bool is_unit(const char* word)
+{
+    return strncmp(word, "tun", 3) == 0 || strncmp(word, "tap", 3) == 0;
+}
+
+/* Runs "PROGRAM UNIT OTHER-UNIT SUBCOMMAND WORDS...". */
+static int run_both(char** units, char** words, int count, const struct subcommand* table, const char* const* all)
+{
+    char line[128] = "";
+    s_result = mmap(NULL, sizeof(*s_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s_result == MAP_FAILED)
+        fail("mmap");
+    if (strcmp(words[0], "all") == 0) {
+        int status = 0;
+        for (; *all != NULL; all++)
+            status |= run_beside(units, *all, table);
+        return status;
+    }
+    for (int i = 0; i < count; i++)
+        snprintf(line + strlen(line), sizeof(line) - strlen(line), i == 0 ? "%s" : " %s", words[i]);
+    return run_beside(units, line, table);
+}
+
 int run_program(int argc, char** argv, const struct subcommand* table, const char* const* all, const char* usage)
 {
     signal(SIGPIPE, SIG_IGN);
     int status = -1;
-    if (argc >= 3 && strcmp(argv[2], "all") == 0) {
+    if (argc >= 4 && is_unit(argv[2]))
+        status = run_both(argv + 1, argv + 3, argc - 3, table, all);
+    else if (argc >= 3 && strcmp(argv[2], "all") == 0) {
         status = 0;
         for (; *all != NULL; all++)
             status |= run_line(argv[1], *all, table);

@@ -26,8 +26,12 @@ bool has_word(const struct arguments* arguments, const char* word);
 /* Returns the number after "name=", or `otherwise`. */
 long option(const struct arguments* arguments, const char* name, long otherwise);
 
+/* Sets the number that stands for this subcommand in a "ratio" line. */
+void set_result(int64_t result);
+
 /* Runs "PROGRAM UNIT SUBCOMMAND WORDS...": sets the unit up, calls the subcommand, closes the unit. The subcommand
- * "all" runs each line of `all` in a process of its own. Both tables end with NULL. Returns the exit status. */
+ * "all" runs each line of `all` in a process of its own. With two units it runs each line on one and then on the other,
+ * and prints a "ratio" line if both set a result. Both tables end with NULL. Returns the exit status. */
 int run_program(int argc, char** argv, const struct subcommand* table, const char* const* all, const char* usage);
 
 #endif

@@ -72,6 +72,7 @@ static void report_rates(const char* name, const struct flood* flood, const char
     int64_t* offered, size_t count)
 {
     int64_t median = quantile(arrived, count, 500);
+    set_result(median);
     report("%s driver=%s unit=%s size=%zu mode=%s rcvbuf=%d samples=%zu arrived_per_s=%lld min=%lld max=%lld"
         " offered_per_s=%lld refused=%llu refused_errno=%s late=%llu", name, unit_driver(flood->unit),
         flood->unit->name, size, mode, flood->receive_buffer, count, (long long)median,

@@ -141,6 +141,7 @@ void measure_rtt(struct unit* unit, const struct arguments* arguments)
     close(trip.socket);
     far_side_stop(&far);
     int64_t median = quantile(times, count, 500);
+    set_result(median);
     report("rtt driver=%s unit=%s proto=%s family=%s size=%zu read=%s samples=%zu median_ns=%lld p10_ns=%lld"
         " p90_ns=%lld max_ns=%lld lost=%zu late=%zu refused=%zu", unit_driver(unit), unit->name,
         trip.icmp ? "icmp" : "udp", trip.family == AF_INET6 ? "inet6" : "inet", trip.size,

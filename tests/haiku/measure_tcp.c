@@ -95,6 +95,7 @@ static void measure_tcp(struct unit* unit, const struct arguments* arguments, bo
     }
     far_side_stop(&far.side);
     int64_t median = quantile(times, count, 500);
+    set_result(median);
     report("%s driver=%s unit=%s mb=%llu read=%s window=%u samples=%zu median_ns_per_mb=%lld min=%lld max=%lld"
         " out_of_order=%llu retransmitted=%llu refused=%llu", name, unit_driver(unit), unit->name,
         (unsigned long long)megabytes, mode == READ_POLL ? "poll" : "block", far.window, count, (long long)median,
