@@ -7,8 +7,7 @@ use tuntap_driver::{Error, UserMemory};
 
 use crate::fake::Task;
 
-/// The pattern of memory that was not written. No packet of the tests contains it.
-pub(crate) const UNTOUCHED: u8 = 0xa5;
+pub(crate) use tuntap_model::UNTOUCHED;
 
 /// A buffer of a program's.
 #[derive(Clone, Debug)]

@@ -1,23 +1,24 @@
-//! Random sequences of calls, each held against a model of the device, and the books balanced after each.
+//! Random sequences of calls, each held against the model of the device, and the books balanced after each.
 //!
 //! One thread does all of it, so no call may wait; what waiting does is the affair of the loom models and of the
 //! schedules. `PROPTEST_CASES` sets how many sequences there are.
 
 #[path = "../fake/mod.rs"]
 mod fake;
-mod model;
 #[path = "../fake/threads.rs"]
 mod sync;
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use proptest::prelude::*;
 use tuntap_driver::{
-    Attachment, Backlog, Blocking, Counters, Descriptor, Event, Framing, HEAD_MAX, InterfaceState, Limits, Mode,
+    Attachment, Backlog, Blocking, Counters, Descriptor, DropReason, Dropped, Error, Event, Framing, Groups, HEAD_MAX,
+    InterfaceState, Limits, Link, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
 };
+use tuntap_model::{Books, Line, Model, Rules, Trouble, Verdict, Written};
 
-use fake::{ARP, Entry, INTERFACE, IPV4, IPV6, Rig, ToyTap, ToyTun, User, frame, packet4, packet6, send};
-use model::{Books, Line, Model};
+use fake::{ARP, Entry, INTERFACE, IPV4, IPV6, OWN, Packet, Rig, ToyTap, ToyTun, User, frame, packet4, packet6};
 
 /// Bytes that a failure shows in one line.
 #[derive(Clone)]
@@ -148,10 +149,57 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A toy mode, as the model asks it.
+struct Toy<M>(PhantomData<M>);
+
+impl<M: Mode> Rules for Toy<M> {
+    fn hidden(&self) -> usize {
+        M::LINK.hidden_header
+    }
+
+    fn lengths(&self) -> (usize, usize) {
+        (M::LINK.shortest, 65535 + M::LINK.overhead)
+    }
+
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn number(&self, reason: DropReason) -> usize {
+        reason as usize
+    }
+
+    fn judge_sent(&self, link: &Link, frame: &[u8]) -> Verdict {
+        let mut reply = M::Reply::default();
+        match M::classify_to_user(link, &frame[..frame.len().min(M::HEAD_TO_USER)], frame.len(), &mut reply) {
+            ToUserVerdict::Deliver => Verdict::Deliver,
+            ToUserVerdict::Answer => Verdict::Answer(reply.as_ref().to_vec()),
+            ToUserVerdict::Drop(reason) => Verdict::Drop(number::<M>(Dropped::ByMode(reason))),
+        }
+    }
+
+    fn judge_written(&self, link: &Link, _: &[MacAddress], packet: &[u8]) -> Result<Written, Error> {
+        let head = &packet[..packet.len().min(M::HEAD_TO_STACK)];
+        Ok(match M::classify_to_stack(link, &Groups::new(), head, packet.len())? {
+            // A program whose mode hides nothing has written the header itself.
+            ToStackVerdict::Deliver(header) => Written::Deliver(header.bytes()[..M::LINK.hidden_header].to_vec()),
+            ToStackVerdict::Drop(reason) => Written::Drop(number::<M>(Dropped::ByMode(reason))),
+        })
+    }
+}
+
+/// The number of a drop reason: that of its counter.
+fn number<M: Mode>(dropped: Dropped<M::Reason>) -> usize {
+    match dropped {
+        Dropped::ByCore(reason) => reason as usize,
+        Dropped::ByMode(reason) => DropReason::COUNT + M::number(reason),
+    }
+}
+
 /// A device and its model, side by side.
 struct Pair<M: Mode> {
     rig: Rig<M>,
-    model: Model<M>,
+    model: Model<Toy<M>>,
     descriptor: Option<Descriptor>,
     attachments: Vec<Attachment>,
     /// A select that was there from the beginning.
@@ -165,7 +213,7 @@ impl<M: Mode> Pair<M> {
         for event in EVENTS {
             rig.device.select(watch.sync(), event);
         }
-        Self { rig, model: Model::new(), descriptor: None, attachments: vec![], watch }
+        Self { rig, model: Model::new(Toy(PhantomData), OWN), descriptor: None, attachments: vec![], watch }
     }
 
     fn step(&mut self, step: Step) {
@@ -185,13 +233,13 @@ impl<M: Mode> Pair<M> {
                 self.model.free();
             }
             Step::Attach => {
-                self.model.attach(self.attachments.len());
+                self.model.attach(self.attachments.len() as u64);
                 self.attachments.push(self.rig.device.attach());
             }
             Step::Detach(back) => {
                 if let Some(number) = self.attachments.len().checked_sub(back + 1) {
                     self.rig.device.detach(self.attachments[number]);
-                    self.model.detach(number);
+                    self.model.detach(number as u64);
                 }
             }
             Step::Up => {
@@ -204,7 +252,9 @@ impl<M: Mode> Pair<M> {
             }
             Step::Send { frame: Bytes(frame), memory } => {
                 self.rig.world.fail_allocation(if memory { -1 } else { 0 });
-                assert_eq!(send(&self.rig.device, &frame), self.model.send(&frame, memory));
+                let trouble = if memory { Trouble::None } else { Trouble::Memory };
+                let sent = self.rig.device.send(Packet::new(&frame)).map_err(number::<M>);
+                assert_eq!(sent, self.model.send(&frame, trouble));
             }
             Step::Receive => {
                 if let Some(expected) = self.model.receive() {
@@ -212,9 +262,7 @@ impl<M: Mode> Pair<M> {
                 }
             }
             Step::SetMtu(mtu) => {
-                if self.rig.device.set_mtu(mtu).is_ok() {
-                    self.model.link.mtu = mtu;
-                }
+                assert_eq!(self.rig.device.set_mtu(mtu), self.model.set_mtu(mtu));
             }
             Step::SetAddress(address) => {
                 // That the mode takes it over is seen in the answers.
@@ -249,7 +297,7 @@ impl<M: Mode> Pair<M> {
             Step::Read { room, fault } => {
                 let user = User::room(room).faulting(0..usize::from(fault));
                 let read = rig.device.read(descriptor, &user).map(|length| user.first(length));
-                assert_eq!(read, model.read(room, fault));
+                assert_eq!(read, model.read(room, if fault { Trouble::Address } else { Trouble::None }));
             }
             Step::ReadBatch { room, most, fault } => {
                 let fault = fault.filter(|&at| at < room);
@@ -266,7 +314,12 @@ impl<M: Mode> Pair<M> {
                 rig.world.fail_allocation(memory.unwrap_or(-1));
                 // A small packet is made in one piece.
                 let pieces = if packet.len() <= start + HEAD_MAX { 1 } else { 2 };
-                let expected = model.write(&packet, fault, memory.is_none_or(|failing| failing >= pieces));
+                let trouble = match memory {
+                    _ if fault => Trouble::Address,
+                    Some(failing) if failing < pieces => Trouble::Memory,
+                    _ => Trouble::None,
+                };
+                let expected = model.write(&packet, trouble);
                 assert_eq!(rig.device.write(descriptor, &user), expected.map(|()| packet.len()));
             }
             Step::WriteBatch { packets, most } => {
@@ -276,19 +329,9 @@ impl<M: Mode> Pair<M> {
                     records.extend_from_slice(packet);
                     records.resize(records.len().next_multiple_of(4), 0);
                 }
-                let mut expected = Ok(0);
-                for (done, Bytes(packet)) in (0..most).zip(&packets) {
-                    match model.write(packet, false, true) {
-                        Ok(()) => expected = Ok(done + 1),
-                        Err(error) if done == 0 => expected = Err(error),
-                        Err(_) => {}
-                    }
-                    if expected != Ok(done + 1) {
-                        break;
-                    }
-                }
                 let written = rig.device.write_batch(descriptor, &User::holding(&records), most);
-                assert_eq!(written.map(|batch| batch.packets), expected);
+                let expected = model.write_batch(&records, most);
+                assert_eq!(written.map(|batch| (batch.packets, batch.bytes)), expected);
             }
             Step::SetFraming(framing) => {
                 descriptor.set_framing(framing);
@@ -299,7 +342,7 @@ impl<M: Mode> Pair<M> {
     }
 
     /// Everything that can be seen without disturbing it.
-    fn compare(&self, before: [bool; 4]) {
+    fn compare(&self, before: [bool; EVENTS.len()]) {
         self.rig.check_accounts();
         let statistics = self.rig.device.statistics();
         compare_line(&statistics.to_user, statistics.to_user_queued, &self.model.to_user);
@@ -310,7 +353,7 @@ impl<M: Mode> Pair<M> {
         assert_eq!((overview.statistics, overview.open), (statistics, self.model.open));
         assert_eq!(overview.interface == InterfaceState::Up, self.model.up);
         assert_eq!((self.rig.device.is_up(), self.rig.device.has_link()), (self.model.up, self.model.open));
-        let now = self.model.readiness();
+        let now = ready(&self.model);
         for (at, event) in EVENTS.into_iter().enumerate() {
             let fresh = Entry::new();
             self.rig.device.select(fresh.sync(), event);
@@ -322,7 +365,15 @@ impl<M: Mode> Pair<M> {
     }
 }
 
+/// Whether a select for each of [`EVENTS`] would be told at once.
+fn ready<R: Rules>(model: &Model<R>) -> [bool; EVENTS.len()] {
+    let [readable, writable, hung_up] = model.readiness();
+    [readable, writable, hung_up, hung_up]
+}
+
 fn compare_line(counters: &Counters, queued: Backlog, line: &Line) {
+    let mut dropped = [0; tuntap_model::REASONS];
+    dropped[..counters.dropped_by_reason().len()].copy_from_slice(counters.dropped_by_reason());
     let books = Books {
         accepted: counters.accepted,
         accepted_bytes: counters.accepted_bytes,
@@ -330,19 +381,19 @@ fn compare_line(counters: &Counters, queued: Backlog, line: &Line) {
         delivered_bytes: counters.delivered_bytes,
         answered: counters.answered,
         purged: counters.purged,
-        dropped: counters.all_dropped(),
         truncated: counters.truncated,
+        dropped,
     };
     assert_eq!(books, line.books);
-    let bytes: usize = line.queue.iter().map(Vec::len).sum();
-    let next = line.queue.front().map_or(0, Vec::len);
-    assert_eq!(queued, Backlog { packets: line.queue.len() as u32, bytes: bytes as u32, next: next as u32 });
+    let next = line.queue.front().map_or(0, |frame| frame.len());
+    let (packets, bytes) = (line.queue.len(), line.queued_bytes());
+    assert_eq!(queued, Backlog { packets: packets as u32, bytes: bytes as u32, next: next as u32 });
 }
 
 fn run<M: Mode>(steps: Vec<Step>) {
     let mut pair = Pair::<M>::new();
     for step in steps {
-        let before = pair.model.readiness();
+        let before = ready(&pair.model);
         pair.step(step);
         pair.compare(before);
     }

@@ -1,14 +1,14 @@
 //! What programs do with packets: each call done to the device and to its model.
 
-use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, PollFd};
+use haiku_kernel::syscalls::{self, FdSet, POLLERR, POLLHUP, POLLNVAL, PollFd};
 use haiku_kernel::{Fault, FaultPlan, fault, thread};
 use haiku_sys::{B_BAD_ADDRESS, B_FILE_ERROR, EINVAL, O_RDONLY, O_RWMASK, O_WRONLY, status_t};
 use tuntap_net_addon::ioctl::wire::{TUNREADBATCH, TUNWRITEBATCH, VERSION};
 
-use super::model::{Device, Trouble, UNTOUCHED};
-use super::packet::Framing;
+use super::model::{Device, Trouble, UNTOUCHED, revents, status};
 use super::step::{DESCRIPTORS, Place, Shape};
 use super::world::{Checked, World, agree, same};
+use tuntap_driver::Framing;
 
 /// Bytes of a batch's header.
 const HEADER: usize = 16;
@@ -23,7 +23,7 @@ impl World {
     /// Whether a call of `length` bytes reaches the device, and its result if not.
     fn reaches(&mut self, fd: i32, wrong: u32, length: usize, place: Place) -> Result<(), Result<usize, status_t>> {
         let device = self.device(fd).map_err(Err)?;
-        if device.flags & O_RWMASK == wrong {
+        if device.rules.flags & O_RWMASK == wrong {
             return Err(Err(B_FILE_ERROR));
         }
         match (length, place) {
@@ -54,7 +54,7 @@ impl World {
                     None if place == Place::Hole => Trouble::Address,
                     None => Trouble::None,
                 };
-                device.read(room, trouble)
+                device.read(room, trouble).map_err(status)
             }),
         };
         agree("read", &real, &model)
@@ -65,7 +65,7 @@ impl World {
         match self.device(fd) {
             Ok(device) => {
                 let mut bytes = vec![0; device.framing.length()];
-                bytes.extend(shape.bytes(device.address, !device.tun));
+                bytes.extend(shape.bytes(device.link.address, !device.rules.tun));
                 // A packet that ends within what should stand in front of it.
                 if shape.length < 3 {
                     bytes.truncate(shape.length);
@@ -90,7 +90,9 @@ impl World {
         };
         let model = match self.reaches(fd, O_RDONLY, bytes.len(), place) {
             Err(result) => result,
-            Ok(()) => self.device(fd).and_then(|device| device.write(&bytes, trouble)).map(|()| bytes.len()),
+            Ok(()) => {
+                self.device(fd).and_then(|device| device.write(&bytes, trouble).map_err(status)).map(|()| bytes.len())
+            }
         };
         agree("write", &real, &model)
     }
@@ -100,13 +102,13 @@ impl World {
         let [first, second] = &mut buffers;
         let real = Self::disturbed(|| syscalls::readv(fd, &mut [first, second]));
         let mut expected = rooms.map(|room| vec![UNTOUCHED; room]);
-        let mut model = self.device(fd).and_then(|device| match device.flags & O_RWMASK {
+        let mut model = self.device(fd).and_then(|device| match device.rules.flags & O_RWMASK {
             O_WRONLY => Err(B_FILE_ERROR),
             _ => Ok(0),
         });
         let refused = model.is_err();
         for buffer in expected.iter_mut().filter(|buffer| !refused && !buffer.is_empty()) {
-            let read = self.device(fd).and_then(|device| device.read(buffer.len(), Trouble::None));
+            let read = self.device(fd).and_then(|device| device.read(buffer.len(), Trouble::None).map_err(status));
             match (read, model) {
                 (Ok(packet), Ok(done)) => {
                     buffer[..packet.len()].copy_from_slice(&packet);
@@ -130,13 +132,13 @@ impl World {
         let packets = shapes.map(|shape| self.packet(fd, shape));
         let [first, second] = &packets;
         let real = Self::disturbed(|| syscalls::writev(fd, &[first, second]));
-        let mut model = self.device(fd).and_then(|device| match device.flags & O_RWMASK {
+        let mut model = self.device(fd).and_then(|device| match device.rules.flags & O_RWMASK {
             O_RDONLY => Err(B_FILE_ERROR),
             _ => Ok(0),
         });
         let refused = model.is_err();
         for packet in packets.iter().filter(|packet| !refused && !packet.is_empty()) {
-            match (self.device(fd).and_then(|device| device.write(packet, Trouble::None)), model) {
+            match (self.device(fd).and_then(|device| device.write(packet, Trouble::None).map_err(status)), model) {
                 (Ok(()), Ok(done)) => model = Ok(done + packet.len()),
                 (Err(error), Ok(0)) => {
                     model = Err(error);
@@ -169,7 +171,7 @@ impl World {
             return Err(B_BAD_ADDRESS);
         }
         let device = self.device(fd)?;
-        if device.flags & O_RWMASK == wrong {
+        if device.rules.flags & O_RWMASK == wrong {
             return Err(B_FILE_ERROR);
         }
         match (place, most) {
@@ -183,7 +185,9 @@ impl World {
         self.buffer[HEADER..HEADER + room].fill(UNTOUCHED);
         let real = self.batch(fd, TUNREADBATCH, room, most, place);
         let real = real.map(|(packets, bytes)| (packets, self.buffer[HEADER..HEADER + bytes].to_vec()));
-        let model = self.batch_reaches(fd, O_WRONLY, most, place).and_then(|device| device.read_batch(room, most));
+        let model = self
+            .batch_reaches(fd, O_WRONLY, most, place)
+            .and_then(|device| device.read_batch(room, most, None).map_err(status));
         agree("TUNREADBATCH", &real, &model)
     }
 
@@ -199,7 +203,7 @@ impl World {
         self.buffer[HEADER..HEADER + records.len()].copy_from_slice(&records);
         let real = self.batch(fd, TUNWRITEBATCH, records.len(), most, Place::Mapped);
         let reaches = self.batch_reaches(fd, O_RDONLY, most, Place::Mapped);
-        agree("TUNWRITEBATCH", &real, &reaches.and_then(|device| device.write_batch(&records, most)))
+        agree("TUNWRITEBATCH", &real, &reaches.and_then(|device| device.write_batch(&records, most).map_err(status)))
     }
 
     pub(super) fn poll(&mut self, events: u16) -> Checked {
@@ -237,12 +241,4 @@ impl World {
         }
         agree("select", &real, &Ok(count))
     }
-}
-
-/// What a poll for everything says of a unit.
-pub(super) fn revents(device: &Device) -> u16 {
-    let [readable, writable, trouble] = device.readiness();
-    let mut revents = if readable { POLLIN } else { 0 };
-    revents |= if writable { POLLOUT } else { 0 };
-    revents | if trouble { POLLERR | POLLHUP } else { 0 }
 }

@@ -1,29 +1,20 @@
 //! The controls: each done to the device and to its model.
 
 use haiku_kernel::{syscalls, user};
-use haiku_sys::{
-    B_BAD_ADDRESS, B_OK, EADDRNOTAVAIL, EBUSY, EINVAL, ENOTTY, ENXIO, FIONBIO, FIONREAD, O_NONBLOCK, status_t,
-};
+use haiku_sys::{B_BAD_ADDRESS, EADDRNOTAVAIL, EBUSY, EINVAL, ENOTTY, ENXIO, FIONBIO, FIONREAD, O_NONBLOCK, status_t};
 use tuntap_net_addon::ioctl::wire::{
     LimitsRequest, LinuxRequest, PeerRequest, Preamble, SIOCGIFHWADDR, SIOCSIFHWADDR, TUNGETIFF, TUNGETLIMITS,
     TUNGETSNDBUF, TUNGIFHEAD, TUNGIFINFO, TUNSETCARRIER, TUNSETIFF, TUNSETLIMITS, TUNSETLINK, TUNSETPEER,
     TUNSETPERSIST, TUNSETSNDBUF, TUNSIFHEAD, TUNSIFINFO, TunInfo, VERSION,
 };
 
-use super::model::Device;
-use super::packet::Framing;
+use super::model::{Device, status};
 use super::step::{Control, Place};
 use super::world::{Checked, World, agree, name};
+use tuntap_driver::{Error, Framing, Limits};
 
 /// What a program of the model gets to see: the status, and the words that were stored.
 type Answer = Result<Vec<u8>, status_t>;
-
-/// The address that a unit says it has.
-pub(super) fn address_of(fd: i32) -> Result<[u8; 6], String> {
-    let mut request = LinuxRequest { name: [0; 16], flags: 0, address: [0; 6], rest: [0; 16] };
-    agree("SIOCGIFHWADDR", &syscalls::ioctl_ref(fd, SIOCGIFHWADDR, &mut request), &Ok(B_OK))?;
-    Ok(request.address)
-}
 
 /// The bytes of Linux's `struct ifreq`.
 fn linux(name: &str, flags: u16, address: [u8; 6]) -> Vec<u8> {
@@ -82,11 +73,11 @@ fn peer() -> Vec<u8> {
 
 /// What the model answers: what the program's memory holds afterwards.
 fn answer(device: &mut Device, unit: usize, control: Control, mut given: Vec<u8>) -> Answer {
-    let kind = if device.tun { 1 } else { 2 };
+    let kind = if device.rules.tun { 1 } else { 2 };
     match control {
-        Control::Readable => given = words(&[device.readable().cast_unsigned()]),
+        Control::Readable => given = words(&[device.readable() as u32]),
         Control::NonBlocking(on) => {
-            device.flags = device.flags & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 };
+            device.rules.flags = device.rules.flags & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 };
         }
         Control::SetInterface(flags) => {
             if flags & !0xb003 != 0 || flags & 3 != kind {
@@ -102,36 +93,37 @@ fn answer(device: &mut Device, unit: usize, control: Control, mut given: Vec<u8>
         Control::SetHead(on) => device.framing = if on { Framing::AddressFamily } else { Framing::Bare },
         Control::GetHead => given = words(&[(device.framing == Framing::AddressFamily).into()]),
         Control::SetInfo { mtu, right } => {
-            if !right || mtu < 68 {
+            if !right {
                 return Err(EINVAL);
             }
-            device.mtu = mtu.into();
+            device.set_mtu(mtu.into()).map_err(status)?;
         }
-        Control::GetInfo => given = info(device.mtu as u16, device.tun),
+        Control::GetInfo => given = info(device.link.mtu as u16, device.rules.tun),
         Control::SetCarrier(on) => device.carrier = on,
         Control::SetLinkType(_) if device.up => return Err(EBUSY),
         Control::SetLinkType(kind) if kind != 1 && kind != 0xfffe => return Err(EINVAL),
         Control::SetLinkType(_) | Control::Persist => {}
         Control::SetSendBuffer(bytes) if bytes <= 0 => return Err(EINVAL),
-        Control::SetSendBuffer(bytes) => device.to_stack.bytes = bytes.cast_unsigned().min(64 << 20),
-        Control::GetSendBuffer => given = words(&[device.to_stack.bytes]),
+        Control::SetSendBuffer(bytes) => device.to_stack.limits.bytes = bytes.cast_unsigned().min(64 << 20),
+        Control::GetSendBuffer => given = words(&[device.to_stack.limits.bytes]),
         Control::SetLimits([to_user, user_bytes, to_stack, stack_bytes]) => {
             let packets = [to_user, to_stack].iter().all(|packets| (1..=1 << 16).contains(packets));
             if !packets || user_bytes == 0 || stack_bytes == 0 {
                 return Err(EINVAL);
             }
-            (device.to_user.packets, device.to_user.bytes) = (to_user, user_bytes);
-            (device.to_stack.packets, device.to_stack.bytes) = (to_stack, stack_bytes);
+            device.to_user.limits = Limits { packets: to_user, bytes: user_bytes };
+            device.to_stack.limits = Limits { packets: to_stack, bytes: stack_bytes };
         }
         Control::GetLimits => {
-            let (to_user, to_stack) = (&device.to_user, &device.to_stack);
+            let (to_user, to_stack) = (device.to_user.limits, device.to_stack.limits);
             given.truncate(size_of::<Preamble>());
             given.extend(words(&[to_user.packets, to_user.bytes, to_stack.packets, to_stack.bytes]));
         }
-        Control::SetAddress(address) if address[0] & 1 != 0 || address == [0; 6] => return Err(EADDRNOTAVAIL),
-        Control::SetAddress(address) if device.up && address != device.address => return Err(EBUSY),
-        Control::SetAddress(address) => device.address = address,
-        Control::GetAddress => given = linux(&name(unit), 1, device.address),
+        Control::SetAddress(address) => match device.set_address(address) {
+            Err(Error::Invalid) => return Err(EADDRNOTAVAIL),
+            set => set.map_err(status)?,
+        },
+        Control::GetAddress => given = linux(&name(unit), 1, device.link.address),
         // There is an interface at most that the stack has not heard of.
         Control::SetPeer => return Err(ENXIO),
         Control::Unknown => return Err(ENOTTY),

@@ -1,10 +1,10 @@
 //! What the stack does with interfaces: each step done to the driver's hooks and to the model.
 
 use haiku_kernel::{Fault, FaultPlan, fault};
-use haiku_sys::{B_ENTRY_NOT_FOUND, B_NO_MEMORY, EINVAL, IFF_PROMISC};
+use haiku_sys::{B_ENTRY_NOT_FOUND, B_NO_MEMORY, IFF_PROMISC};
 use tuntap_testkit::card::{Hooks, Packet};
 
-use super::model::{Device, GROUP, Trouble};
+use super::model::{self, GROUP, Trouble, status};
 use super::step::Step;
 use super::world::{Checked, Interface, World, agree, is_tun, name, same};
 use haiku_stack::strerror;
@@ -27,7 +27,7 @@ impl World {
         let serial = self.serial;
         self.interfaces[slot] = Some(Interface { hooks, unit, serial });
         self.shown[unit] = Some(serial);
-        self.units[unit].get_or_insert_with(|| Device::new(is_tun(unit))).attach(serial);
+        self.units[unit].get_or_insert_with(|| model::new(is_tun(unit))).attach(serial);
         Ok(())
     }
 
@@ -69,7 +69,7 @@ impl World {
                 Ok(())
             }
             Step::Send { shape, .. } => {
-                let bytes = shape.bytes(model.address, true);
+                let bytes = shape.bytes(model.link.address, true);
                 let packet = Packet::new(&bytes).map_err(strerror)?;
                 fault::arm(plan);
                 let sent = hooks.send_packet(packet);
@@ -78,28 +78,31 @@ impl World {
                     Some(_) => Trouble::Memory,
                     None => Trouble::None,
                 };
-                model.send(&bytes, trouble);
+                // The stack is not told.
+                let _ = model.send(&bytes, trouble);
                 agree("send_data", &sent, &Ok(()))
             }
             Step::Receive { .. } => {
                 let Some(expected) = model.receive() else { return Ok(()) };
-                agree("receive_data", &hooks.receive(), &expected)
+                agree("receive_data", &hooks.receive(), &expected.map_err(status))
             }
             Step::SetMtu { mtu, .. } => {
-                let valid = (68..=65535).contains(&mtu);
-                if valid {
-                    model.mtu = mtu;
-                }
-                agree("set_mtu", &hooks.set_mtu(mtu), &if valid { Ok(()) } else { Err(EINVAL) })
+                let set = model.set_mtu(mtu).map_err(status);
+                agree("set_mtu", &hooks.set_mtu(mtu), &set)
             }
             Step::Promiscuous { on, .. } => {
-                model.promiscuous = on;
+                model.link.promiscuous = on;
                 agree("set_promiscuous", &hooks.set_promiscuous(on), &Ok(()))?;
                 same("IFF_PROMISC", &hooks.has(IFF_PROMISC), &on)
             }
             Step::Group { join, .. } => {
-                model.group(serial, join);
-                let done = if join { hooks.join(GROUP) } else { hooks.leave(GROUP) };
+                let done = if join {
+                    model.join(serial, GROUP);
+                    hooks.join(GROUP)
+                } else {
+                    model.leave(serial, GROUP);
+                    hooks.leave(GROUP)
+                };
                 agree("add_multicast or remove_multicast", &done, &Ok(()))
             }
             _ => Ok(()),

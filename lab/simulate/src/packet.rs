@@ -1,33 +1,27 @@
-//! What the bytes of a packet mean to the model: to a TUN, which makes and reads link headers, and to a program that wants
-//! something in front.
+//! What the bytes of a packet mean to a TUN, which makes and reads link headers.
 
-/// What is done with a frame from the stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Deliver,
-    Answer(Vec<u8>),
-    Drop(&'static str),
-}
+use super::model::{Verdict, position};
 
 /// The outcome of a frame from the stack: a TAP delivers it, a TUN parses it, and answers for its far side.
 pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
-    let Some((header, payload)) = frame.split_at_checked(14) else { return Verdict::Drop("malformed") };
+    let drop = |reason| Verdict::Drop(position(reason));
+    let Some((header, payload)) = frame.split_at_checked(14) else { return drop("malformed") };
     match &header[12..] {
         _ if !tun => Verdict::Deliver,
         [8, 0] if payload.len() >= 20 && payload[0] >> 4 == 4 => Verdict::Deliver,
         [0x86, 0xdd] if payload.len() >= 40 && payload[0] >> 4 == 6 => Verdict::Deliver,
-        [8, 0] | [0x86, 0xdd] => Verdict::Drop("malformed"),
-        [8, 6] if payload.len() < 28 => Verdict::Drop("arp-malformed"),
+        [8, 0] | [0x86, 0xdd] => drop("malformed"),
+        [8, 6] if payload.len() < 28 => drop("arp-malformed"),
         [8, 6] => match (payload[7], &payload[14..18], &payload[24..28]) {
-            (_, sender, target) if sender == target => Verdict::Drop("arp-announcement"),
+            (_, sender, target) if sender == target => drop("arp-announcement"),
             (1, sender, target) => {
                 let asker = &payload[8..14];
                 let head = [asker, &peer[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2][..]].concat();
                 Verdict::Answer([&head[..], &peer[..], target, asker, sender].concat())
             }
-            _ => Verdict::Drop("arp-reply"),
+            _ => drop("arp-reply"),
         },
-        _ => Verdict::Drop("not-ip"),
+        _ => drop("not-ip"),
     }
 }
 
@@ -51,27 +45,4 @@ pub(super) fn header(packet: &[u8], address: [u8; 6]) -> Option<Vec<u8>> {
         _ => address,
     };
     Some([&to[..], &peer(address), &kind].concat())
-}
-
-/// What stands in front of every packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    Bare,
-    PacketInformation,
-    AddressFamily,
-}
-
-impl Framing {
-    pub(super) fn length(self) -> usize {
-        if self == Self::Bare { 0 } else { 4 }
-    }
-
-    /// What it is for a packet of this Ethernet type, of which nothing or something was cut off.
-    pub(super) fn bytes(self, stripped: bool, [high, low]: [u8; 2]) -> Vec<u8> {
-        match self {
-            Self::Bare => vec![],
-            Self::PacketInformation => vec![stripped.into(), 0, high, low],
-            Self::AddressFamily => vec![0, 0, 0, if [high, low] == [0x86, 0xdd] { 5 } else { 1 }],
-        }
-    }
 }

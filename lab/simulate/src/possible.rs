@@ -13,8 +13,7 @@ use haiku_sys::{
     B_FILE_ERROR, B_INTERRUPTED, B_WOULD_BLOCK, EBUSY, O_NONBLOCK, O_RDONLY, O_RWMASK, O_WRONLY, status_t,
 };
 
-use super::calls::revents;
-use super::model::{Device, Line, Trouble};
+use super::model::{self, Device, Line, Trouble, revents, status};
 use haiku_stack::strerror;
 
 /// How far a writer is that found no room.
@@ -206,14 +205,14 @@ impl State {
         let done = match (&op.kind, op.stage) {
             (Kind::Read { fd, .. } | Kind::Write { fd, .. }, 0) => next.enter(index, *fd),
             (Kind::Read { room, .. }, _) => {
-                let read = next.device.read(*room, Trouble::None);
+                let read = next.device.read(*room, Trouble::None).map_err(status);
                 match self.unless_it_waits(op, read) {
                     Some(answer) => Some(answer),
                     None => return Vec::new(),
                 }
             }
             (Kind::Write { bytes, .. }, 1) => {
-                let written = next.device.write(bytes, Trouble::None);
+                let written = next.device.write(bytes, Trouble::None).map_err(status);
                 let answer = self.unless_it_waits(op, written.map(|()| (bytes.len() as u32).to_ne_bytes().to_vec()));
                 next.ops[index].stage = if answer.is_none() { ASLEEP } else { 1 };
                 answer
@@ -245,7 +244,7 @@ impl State {
                 }
             }
             (Kind::Close { .. }, _) => {
-                next.device.close();
+                model::close(&mut next.device);
                 next.closed = true;
                 Some(Ok(Vec::new()))
             }
@@ -258,7 +257,7 @@ impl State {
             }
             (Kind::Send { frame }, _) => {
                 let verdict = next.device.judge_sent(frame, Trouble::None);
-                next.device.account(frame, verdict, op.answered);
+                let _ = next.device.account(frame, verdict, op.answered);
                 Some(Ok(Vec::new()))
             }
             (Kind::Detach { reader: false, .. }, 0) => {
@@ -303,7 +302,7 @@ impl State {
 
     /// Whether writers that found no room are called.
     fn calls_writers(&self) -> bool {
-        !self.device.open || !self.device.up || self.device.has_slack()
+        !self.device.open || !self.device.up || self.device.wakes_writers()
     }
 
     /// Whether a call has to wait, as things are.
@@ -319,11 +318,11 @@ impl State {
     /// A call finds its descriptor, opened for what it wants to do.
     fn enter(&mut self, index: usize, fd: i32) -> Option<Answer> {
         let wrong = if matches!(self.ops[index].kind, Kind::Read { .. }) { O_WRONLY } else { O_RDONLY };
-        if !self.fds.contains(&fd) || self.device.flags & O_RWMASK == wrong {
+        if !self.fds.contains(&fd) || self.device.rules.flags & O_RWMASK == wrong {
             return Some(Err(B_FILE_ERROR));
         }
         self.ops[index].stage = 1;
-        self.ops[index].waits = self.device.flags & O_NONBLOCK == 0;
+        self.ops[index].waits = self.device.rules.flags & O_NONBLOCK == 0;
         None
     }
 
@@ -347,7 +346,7 @@ impl State {
             let mut next = self.clone();
             let is_free = |fd: &i32| !self.fds.contains(fd) && !self.others.contains(fd);
             let fd = (0..).find(is_free).unwrap_or_default();
-            next.device.open(flags);
+            model::open(&mut next.device, flags);
             next.fds.push(fd);
             next.ops[index].answer = Some(Ok(fd.to_ne_bytes().to_vec()));
             next.notice();
@@ -368,7 +367,7 @@ impl State {
         if let Some(result) = next.device.receive() {
             match result {
                 Ok(frame) => next.ops[index].received.push(frame),
-                Err(error) => next.ops[index].answer = Some(Err(error)),
+                Err(error) => next.ops[index].answer = Some(Err(status(error))),
             }
             next.notice();
             states.push(next);

@@ -5,10 +5,11 @@ use haiku_kernel::syscalls::{F_DUPFD, O_APPEND};
 use haiku_sys::{O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
 use super::model::GROUP;
-use super::together::PROGRAMS;
 
 /// Units, TUNs and TAPs in turn.
 pub(super) const UNITS: usize = 4;
+/// How many programs there are.
+pub(super) const PROGRAMS: usize = 6;
 /// Interfaces that can be there at one time.
 pub(super) const INTERFACES: usize = 6;
 /// Descriptors that steps speak of; a few of them are never open.

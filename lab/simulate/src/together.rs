@@ -6,32 +6,11 @@ use haiku_sys::{O_NONBLOCK, O_RDWR};
 
 use tuntap_testkit::card::Hooks;
 
-use super::model::Device;
+use super::model::{self, Device, status};
 use super::possible::{Kind, Op, Real, State, describe};
 use super::programs::{Job, Program, Reader, take_down};
-use super::step::{Call, Control, Step, UNITS};
-use super::world::{Checked, World, agree, name, same};
-
-/// How many programs there are.
-pub(super) const PROGRAMS: usize = 6;
-
-/// Who is inside a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Program(usize),
-    /// The reader of the interface in this place.
-    Reader(usize),
-}
-
-/// A call that is under way.
-#[derive(Debug)]
-pub(super) struct Inside {
-    unit: usize,
-    who: Who,
-    /// The interface that goes with it.
-    takes: Option<usize>,
-    op: Op,
-}
+use super::step::{Call, Control, PROGRAMS, Step, UNITS};
+use super::world::{Checked, Inside, Who, World, agree, name, same};
 
 impl World {
     /// Whether a thread is inside a call of the unit: a program, or with `readers_too` any thread.
@@ -112,9 +91,9 @@ impl World {
         let (kind, job) = match (call, fd, slot) {
             (Call::Read { room }, Some(fd), _) => (Kind::Read { fd, room }, Job::Read { fd, room }),
             (Call::Write { shape }, Some(fd), _) => {
-                let address = device.address;
+                let address = device.link.address;
                 let mut bytes = vec![0; device.framing.length()];
-                bytes.extend(shape.bytes(address, !device.tun));
+                bytes.extend(shape.bytes(address, !device.rules.tun));
                 if bytes.is_empty() {
                     return;
                 }
@@ -129,7 +108,7 @@ impl World {
             }
             (Call::Send { shape }, _, Some(slot)) if !going && once(|kind| matches!(kind, Kind::Send { .. })) => {
                 let Some(to) = self.handle(slot) else { return };
-                let bytes = shape.bytes(device.address, true);
+                let bytes = shape.bytes(device.link.address, true);
                 (Kind::Send { frame: bytes.as_slice().into() }, Job::Send { to, bytes })
             }
             // The stack's references keep what a call uses, so nothing may be in use.
@@ -283,7 +262,7 @@ impl World {
             let free = (0..).find(|fd| !self.files.contains_key(fd)).unwrap_or_default();
             agree("open, to look at the statistics", &fd, &Ok(free))?;
             self.files.insert(free, unit);
-            devices.iter_mut().for_each(|device| device.open(flags));
+            devices.iter_mut().for_each(|device| model::open(device, flags));
             probed = Some(free);
         }
         if devices.len() > 1 {
@@ -304,7 +283,7 @@ impl World {
         if let Some(fd) = probed {
             agree("close, after that", &syscalls::close(fd), &Ok(()))?;
             self.files.remove(&fd);
-            devices.iter_mut().for_each(Device::close);
+            devices.iter_mut().for_each(model::close);
         }
         let waiting = devices.first().map_or(0, |device| device.to_stack.queue.len());
         if devices.len() > 1 && waiting > 0 {
@@ -315,7 +294,7 @@ impl World {
             };
             for _ in 0..waiting {
                 let frame = handle.receive();
-                devices.retain_mut(|device| device.receive() == Some(frame.clone()));
+                devices.retain_mut(|device| device.receive().map(|it| it.map_err(status)).as_ref() == Some(&frame));
             }
             same("an order in which the packets for the stack can be", &devices.is_empty(), &false)?;
         }

@@ -6,16 +6,16 @@ use std::fmt::Debug;
 use haiku_kernel::syscalls::{self, POLLIN, POLLOUT, PollFd};
 use haiku_kernel::{FaultPlan, Ledgers, Schedule, fault, modules, user};
 use haiku_sys::{B_FILE_ERROR, B_NO_MEMORY, B_OK, EBUSY, IFF_LINK, O_NONBLOCK, net_device_module_info, status_t};
-use tuntap_net_addon::ioctl::wire::{Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS};
+use tuntap_net_addon::ioctl::wire::{
+    LinuxRequest, Preamble, SIOCGIFHWADDR, STATISTICS_VERSION, StatisticsRequest, TUNGETSTATISTICS,
+};
 
 use tuntap_testkit::card::Hooks;
 
-use super::calls::revents;
-use super::model::{Device, UNTOUCHED};
-use super::possible::Answer;
+use super::model::{self, Device, UNTOUCHED, revents, statistics};
+use super::possible::{Answer, Op};
 use super::programs::{Program, Reader};
-use super::step::{DESCRIPTORS, DUPFD, INTERFACES, Place, Planned, Step, UNITS};
-use super::together::{Inside, PROGRAMS};
+use super::step::{DESCRIPTORS, DUPFD, INTERFACES, PROGRAMS, Place, Planned, Step, UNITS};
 use haiku_stack::strerror;
 use haiku_system::Mode;
 use haiku_system::{Lab, LabOptions};
@@ -34,6 +34,24 @@ pub(super) struct Interface {
     pub(super) hooks: Hooks,
     pub(super) unit: usize,
     pub(super) serial: u64,
+}
+
+/// Who is inside a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Program(usize),
+    /// The reader of the interface in this place.
+    Reader(usize),
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) unit: usize,
+    pub(super) who: Who,
+    /// The interface that goes with it.
+    pub(super) takes: Option<usize>,
+    pub(super) op: Op,
 }
 
 /// Haiku and its model.
@@ -215,13 +233,13 @@ impl World {
                 let real = syscalls::fcntl(fd, syscalls::F_SETFL, flags as usize);
                 let model = self.device(fd).map(|device| {
                     let modifiable = O_NONBLOCK | syscalls::O_APPEND;
-                    device.flags = device.flags & !modifiable | flags & modifiable;
+                    device.rules.flags = device.rules.flags & !modifiable | flags & modifiable;
                     B_OK
                 });
                 agree("F_SETFL", &real, &model)
             }
             Step::GetFlags { fd } => {
-                let model = self.device(fd).map(|device| device.flags as i32);
+                let model = self.device(fd).map(|device| device.rules.flags as i32);
                 agree("F_GETFL", &syscalls::fcntl(fd, syscalls::F_GETFL, 0), &model)
             }
             Step::Read { fd, room, place } => self.read(fd, room, place, plan),
@@ -274,13 +292,13 @@ impl World {
             Some(device) if device.open => Err(EBUSY),
             Some(device) if fired => {
                 // Found out too late to be as if nothing had been.
-                device.open(flags);
-                device.close();
+                model::open(device, flags);
+                model::close(device);
                 Err(B_NO_MEMORY)
             }
             None if fired => Err(B_NO_MEMORY),
             device => {
-                device.get_or_insert_with(|| Device::new(is_tun(unit))).open(flags);
+                model::open(device.get_or_insert_with(|| model::new(is_tun(unit))), flags);
                 let fd = (0..).find(|fd| !self.files.contains_key(fd)).unwrap_or_default();
                 self.files.insert(fd, unit);
                 Ok(fd)
@@ -298,7 +316,7 @@ impl World {
     fn closed(&mut self, unit: Option<usize>) {
         let Some(unit) = unit.filter(|unit| !self.files.values().any(|other| other == unit)) else { return };
         if let Some(device) = &mut self.units[unit] {
-            device.close();
+            model::close(device);
         }
         self.forget_idle(unit);
     }
@@ -344,20 +362,20 @@ impl World {
             let seen = interface.hooks;
             let address = seen.address();
             learn(device, address)?;
-            same("the interface's address", &address, &device.address)?;
-            same("the interface's MTU", &seen.mtu(), &device.mtu)?;
+            same("the interface's address", &address, &device.link.address)?;
+            same("the interface's MTU", &seen.mtu(), &device.link.mtu)?;
             same("IFF_LINK", &seen.has(IFF_LINK), &(device.open && device.carrier))?;
         }
         let Some((&fd, _)) = self.files.iter().find(|(_, other)| **other == unit) else { return Ok(()) };
-        let address = super::control::address_of(fd)?;
+        let address = address_of(fd)?;
         learn(device, address)?;
-        same("the unit's address", &address, &device.address)?;
+        same("the unit's address", &address, &device.link.address)?;
         // SAFETY: the structure is made of integers only, for which zeros are a value.
         let mut request: StatisticsRequest = unsafe { std::mem::zeroed() };
         request.preamble = Preamble { version: STATISTICS_VERSION, size: size_of::<StatisticsRequest>() as u32 };
         agree("TUNGETSTATISTICS", &syscalls::ioctl_ref(fd, TUNGETSTATISTICS, &mut request), &Ok(B_OK))?;
-        same("statistics to the program", &request.to_user, &device.to_user.statistics())?;
-        same("statistics to the stack", &request.to_stack, &device.to_stack.statistics())?;
+        same("statistics to the program", &request.to_user, &statistics(&device.to_user))?;
+        same("statistics to the stack", &request.to_stack, &statistics(&device.to_stack))?;
         let mut entry = [PollFd { fd, events: POLLIN | POLLOUT, revents: 0 }];
         let polled = syscalls::poll(&mut entry, 0).map(|_| entry[0].revents);
         agree("readiness", &polled, &Ok(revents(device)))
@@ -385,11 +403,18 @@ impl World {
     }
 }
 
+/// The address that a unit says it has.
+fn address_of(fd: i32) -> Result<[u8; 6], String> {
+    let mut request = LinuxRequest { name: [0; 16], flags: 0, address: [0; 6], rest: [0; 16] };
+    agree("SIOCGIFHWADDR", &syscalls::ioctl_ref(fd, SIOCGIFHWADDR, &mut request), &Ok(B_OK))?;
+    Ok(request.address)
+}
+
 /// A unit's address is random: the model learns it, once, and sees that it is one for a station.
 fn learn(device: &mut Device, address: [u8; 6]) -> Checked {
-    if device.address != [0; 6] {
+    if device.link.address != [0; 6] {
         return Ok(());
     }
-    device.address = address;
+    device.link.address = address;
     same("the bits of a random address that are not", &(address[0] & 3), &2)
 }
