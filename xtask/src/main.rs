@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::project::Project;
 use xtask::testing::Depth;
-use xtask::{addon, audit, dist, release, setup, testing};
+use xtask::{addon, audit, dist, plots, release, setup, testing};
 
 /// Builds, links, audits and packages the real add-on; runs the tests.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
     },
     /// Check the release, build the add-on, and pack Haiku's package and an archive with install scripts into dist/.
     Dist,
+    /// Draw the plots and fill the tables of docs/performance.md from docs/measured.
+    Plots,
     /// Check that everything that names the version agrees, and that each run that a document links to is there.
     ReleaseCheck,
 }
@@ -73,6 +75,10 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Dist => {
             dist::run(&project)?;
+            true
+        }
+        Command::Plots => {
+            plots::run(project.root())?;
             true
         }
         Command::ReleaseCheck => {
