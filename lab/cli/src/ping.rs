@@ -20,35 +20,28 @@ const EXAMPLES: &str = "Examples:
   haiku-lab ping --mode tun --family 6 --size 1400
   haiku-lab ping --count 100000 --interval 0 --json  full speed, for another program to read";
 
-/// One of two, or both, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of<T> {
-    /// Only this one.
-    One(T),
-    /// Both.
-    All,
+/// Both, if the word is `all`, or the one that it names.
+fn some<T>(word: &str, all: [T; 2], name: impl Fn(&T) -> String) -> Result<Chosen<T>, String> {
+    let [first, second] = all.each_ref().map(name);
+    let chosen: Vec<T> = all
+        .into_iter()
+        .zip([&first, &second])
+        .filter(|(_, name)| word == "all" || *name == word)
+        .map(|(one, _)| one)
+        .collect();
+    if chosen.is_empty() { Err(format!("expected {first}, {second} or all")) } else { Ok(Chosen(chosen)) }
 }
 
-impl<T: Copy> Of<T> {
-    fn list(self, all: [T; 2]) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::All => all.to_vec(),
-        }
-    }
+/// What was chosen of two.
+#[derive(Clone, Debug)]
+pub struct Chosen<T>(Vec<T>);
+
+fn modes(word: &str) -> Result<Chosen<Mode>, String> {
+    some(word, Mode::ALL, Mode::to_string)
 }
 
-fn modes(word: &str) -> Result<Of<Mode>, String> {
-    if word == "all" { Ok(Of::All) } else { word.parse().map(Of::One) }
-}
-
-fn families(word: &str) -> Result<Of<Family>, String> {
-    match word {
-        "4" => Ok(Of::One(Family::Inet)),
-        "6" => Ok(Of::One(Family::Inet6)),
-        "all" => Ok(Of::All),
-        _ => Err("expected 4, 6 or all".to_owned()),
-    }
+fn families(word: &str) -> Result<Chosen<Family>, String> {
+    some(word, Family::ALL, |family| family.version().to_string())
 }
 
 /// Seconds, with fractions.
@@ -63,10 +56,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub struct PingArgs {
     /// The kind of device
     #[arg(long, value_name = "tun|tap", default_value = "all", value_parser = modes)]
-    pub mode: Of<Mode>,
+    pub mode: Chosen<Mode>,
     /// The version of IP
     #[arg(long, value_name = "4|6", default_value = "all", value_parser = families)]
-    pub family: Of<Family>,
+    pub family: Chosen<Family>,
     /// Echo requests over each
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: u64,
@@ -91,10 +84,10 @@ pub struct PingArgs {
 pub fn run(global: &Global, arguments: &PingArgs, out: &mut dyn Write) -> Result<(), Error> {
     let lab = global.boot()?;
     let mut lost = 0;
-    for mode in arguments.mode.list(Mode::ALL) {
+    for &mode in &arguments.mode.0 {
         lab.configure(mode)?;
         let far = lab.far(mode, arguments.waiting)?;
-        for family in arguments.family.list(Family::ALL) {
+        for &family in &arguments.family.0 {
             lost += one(&lab, arguments, mode, family, out)?;
         }
         far.stop()?;

@@ -13,46 +13,42 @@ pub const LIBRARY: &str = "HAIKU_LAB_PRELOAD";
 
 const FILE: &str = "libhaiku_preload.so";
 
-/// This command line's own program, for scripts that tools run: a test is not it, and lies one folder below.
+/// This command line's own program, for scripts that tools run.
+///
+/// # Errors
+/// It could not be built.
 pub fn program() -> Result<PathBuf, Error> {
-    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
-    match this.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent) {
-        Some(folder) => {
-            if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
-                build("haiku-lab", &cargo, &manifest, folder)?;
-            }
-            Ok(folder.join("haiku-lab"))
-        }
-        None => Ok(this),
-    }
+    beside("haiku-lab", "haiku-lab")
 }
 
-/// Returns the library to preload: the one that is named, or the one beside this program. Under cargo it is built first,
-/// because nothing else builds it.
+/// Returns the library to preload: the one that is named, or the one beside this program.
 ///
 /// # Errors
 /// It is nowhere, or could not be built.
 pub fn library() -> Result<PathBuf, Error> {
-    if let Some(path) = std::env::var_os(LIBRARY) {
-        return Ok(PathBuf::from(path));
+    let path = std::env::var_os(LIBRARY).map_or_else(|| beside("haiku-preload", FILE), |path| Ok(path.into()))?;
+    if path.exists() {
+        return Ok(path);
     }
-    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
-    // A test's file lies one folder deeper.
-    let folder =
-        this.parent().map(|folder| if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder });
-    let Some(folder) = folder else { return Err(missing(Path::new(FILE))) };
-    let path = folder.join(FILE);
-    if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
-        build("haiku-preload", &cargo, &manifest, folder)?;
-    }
-    if path.exists() { Ok(path) } else { Err(missing(&path)) }
-}
-
-fn missing(path: &Path) -> Error {
-    Error::Failed(format!(
+    Err(Error::Failed(format!(
         "the library {} is not there; build it with `cargo build --release -p haiku-preload`, or name it in {LIBRARY}",
         path.display()
-    ))
+    )))
+}
+
+/// A package's file beside this program; a test's program lies one folder deeper. Under cargo the package is built first,
+/// because nothing else builds it.
+fn beside(package: &'static str, file: &str) -> Result<PathBuf, Error> {
+    let this = std::env::current_exe().map_err(|error| Error::io("finding this program's own file", error))?;
+    let folder = this.parent().unwrap_or(&this);
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let path = folder.join(file);
+    if let (Some(cargo), Some(manifest)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR"))
+        && path != this
+    {
+        build(package, &cargo, &manifest, folder)?;
+    }
+    Ok(path)
 }
 
 /// Has cargo build a package in the same profile as this program, once in a process.

@@ -1,16 +1,17 @@
 //! Counting semaphores.
 //!
 //! Ids index a fixed table, and each semaphore has a lock of its own that is held for a few instructions. A
-//! semaphore has two counts, as Haiku's: `count` includes the waiters, `net_count` does not.
+//! semaphore has two counts, as Haiku's: `count` includes the waiters, `net_count` does not. Of the flags those are known that
+//! the driver uses.
 
 use core::ffi::{CStr, c_char};
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock};
 
 use haiku_sys::{
-    B_ABSOLUTE_TIMEOUT, B_BAD_SEM_ID, B_BAD_VALUE, B_CAN_INTERRUPT, B_CHECK_PERMISSION, B_DO_NOT_RESCHEDULE,
-    B_INFINITE_TIMEOUT, B_INTERRUPTED, B_KILL_CAN_INTERRUPT, B_NO_MORE_SEMS, B_NOT_ALLOWED, B_OK, B_RELATIVE_TIMEOUT,
-    B_RELEASE_ALL, B_RELEASE_IF_WAITING_ONLY, B_TIMED_OUT, B_WOULD_BLOCK, bigtime_t, sem_id, status_t,
+    B_ABSOLUTE_TIMEOUT, B_BAD_SEM_ID, B_BAD_VALUE, B_CAN_INTERRUPT, B_DO_NOT_RESCHEDULE, B_INFINITE_TIMEOUT,
+    B_INTERRUPTED, B_KILL_CAN_INTERRUPT, B_NO_MORE_SEMS, B_OK, B_RELATIVE_TIMEOUT, B_TIMED_OUT, B_WOULD_BLOCK,
+    bigtime_t, sem_id, status_t,
 };
 
 use crate::fault::{self, Fault};
@@ -59,14 +60,14 @@ fn make_slot(index: usize) {
 
 /// Threads that were claimed under a semaphore's lock and are woken after it.
 #[derive(Default)]
-struct Woken {
+pub(crate) struct Woken {
     first: Option<ThreadRef>,
     others: Vec<ThreadRef>,
 }
 
 impl Woken {
     /// Ends a thread's wait; false if it had ended by itself.
-    fn claim(&mut self, thread: ThreadRef, status: status_t) -> bool {
+    pub(crate) fn claim(&mut self, thread: ThreadRef, status: status_t) -> bool {
         match thread.parker().claim(status) {
             Claim::TooLate => return false,
             Claim::Done => {}
@@ -76,7 +77,7 @@ impl Woken {
         true
     }
 
-    fn wake(self) {
+    pub(crate) fn wake(self) {
         for thread in self.first.into_iter().chain(self.others) {
             thread.parker().wake();
         }
@@ -102,22 +103,11 @@ impl Sem {
         }
     }
 
-    fn release(&mut self, mut count: i32, flags: u32, woken: &mut Woken) {
-        let mut only_waiting = flags & B_RELEASE_IF_WAITING_ONLY != 0;
-        let mut status = B_OK;
-        if flags & B_RELEASE_ALL != 0 {
-            if count < 0 {
-                status = count;
-            }
-            count = self.net_count - self.count;
-            only_waiting = true;
-        }
+    fn release(&mut self, mut count: i32, woken: &mut Woken) {
         while count > 0 {
             let Some(&(next, wanted)) = self.queue.front() else {
-                if !only_waiting {
-                    self.count += count;
-                    self.net_count += count;
-                }
+                self.count += count;
+                self.net_count += count;
                 break;
             };
             if next.parker().is_blocked() && wanted > self.net_count + count {
@@ -126,7 +116,7 @@ impl Sem {
                 break;
             }
             self.queue.pop_front();
-            if woken.claim(next, status) {
+            if woken.claim(next, B_OK) {
                 let given = count.min(wanted);
                 self.count += given;
                 self.net_count += given - wanted;
@@ -214,9 +204,6 @@ pub(crate) fn acquire(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) ->
         if !sem.live || sem.id != id {
             return B_BAD_SEM_ID;
         }
-        if flags & B_CHECK_PERMISSION != 0 {
-            return B_NOT_ALLOWED;
-        }
         if sem.count - count >= 0 {
             sem.count -= count;
             sem.net_count -= count;
@@ -255,7 +242,10 @@ pub(crate) fn acquire(id: sem_id, count: i32, flags: u32, timeout: bigtime_t) ->
 /// `release_sem_etc`.
 pub(crate) fn release(id: sem_id, count: i32, flags: u32) -> status_t {
     let Some(slot) = slot(id) else { return B_BAD_SEM_ID };
-    if count <= 0 && flags & B_RELEASE_ALL == 0 {
+    if flags & !B_DO_NOT_RESCHEDULE != 0 {
+        kpanic!("release_sem_etc(): the lab does not know the flags {flags:#x}");
+    }
+    if count <= 0 {
         return B_BAD_VALUE;
     }
     if flags & B_DO_NOT_RESCHEDULE == 0 && !interrupts::are_enabled() {
@@ -268,10 +258,7 @@ pub(crate) fn release(id: sem_id, count: i32, flags: u32) -> status_t {
         if !sem.live || sem.id != id {
             return B_BAD_SEM_ID;
         }
-        if flags & B_CHECK_PERMISSION != 0 {
-            return B_NOT_ALLOWED;
-        }
-        sem.release(count, flags, &mut woken);
+        sem.release(count, &mut woken);
         lost = fault::loses_wakes(&sem.name);
     }
     if !lost {

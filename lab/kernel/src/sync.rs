@@ -12,8 +12,9 @@ use haiku_sys::{B_OK, bigtime_t};
 
 use crate::guarded::Guarded;
 use crate::schedule::{self, Place};
+use crate::sem::Woken;
 use crate::thread::{ThreadRef, this};
-use crate::wait::{self, Claim, Interruption};
+use crate::wait::{self, Interruption};
 
 /// Threads that wait.
 #[derive(Debug, Default)]
@@ -49,25 +50,17 @@ impl Queue {
             return;
         }
         // Threads are claimed under the lock: a thread that is still in the queue is in this wait and no other. They
-        // are woken without it, because the woken thread may want the lock next. Nearly always there is one.
-        let (mut woken, mut first, mut others) = (0, None, Vec::new());
+        // are woken without it, because the woken thread may want the lock next.
+        let (mut count, mut woken) = (0, Woken::default());
         let mut threads = self.threads.guarded();
-        while woken < most && !threads.is_empty() {
+        while count < most && !threads.is_empty() {
             let thread = threads.remove(0);
             self.count.fetch_sub(1, Ordering::SeqCst);
             // A thread whose time is up does not consume another one's wake.
-            let claim = thread.parker().claim(B_OK);
-            woken += usize::from(claim != Claim::TooLate);
-            if claim == Claim::MustWake
-                && let Some(another) = first.replace(thread)
-            {
-                others.push(another);
-            }
+            count += usize::from(woken.claim(thread, B_OK));
         }
         drop(threads);
-        for thread in others.into_iter().chain(first) {
-            thread.parker().wake();
-        }
+        woken.wake();
     }
 }
 

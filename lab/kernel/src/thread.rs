@@ -62,12 +62,11 @@ impl Thread {
     }
 }
 
-/// A kernel thread's end: its result once it has returned, its waiters, and how many of them have not received it yet.
+/// A kernel thread's end: its result once it has returned, and its waiter.
 #[derive(Debug, Default)]
 struct Exit {
     status: Option<status_t>,
-    waiters: Vec<ThreadRef>,
-    unheard: usize,
+    waiter: Option<ThreadRef>,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -199,23 +198,22 @@ impl Drop for Ending {
 }
 
 fn exit(id: thread_id, status: status_t) {
-    let waiters = {
+    let waiter = {
         let mut threads = THREADS.guarded();
         let Some(exit) = threads.exits().get_mut(&id) else { return };
         exit.status = Some(status);
-        exit.unheard = exit.waiters.len();
-        std::mem::take(&mut exit.waiters)
+        exit.waiter.take()
     };
     ledger::THREADS.add(-1);
-    for waiter in waiters {
-        if waiter.parker.claim(B_OK) == Claim::MustWake {
-            waiter.parker.wake();
-        }
+    if let Some(waiter) = waiter
+        && waiter.parker.claim(B_OK) == Claim::MustWake
+    {
+        waiter.parker.wake();
     }
 }
 
-/// `wait_for_thread`: what the thread returned. A second wait for the same thread, or one for a thread that
-/// [`spawn`] did not start, is `B_BAD_THREAD_ID`.
+/// `wait_for_thread`: what the thread returned. A wait after that of another thread, or one for a thread that [`spawn`]
+/// did not start, is `B_BAD_THREAD_ID`.
 ///
 /// # Panics
 /// With the thread's own panic, if it panicked.
@@ -228,36 +226,22 @@ pub fn wait_for(id: thread_id) -> Result<status_t, status_t> {
     {
         let mut threads = THREADS.guarded();
         let exit = threads.exits().get_mut(&id).ok_or(B_BAD_THREAD_ID)?;
-        if exit.status.is_some() {
-            if exit.unheard > 0 {
-                // It ended for those that already waited; a later caller finds no thread.
+        if exit.status.is_none() {
+            if exit.waiter.is_some() {
                 return Err(B_BAD_THREAD_ID);
             }
-            exit.unheard = 1;
-        } else {
             this.parker.prepare(Interruption::Never);
-            exit.waiters.push(this);
-        }
-        if exit.status.is_none() {
+            exit.waiter = Some(this);
             drop(threads);
             this.parker.block(None, Place::Thread(id));
         }
     }
-    let (status, handle) = {
-        let mut threads = THREADS.guarded();
-        let exit = threads.exits().get_mut(&id).ok_or(B_BAD_THREAD_ID)?;
-        let result = (exit.status.unwrap_or(B_BAD_THREAD_ID), exit.handle.take());
-        exit.unheard -= 1;
-        if exit.unheard == 0 {
-            threads.exits().remove(&id);
-        }
-        result
-    };
+    let exit = THREADS.guarded().exits().remove(&id).ok_or(B_BAD_THREAD_ID)?;
     // The thread has finished; this only waits until its local variables are dropped.
-    if let Some(Err(panicked)) = handle.map(JoinHandle::join) {
+    if let Some(Err(panicked)) = exit.handle.map(JoinHandle::join) {
         std::panic::resume_unwind(panicked);
     }
-    Ok(status)
+    exit.status.ok_or(B_BAD_THREAD_ID)
 }
 
 /// `find_thread(NULL)`: the caller.
@@ -337,35 +321,6 @@ mod tests {
         let _kernel = Kernel::boot(Options::default()).unwrap();
         let id = spawn("worker", 10, || panic!("in the thread"));
         let _ = wait_for(id);
-    }
-
-    #[test]
-    fn every_waiter_for_a_thread_gets_its_status() {
-        let kernel = Kernel::boot(Options::default()).unwrap();
-        let gate = std::sync::Arc::new(Mutex::new(()));
-        let held = gate.lock().unwrap();
-        let inside = std::sync::Arc::clone(&gate);
-        let id = spawn("worker", 10, move || {
-            drop(inside.lock().unwrap());
-            B_ERROR
-        });
-        let waiters: Vec<_> = (0..2)
-            .map(|_| {
-                let (tell, told) = std::sync::mpsc::channel();
-                let handle = std::thread::spawn(move || {
-                    tell.send(current()).unwrap();
-                    wait_for(id)
-                });
-                until_blocked(told.recv().unwrap()).unwrap();
-                handle
-            })
-            .collect();
-        drop(held);
-        for waiter in waiters {
-            assert_eq!(waiter.join().unwrap(), Ok(B_ERROR));
-        }
-        assert_eq!(wait_for(id), Err(B_BAD_THREAD_ID));
-        assert!(kernel.shutdown().is_zero());
     }
 
     #[test]

@@ -139,26 +139,6 @@ fn deletion_wakes_every_waiter() {
 }
 
 #[test]
-fn release_all_wakes_only_the_current_waiters() {
-    let kernel = boot();
-    let id = create(0);
-    assert_eq!(release(id, 0, B_RELEASE_ALL), B_OK);
-    assert_eq!(acquire(id, 1, B_RELATIVE_TIMEOUT, 0), B_WOULD_BLOCK);
-    let waiters: Vec<_> = [1, 2].into_iter().map(|count| Program::blocked(move || acquire(id, count, 0, 0))).collect();
-    assert_eq!(release(id, 0, B_RELEASE_ALL), B_OK);
-    for waiter in waiters {
-        assert_eq!(waiter.join(), B_OK);
-    }
-    let waiter = Program::blocked(move || acquire(id, 1, 0, 0));
-    assert_eq!(release(id, B_CANCELED, B_RELEASE_ALL), B_OK);
-    assert_eq!(waiter.join(), B_CANCELED);
-    assert_eq!(release(id, 5, B_RELEASE_IF_WAITING_ONLY), B_OK);
-    assert_eq!(acquire(id, 1, B_RELATIVE_TIMEOUT, 0), B_WOULD_BLOCK);
-    delete(id);
-    assert!(kernel.shutdown().is_zero());
-}
-
-#[test]
 fn a_pending_signal_ends_only_waits_that_let_it_and_only_if_they_wait() {
     let kernel = boot();
     let id = create(1);

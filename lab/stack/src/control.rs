@@ -375,15 +375,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Sets the metric, which is not used.
-    ///
-    /// # Errors
-    /// `B_BAD_VALUE` without such an interface.
-    pub fn set_metric(&self, name: &str, metric: u32) -> Result<(), status_t> {
-        self.get_interface(Family::Inet, name)?.set_metric(metric);
-        Ok(())
-    }
-
     /// A route through an interface, from its first address of the family.
     fn describe_route(&self, name: &str, request: &RouteRequest) -> Result<Description<AddressRef>, status_t> {
         let interface = self.get_interface(request.family, name)?;

@@ -1,13 +1,12 @@
 //! What can go wrong in the lab, in one type, and Haiku's own words for its status codes.
 
-use std::fmt;
-
 use haiku_sys::{self as sys, status_t};
 
 /// The lab's errors. `Display` says what happened, to what, and what to do where that is known.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call of the emulated Haiku returned an error.
+    #[error("{what}: {}", strerror(*status))]
     Status {
         /// What was being done, and to what.
         what: String,
@@ -15,8 +14,10 @@ pub enum Error {
         status: status_t,
     },
     /// A command that Haiku's own tool would not understand either.
+    #[error("{0}")]
     Usage(String),
     /// Something on Linux's side failed.
+    #[error("{what}: {source}")]
     Io {
         /// What was being done, and to what.
         what: String,
@@ -24,6 +25,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The run went wrong in a way that is its own explanation.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -43,25 +45,6 @@ impl Error {
     pub fn code(&self) -> Option<status_t> {
         match self {
             Self::Status { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status { what, status } => write!(f, "{what}: {}", strerror(*status)),
-            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
-            Self::Io { what, source } => write!(f, "{what}: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -5,7 +5,6 @@
 //! own order, and its questions leave from the timer thread.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use haiku_kernel::schedule::instant;
@@ -111,8 +110,6 @@ impl HostState {
 pub(crate) struct Host {
     state: Mutex<HostState>,
     changed: Condvar,
-    /// How many wait for a change.
-    waiting: AtomicUsize,
 }
 
 /// What has to be done after the stack was polled, with no lock held.
@@ -140,11 +137,7 @@ fn unacknowledged(sockets: &SocketSet<'static>) -> Vec<(Tuple, usize)> {
 impl Host {
     /// A stack without addresses.
     pub(crate) fn new(index: u32, mtu: usize) -> Self {
-        Self {
-            state: Mutex::new(HostState::new(0x6861_696b_7500 + u64::from(index), mtu)),
-            changed: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-        }
+        Self { state: Mutex::new(HostState::new(0x6861_696b_7500 + u64::from(index), mtu)), changed: Condvar::new() }
     }
 
     /// Sets the addresses with their prefixes.
@@ -170,7 +163,8 @@ impl Host {
         let more = |(tuple, bytes): &(Tuple, usize)| before.iter().any(|(other, had)| other == tuple && had < bytes);
         let written = after.filter(more).map(|(tuple, _)| tuple).collect();
         let (packets, again) = state.poll();
-        self.tell(state);
+        drop(state);
+        self.changed.notify_all();
         (result, Polled { packets, again, written })
     }
 
@@ -183,27 +177,9 @@ impl Host {
         };
         state.queues.push(packet);
         let (packets, again) = state.poll();
-        self.tell(state);
-        Polled { packets, again, written: Vec::new() }
-    }
-
-    /// Wakes the waiters, because something may have changed.
-    fn tell(&self, state: MutexGuard<'_, HostState>) {
         drop(state);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Gives buffers back that `with` or `deliver` handed out.
-    pub(crate) fn recycle(&self, buffers: Vec<Vec<u8>>) {
-        if buffers.is_empty() {
-            return;
-        }
-        let mut state = lock(&self.state);
-        for buffer in buffers {
-            state.queues.recycle(buffer);
-        }
+        self.changed.notify_all();
+        Polled { packets, again, written: Vec::new() }
     }
 
     /// Waits until `ready` has an answer; it is asked again after every packet that arrives. What it does to the
@@ -219,10 +195,7 @@ impl Host {
                 return Some(answer);
             }
             let left = deadline.checked_duration_since(instant()).filter(|left| !left.is_zero())?;
-            // Counted with the state locked: a thread that changes it afterwards sees the waiter.
-            self.waiting.fetch_add(1, Ordering::SeqCst);
             state = self.changed.wait_timeout(state, left);
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

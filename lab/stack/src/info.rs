@@ -42,8 +42,6 @@ pub struct InterfaceInfo {
     pub flags: u32,
     /// Bytes of IP.
     pub mtu: usize,
-    /// The metric.
-    pub metric: u32,
     /// Its addresses.
     pub addresses: Vec<AddressInfo>,
     /// The stack's statistics with what the driver adds.
@@ -115,7 +113,6 @@ fn describe(interface: &Arc<Interface>) -> InterfaceInfo {
         media: device.media(),
         flags: interface.flags(),
         mtu: device.mtu(),
-        metric: interface.metric(),
         addresses,
         statistics: statistics(interface),
     }

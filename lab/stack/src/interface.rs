@@ -83,7 +83,7 @@ pub(crate) struct Interface {
     pub(crate) host: Arc<Host>,
 }
 
-// SAFETY: of the C form only the flags and the metric change, and those atomically.
+// SAFETY: of the C form only the flags change, and those atomically.
 unsafe impl Send for Interface {}
 // SAFETY: as above.
 unsafe impl Sync for Interface {}
@@ -162,23 +162,6 @@ impl Interface {
     /// Whether the interface itself is up.
     pub(crate) fn is_up(&self) -> bool {
         self.own_flags() & IFF_UP != 0
-    }
-
-    fn atomic_metric(&self) -> &AtomicU32 {
-        // SAFETY: as for the flags.
-        let metric = unsafe { &raw mut (*self.c.get()).metric };
-        // SAFETY: as for the flags.
-        unsafe { AtomicU32::from_ptr(metric) }
-    }
-
-    /// The metric.
-    pub(crate) fn metric(&self) -> u32 {
-        self.atomic_metric().load(Ordering::SeqCst)
-    }
-
-    /// Sets the metric.
-    pub(crate) fn set_metric(&self, metric: u32) {
-        self.atomic_metric().store(metric, Ordering::SeqCst);
     }
 
     /// The first address of a family.

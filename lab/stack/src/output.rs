@@ -218,7 +218,6 @@ impl Stack {
         for tuple in polled.written.iter().filter(|tuple| !refused.contains(tuple)) {
             self.connection_written(tuple);
         }
-        interface.host.recycle(polled.packets);
         if let Some(again) = polled.again {
             self.timers.set(Key::Host(interface.index), again);
         }

@@ -17,13 +17,8 @@ const LINKTYPE_ETHERNET: u32 = 1;
 const SNAPLEN: u32 = 65_535;
 
 /// A file that frames are written to.
-pub struct Capture(Mutex<Box<dyn Write + Send>>);
-
-impl std::fmt::Debug for Capture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Capture")
-    }
-}
+#[derive(Debug)]
+pub struct Capture(Mutex<BufWriter<File>>);
 
 impl Capture {
     /// Creates the file and writes its header.
@@ -31,14 +26,7 @@ impl Capture {
     /// # Errors
     /// What the file system says.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::to(Box::new(BufWriter::new(File::create(path)?)))
-    }
-
-    /// Writes the header to any writer.
-    ///
-    /// # Errors
-    /// What the writer says.
-    pub fn to(mut writer: Box<dyn Write + Send>) -> io::Result<Self> {
+        let mut writer = BufWriter::new(File::create(path)?);
         let mut header = Vec::with_capacity(24);
         header.extend_from_slice(&MAGIC.to_le_bytes());
         header.extend_from_slice(&2u16.to_le_bytes());
@@ -47,7 +35,6 @@ impl Capture {
         header.extend_from_slice(&SNAPLEN.to_le_bytes());
         header.extend_from_slice(&LINKTYPE_ETHERNET.to_le_bytes());
         writer.write_all(&header)?;
-        writer.flush()?;
         Ok(Self(Mutex::new(writer)))
     }
 
@@ -68,39 +55,5 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         let _ = lock(&self.0).flush();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_frame_follows_the_header_with_both_its_lengths() {
-        let file = Shared::default();
-        let capture = Capture::to(Box::new(file.clone())).unwrap();
-        capture.frame(&[1, 2, 3]);
-        drop(capture);
-        let bytes = file.0.lock();
-        assert_eq!(bytes.len(), 24 + 16 + 3);
-        assert_eq!(bytes[..4], MAGIC.to_le_bytes());
-        assert_eq!(bytes[32..36], 3u32.to_le_bytes());
-        assert_eq!(bytes[36..40], 3u32.to_le_bytes());
-        assert_eq!(bytes[40..], [1, 2, 3]);
     }
 }

@@ -15,17 +15,12 @@ pub struct Queues {
     pub max_frame: usize,
     incoming: VecDeque<Vec<u8>>,
     outgoing: Vec<Vec<u8>>,
-    /// Buffers whose packets are done with.
-    spare: Vec<Vec<u8>>,
 }
-
-/// How many used buffers are kept.
-const SPARE: usize = 64;
 
 impl Queues {
     /// Empty queues.
     pub fn new(medium: Medium, max_frame: usize) -> Self {
-        Self { medium, max_frame, incoming: VecDeque::new(), outgoing: Vec::new(), spare: Vec::new() }
+        Self { medium, max_frame, incoming: VecDeque::new(), outgoing: Vec::new() }
     }
 
     /// Puts a packet in front of the stack.
@@ -36,18 +31,6 @@ impl Queues {
     /// Takes what the stack emitted, in order.
     pub fn take_outgoing(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.outgoing)
-    }
-
-    /// Gives a buffer back for later packets.
-    pub fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < SPARE {
-            self.spare.push(buffer);
-        }
-    }
-
-    /// A buffer to fill.
-    pub fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
     }
 }
 
@@ -65,9 +48,7 @@ pub struct Outgoing<'a>(&'a mut Queues);
 
 impl TxToken for Outgoing<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let mut buffer = self.0.buffer();
-        buffer.clear();
-        buffer.resize(len, 0);
+        let mut buffer = vec![0; len];
         let result = f(&mut buffer);
         self.0.outgoing.push(buffer);
         result

@@ -89,36 +89,22 @@ impl AddOn for File {
 
 /// What an image exports, by Haiku's names.
 fn exports_of(image: &Image) -> Exports {
-    let function = |name: &str| image.function(name);
-    // SAFETY: each name is Haiku's for a function of this type, and the image stays until its last use is over.
-    let init_hardware = function("init_hardware")
-        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
-    // SAFETY: as above.
-    let init_driver = function("init_driver")
-        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> status_t>(at) });
-    // SAFETY: as above.
-    let uninit_driver =
-        function("uninit_driver").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
-    // SAFETY: as above.
-    let uninit_hardware =
-        function("uninit_hardware").map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn()>(at) });
-    // SAFETY: as above.
-    let publish_devices = function("publish_devices")
-        .map(|at| unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn() -> *const *const c_char>(at) });
-    // SAFETY: as above.
-    let find_device = function("find_device").map(|at| unsafe {
-        std::mem::transmute::<*const (), unsafe extern "C" fn(*const c_char) -> *mut device_hooks>(at)
-    });
+    macro_rules! function {
+        ($name:literal, $type:ty) => {
+            // SAFETY: the name is Haiku's for a function of this type, and the image stays until its last use is over.
+            image.function($name).map(|at| unsafe { std::mem::transmute::<*const (), $type>(at) })
+        };
+    }
     let variable = |name: &str| image.variable(name);
     Exports {
         // SAFETY: `api_version` is an `int32`.
         api_version: variable("api_version").map(|at| unsafe { at.cast::<i32>().read() }),
-        init_hardware,
-        init_driver,
-        uninit_driver,
-        uninit_hardware,
-        publish_devices,
-        find_device,
+        init_hardware: function!("init_hardware", unsafe extern "C" fn() -> status_t),
+        init_driver: function!("init_driver", unsafe extern "C" fn() -> status_t),
+        uninit_driver: function!("uninit_driver", unsafe extern "C" fn()),
+        uninit_hardware: function!("uninit_hardware", unsafe extern "C" fn()),
+        publish_devices: function!("publish_devices", unsafe extern "C" fn() -> *const *const c_char),
+        find_device: function!("find_device", unsafe extern "C" fn(*const c_char) -> *mut device_hooks),
         modules: variable("modules").map_or(std::ptr::null(), |at| at.cast_const().cast()),
         module_dependencies: variable("module_dependencies").map_or(std::ptr::null(), |at| at.cast_const().cast()),
     }

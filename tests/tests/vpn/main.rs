@@ -57,7 +57,7 @@ impl Tunnel {
             for &family in families {
                 let measured = self.flood(side, family, count);
                 let found = (measured.sent, measured.received, measured.wrong);
-                assert_eq!(found, (count, count, 0), "{} {family:?}", side.direction());
+                assert_eq!(found, (count, count, 0), "from the {side}: {family:?}");
             }
         }
     }

@@ -45,15 +45,6 @@ impl Side {
         }
     }
 
-    /// What a ping from this side is called.
-    #[must_use]
-    pub const fn direction(self) -> &'static str {
-        match self {
-            Self::Server => "server_to_client",
-            Self::Client => "client_to_server",
-        }
-    }
-
     /// 1 or 2: the last part of addresses.
     #[must_use]
     pub const fn number(self) -> u8 {

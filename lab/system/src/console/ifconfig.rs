@@ -21,7 +21,6 @@ Where <option> can be the following:
   broadcast <addr>   - set broadcast address
   peer <addr>        - ppp-peer address
   mtu <bytes>        - maximal transfer unit, more than 500
-  metric <number>    - metric number to use (defaults to 0)
 And <flags> can be: up, down, [-]promisc, [-]allmulti, [-]bcast, loopback
 
 Example:
@@ -53,7 +52,6 @@ struct Request {
     broadcast: Option<IpAddr>,
     peer: Option<IpAddr>,
     mtu: Option<usize>,
-    metric: Option<u32>,
     add: u32,
     remove: u32,
 }
@@ -143,9 +141,6 @@ fn configure(context: &mut Context<'_>, name: &str, words: &[&str]) -> Result<()
     if let Some(mtu) = request.mtu {
         stack.set_mtu(name, mtu).map_err(|status| Error::status("ifconfig: Setting MTU failed", status))?;
     }
-    if let Some(metric) = request.metric {
-        stack.set_metric(name, metric).map_err(|status| Error::status("ifconfig: Setting metric failed", status))?;
-    }
     Ok(())
 }
 
@@ -202,10 +197,6 @@ fn options(head: Head, words: &[&str]) -> Result<Request, Error> {
                 Some(mtu) => request.mtu = Some(mtu),
                 None => return refuse("Option 'mtu' expected valid max transfer unit size"),
             },
-            "metric" => match words.next().and_then(|word| word.parse().ok()) {
-                Some(metric) => request.metric = Some(metric),
-                None => return refuse("Option 'metric' expected parameter"),
-            },
             "media" => return refuse("Unable to detect media type"),
             "up" | "-down" => request.add |= IFF_UP,
             "down" | "-up" => request.remove |= IFF_UP,
@@ -249,7 +240,7 @@ fn describe(interface: &InterfaceInfo) -> String {
     for address in &interface.addresses {
         text += &describe_address(address, interface.flags);
     }
-    text += &format!("\tMTU: {}, Metric: {}", interface.mtu, interface.metric);
+    text += &format!("\tMTU: {}, Metric: 0", interface.mtu);
     let set: Vec<&str> = FLAGS.iter().filter(|(flag, _)| interface.flags & flag != 0).map(|(_, name)| *name).collect();
     if interface.flags != 0 {
         text += &format!(", {}", set.join(" "));

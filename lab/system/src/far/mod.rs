@@ -91,9 +91,7 @@ pub struct Options {
 #[derive(Debug, Default)]
 struct Counts {
     read: AtomicU64,
-    read_bytes: AtomicU64,
     written: AtomicU64,
-    written_bytes: AtomicU64,
     refused: AtomicU64,
     waits: AtomicU64,
 }
@@ -103,12 +101,8 @@ struct Counts {
 pub struct Traffic {
     /// Packets read.
     pub read: u64,
-    /// Their bytes.
-    pub read_bytes: u64,
     /// Packets written.
     pub written: u64,
-    /// Their bytes.
-    pub written_bytes: u64,
     /// Packets that `write` refused for good.
     pub refused: u64,
     /// How often it waited.
@@ -197,9 +191,7 @@ impl FarSide {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Traffic {
             read: get(&counts.read),
-            read_bytes: get(&counts.read_bytes),
             written: get(&counts.written),
-            written_bytes: get(&counts.written_bytes),
             refused: get(&counts.refused),
             waits: get(&counts.waits),
         }

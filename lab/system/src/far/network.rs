@@ -69,10 +69,7 @@ impl Network {
 
     /// Hands a packet in.
     pub fn push(&mut self, packet: &[u8]) {
-        let mut buffer = self.queues.buffer();
-        buffer.clear();
-        buffer.extend_from_slice(packet);
-        self.queues.push(buffer);
+        self.queues.push(packet.to_vec());
     }
 
     /// Polls the stack and returns what it emits.
@@ -86,12 +83,5 @@ impl Network {
             }
         }
         self.queues.take_outgoing()
-    }
-
-    /// Gives buffers back that were written.
-    pub fn recycle(&mut self, packets: Vec<Vec<u8>>) {
-        for packet in packets {
-            self.queues.recycle(packet);
-        }
     }
 }

@@ -42,11 +42,9 @@ fn read_loop(shared: &Shared) -> Result<(), status_t> {
         shared.counts.waits.fetch_add(1, Ordering::Relaxed);
         match syscalls::read(shared.fd(), &mut buffer) {
             Ok(length) => {
-                let packets = receive(shared, buffer.get(..length).unwrap_or_default());
-                for packet in &packets {
+                for packet in &receive(shared, buffer.get(..length).unwrap_or_default()) {
                     write_one(shared, packet)?;
                 }
-                lock(&shared.network).recycle(packets);
             }
             Err(B_INTERRUPTED) => {}
             Err(status) => return Err(status),
@@ -102,7 +100,6 @@ fn wait(shared: &Shared, waiting: Waiting, writing: bool) -> Result<(), status_t
 /// Hands a packet to the far side's stack; returns its answers.
 fn receive(shared: &Shared, packet: &[u8]) -> Vec<Vec<u8>> {
     shared.counts.read.fetch_add(1, Ordering::Relaxed);
-    shared.counts.read_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
     shared.watch(Way::Read, packet);
     let mut network = lock(&shared.network);
     network.push(packet);
@@ -121,16 +118,13 @@ fn flush(shared: &Shared, pending: &mut VecDeque<Vec<u8>>) -> Result<(), status_
             Err(B_INTERRUPTED) => continue,
             Err(status) => refused(shared, status)?,
         }
-        if let Some(packet) = pending.pop_front() {
-            lock(&shared.network).recycle(vec![packet]);
-        }
+        pending.pop_front();
     }
     Ok(())
 }
 
 fn written(shared: &Shared, packet: &[u8]) {
     shared.counts.written.fetch_add(1, Ordering::Relaxed);
-    shared.counts.written_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
     shared.watch(Way::Written, packet);
 }
 
@@ -162,6 +156,5 @@ pub(super) fn write_blocking(shared: &Shared, packets: Vec<Vec<u8>>) -> Result<(
     for packet in &packets {
         write_one(shared, packet).map_err(|status| Error::status("writing from the far side", status))?;
     }
-    lock(&shared.network).recycle(packets);
     Ok(())
 }
