@@ -106,6 +106,8 @@ pub(crate) unsafe extern "C" fn haiku_add_debugger_command(
     B_OK
 }
 
+/// # Safety
+/// `name` is a C string.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn haiku_remove_debugger_command(name: *const c_char, hook: Option<Hook>) -> status_t {
     interrupts::check("remove_debugger_command()");

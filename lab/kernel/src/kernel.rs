@@ -29,18 +29,6 @@ pub struct Options {
     pub schedule: Option<Schedule>,
 }
 
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("settings", &self.settings)
-            .field("faults", &self.faults)
-            .field("seed", &self.seed)
-            .field("net_buffer_node_size", &self.net_buffer_node_size)
-            .field("schedule", &self.schedule)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Why no kernel could be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

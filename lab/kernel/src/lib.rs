@@ -7,7 +7,6 @@
 //! are Linux's, unless a [`Schedule`] is given: then the kernel is [deterministic](schedule).
 
 pub mod addon;
-pub mod bell;
 pub mod creds;
 pub mod debugger;
 pub mod devfs;

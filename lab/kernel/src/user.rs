@@ -21,15 +21,9 @@ const FLIPPED: usize = 1 << 46;
 /// [`settle`] finds the process elsewhere.
 static USER_SIDE: AtomicUsize = AtomicUsize::new(0);
 
-/// The user address that stands for a real one.
+/// The user address that stands for a real one, and the other way round.
 #[must_use]
 pub const fn to_user(address: usize) -> usize {
-    address ^ FLIPPED
-}
-
-/// The real address behind a user one.
-#[must_use]
-pub const fn to_kernel(address: usize) -> usize {
     address ^ FLIPPED
 }
 
@@ -81,7 +75,7 @@ pub unsafe fn user_memcpy(to: usize, from: usize, size: usize) -> status_t {
 /// As for [`user_memcpy`].
 pub(crate) unsafe fn copy(to: usize, from: usize, size: usize) -> bool {
     install_handler();
-    let real = |address| if is_user_address(address) { to_kernel(address) } else { address };
+    let real = |address| if is_user_address(address) { to_user(address) } else { address };
     // SAFETY: what is mapped is the caller's to copy; what is not mapped is turned into a count by the handler.
     unsafe { haiku_kernel_copy(real(to) as *mut u8, real(from) as *const u8, size) == 0 }
 }

@@ -136,7 +136,7 @@ fn user_addresses_pass_the_drivers_own_check_and_real_ones_are_not_a_programs() 
     let flipped = user::to_user(address(&value));
     assert!(is_user_address_range(flipped, 1) && user::is_user_range(flipped, 1));
     assert!(!user::is_user_address(address(&value)) && user::is_kernel_address(address(&value)));
-    assert_eq!(user::to_kernel(flipped), address(&value));
+    assert_eq!(user::to_user(flipped), address(&value));
 }
 
 #[test]

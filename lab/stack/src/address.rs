@@ -140,6 +140,15 @@ pub fn is_contiguous(mask: IpAddr) -> bool {
     }
 }
 
+/// The destination of an IP packet.
+pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => Some(IpAddr::from(*packet.get(16..20)?.first_chunk::<4>()?)),
+        6 => Some(IpAddr::from(*packet.get(24..40)?.first_chunk::<16>()?)),
+        _ => None,
+    }
+}
+
 /// The leading ones of a mask.
 #[must_use]
 pub fn prefix_length(mask: IpAddr) -> u32 {

@@ -4,12 +4,11 @@
 //! and its fault injection see what the stack does with packets.
 
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 
 use haiku_kernel::net_buffer;
-use haiku_sys::{B_NO_MEMORY, B_OK, net_buffer as Raw, net_buffer_module_info, sockaddr_dl, status_t};
-
-use super::interface::AddressRef;
+use haiku_sys::{
+    B_NO_MEMORY, B_OK, net_buffer as Raw, net_buffer_module_info, net_interface_address, sockaddr_dl, status_t,
+};
 
 /// Bytes that the stack keeps free in front of what it sends, for the headers of the layers below.
 const HEADER_SPACE: usize = 256;
@@ -182,10 +181,10 @@ impl Packet {
         unsafe { (*self.as_ptr()).r#type = frame_type };
     }
 
-    /// Has the packet refer to an interface address, and so keep it.
-    pub(crate) fn set_interface_address(&mut self, address: AddressRef) {
-        // SAFETY: the packet is ours, and refers to no address yet; it gives the reference back when it is freed.
-        unsafe { (*self.as_ptr()).interface_address = Arc::into_raw(address).cast_mut().cast() };
+    /// Has the packet refer to an interface address in C's form, with a reference that it gives back when it is freed.
+    pub(crate) fn set_interface_address(&mut self, address: *mut net_interface_address) {
+        // SAFETY: the packet is ours, and refers to no address yet.
+        unsafe { (*self.as_ptr()).interface_address = address };
     }
 
     /// Whether an interface address is attached, which no device may do.

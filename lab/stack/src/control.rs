@@ -15,6 +15,7 @@ use super::buffer::check;
 use super::ethernet::{link_address, multicast};
 use super::fifo::lock;
 use super::interface::{AddressRef, Interface, InterfaceAddress};
+use super::modules::domain;
 use super::ndp::solicited_node;
 use super::routes::Description;
 
@@ -93,7 +94,7 @@ impl Stack {
         // The request that makes an interface comes over an IPv4 socket with an empty address, and leaves one behind.
         let result = self.create_chain_if_needed(&interface, Family::Inet);
         if result.is_ok() {
-            let empty = InterfaceAddress::new(&interface, Family::Inet);
+            let empty = InterfaceAddress::new(&interface, Family::Inet, domain(Family::Inet));
             lock(&interface.inner).addresses.push(empty);
         } else {
             lock(&self.interfaces).retain(|other| !Arc::ptr_eq(other, &interface));
@@ -148,7 +149,7 @@ impl Stack {
             .find(|address| address.family == family && address.local() == Some(wanted))
             .or_else(|| interface.first_of(family));
         let address = existing.unwrap_or_else(|| {
-            let new = InterfaceAddress::new(&interface, family);
+            let new = InterfaceAddress::new(&interface, family, domain(family));
             lock(&interface.inner).addresses.push(Arc::clone(&new));
             new
         });

@@ -1,7 +1,6 @@
 //! The queue between an interface's reader and consumer threads: bounded in bytes, not in packets.
 
-use haiku_kernel::bell::Bell;
-use haiku_kernel::sync::{Mutex, MutexGuard};
+use haiku_kernel::sync::{Condvar, Mutex, MutexGuard};
 use haiku_sys::{ENOBUFS, status_t};
 use std::collections::VecDeque;
 
@@ -43,14 +42,14 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Fifo {
     state: Mutex<State>,
-    arrived: Bell,
+    arrived: Condvar,
     limit: usize,
 }
 
 impl Fifo {
     /// An empty queue for at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), arrived: Bell::new(), limit }
+        Self { state: Mutex::default(), arrived: Condvar::new(), limit }
     }
 
     /// Adds an item, or drops it and says `ENOBUFS`.
@@ -62,18 +61,15 @@ impl Fifo {
         }
         state.bytes = bytes;
         state.items.push_back(item);
-        let is_first = state.items.len() == 1;
         drop(state);
-        if is_first {
-            self.arrived.ring();
-        }
+        self.arrived.notify_one();
         Ok(())
     }
 
     /// The next item; waits for one, and returns `None` once the queue is closed.
     pub(crate) fn dequeue(&self) -> Option<Item> {
+        let mut state = lock(&self.state);
         loop {
-            let mut state = lock(&self.state);
             if state.closed {
                 return None;
             }
@@ -81,8 +77,7 @@ impl Fifo {
                 state.bytes -= item.len();
                 return Some(item);
             }
-            drop(state);
-            self.arrived.wait();
+            state = self.arrived.wait(state);
         }
     }
 
@@ -94,7 +89,7 @@ impl Fifo {
             state.bytes = 0;
             std::mem::take(&mut state.items)
         };
-        self.arrived.ring();
+        self.arrived.notify_all();
         drop(items);
     }
 }

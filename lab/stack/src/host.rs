@@ -16,8 +16,10 @@ use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint};
 
 use super::fifo::lock;
-use super::tcp::Tuple;
 use crate::phy::Queues;
+
+/// A connection: its local and its remote end.
+pub(crate) type Tuple = (SocketAddr, SocketAddr);
 
 /// How often in a row a stack is polled at most: it asks for more only while it is sending fragments.
 const POLLS: usize = 64;

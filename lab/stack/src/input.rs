@@ -11,13 +11,12 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr};
 
 use super::Stack;
-use super::address::Family;
+use super::address::{Family, destination};
 use super::buffer::Packet;
 use super::device::DeviceInterface;
 use super::fifo::lock;
 use super::interface::Interface;
 use super::ndp::solicited_node;
-use super::output::destination;
 use super::tcp::{Cause, Segment};
 
 /// The frame type of ARP.

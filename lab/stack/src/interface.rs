@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use haiku_kernel::sync::{Condvar, Mutex};
-use haiku_sys::{IFF_LINK, IFF_UP, net_interface, net_interface_address, sockaddr, sockaddr_storage};
+use haiku_sys::{IFF_LINK, IFF_UP, net_domain, net_interface, net_interface_address, sockaddr, sockaddr_storage};
 
 use super::Stack;
 use super::address::{Family, to_storage};
@@ -20,7 +20,6 @@ use super::device::{Device, DeviceInterface};
 use super::ethernet::Mac;
 use super::fifo::lock;
 use super::host::Host;
-use super::modules::domain;
 use super::routes::Target;
 
 /// How many interfaces and addresses exist, wherever their references are.
@@ -223,12 +222,12 @@ impl fmt::Debug for InterfaceAddress {
 }
 
 impl InterfaceAddress {
-    /// An empty address of a family.
-    pub(crate) fn new(interface: &Arc<Interface>, family: Family) -> Arc<Self> {
+    /// An empty address of a family, whose domain this is.
+    pub(crate) fn new(interface: &Arc<Interface>, family: Family, domain: *mut net_domain) -> Arc<Self> {
         interface.stack.census.addresses.fetch_add(1, Ordering::SeqCst);
         Arc::new(Self {
             c: UnsafeCell::new(net_interface_address {
-                domain: domain(family),
+                domain,
                 interface: interface.as_c(),
                 local: std::ptr::null_mut(),
                 destination: std::ptr::null_mut(),

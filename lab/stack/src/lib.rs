@@ -7,6 +7,7 @@
 mod address;
 mod arp;
 mod buffer;
+mod capture;
 mod control;
 mod device;
 mod error;
@@ -39,12 +40,12 @@ use haiku_kernel::thread;
 use haiku_sys::{B_NORMAL_PRIORITY, B_OK, status_t, thread_id};
 
 pub use address::{Family, broadcast, is_contiguous, masked, prefix_length, to_storage};
+pub use capture::PacketCapture;
 pub use control::{AliasRequest, RouteRequest};
 pub use error::{Error, strerror};
 pub use ethernet::{Mac, link_address};
 pub use host::HostState;
 pub use info::{AddressInfo, InterfaceInfo, NeighbourInfo, RouteInfo};
-pub use monitor::PacketCapture;
 pub use output::Path;
 pub use pcap::Capture;
 pub use phy::Queues;

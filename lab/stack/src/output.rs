@@ -10,7 +10,7 @@ use haiku_sys::{
     status_t,
 };
 
-use super::address::Family;
+use super::address::{Family, destination};
 use super::buffer::{Packet, Sent, Unsent};
 use super::ethernet::{self, BROADCAST, Mac};
 use super::fifo::{Item, lock};
@@ -32,15 +32,6 @@ pub struct Path {
     pub next_hop: IpAddr,
     /// Bytes of IP that fit without fragments.
     pub mtu: usize,
-}
-
-/// The destination of an IP packet.
-pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
-    match packet.first()? >> 4 {
-        4 => Some(IpAddr::from(*packet.get(16..20)?.first_chunk::<4>()?)),
-        6 => Some(IpAddr::from(*packet.get(24..40)?.first_chunk::<16>()?)),
-        _ => None,
-    }
 }
 
 /// What the fragments of an IPv4 datagram have in common, if this is one.
@@ -140,7 +131,7 @@ impl Stack {
         }
         let of_route = (route.flags & RTF_HOST != 0).then(|| Arc::clone(&route.target));
         if let Some(address) = of_route.or(refers_to) {
-            buffer.set_interface_address(address);
+            buffer.set_interface_address(Arc::into_raw(address).cast_mut().cast());
         }
         if route.flags & RTF_LOCAL != 0 {
             self.capture(&buffer);

@@ -16,10 +16,11 @@ use haiku_sys::{ENETUNREACH, ENOBUFS, status_t};
 use smoltcp::wire::{IpAddress, TcpPacket, TcpSeqNumber};
 
 use super::Stack;
+use super::address::destination;
 use super::buffer::Packet;
 use super::fifo::lock;
+use super::host::Tuple;
 use super::interface::InterfaceAddress;
-use super::output::destination;
 use super::routes::Route;
 
 /// How long the timer runs that `Connect` starts; the answer to its SYN does not stop it.
@@ -35,9 +36,6 @@ pub(crate) enum Cause {
     /// A timer: a retransmission, a window probe or a delayed acknowledgement.
     Timer,
 }
-
-/// A connection: its local and its remote end.
-pub(crate) type Tuple = (SocketAddr, SocketAddr);
 
 /// What matters of a segment's headers.
 #[derive(Clone, Copy, Debug)]
