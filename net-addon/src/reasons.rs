@@ -48,28 +48,17 @@ macro_rules! positions {
 }
 
 positions!(CORE: DropReason {
-    Full = 0,
-    NoProgram = 1,
-    Down = 2,
-    BadAddress = 3,
-    AnswerLost = 4,
-    Malformed = 6,
+    Full = 0, NoProgram = 1, Down = 2, BadAddress = 3, AnswerLost = 4, Malformed = 6,
 });
 
 positions!(TAP: TapReason {
-    NotForUs = 5,
-    Malformed = 6,
+    NotForUs = 5, Malformed = 6,
 });
 
 positions!(TUN: TunReason {
-    Malformed = 6,
-    NotIp = 7,
-    ArpMalformed = 8,
-    ArpAnnouncement = 9,
-    ArpReply = 10,
-    NeighbourMalformed = 11,
-    DuplicateDetection = 12,
-    NeighbourAdvertisement = 13,
+    Malformed = 6, NotIp = 7,
+    ArpMalformed = 8, ArpAnnouncement = 9, ArpReply = 10,
+    NeighbourMalformed = 11, DuplicateDetection = 12, NeighbourAdvertisement = 13,
 });
 
 /// What is counted at a position, as indices in [`Counters::dropped_by_reason`]: a reason of the core's and one of the mode's.

@@ -31,11 +31,10 @@ static void expect_events(const struct waiting* waiting, int events, int expecte
     waiter_close(&waiter);
 }
 
-static long wait_readable(void* argument)
+static long wait_for(const struct waiting* waiting, int event)
 {
-    struct waiting* waiting = argument;
     struct waiter waiter;
-    if (!waiter_open(&waiter, waiting->mode, waiting->unit->fd, EVENT_READ))
+    if (!waiter_open(&waiter, waiting->mode, waiting->unit->fd, event))
         return -1;
     long events = waiter_wait(&waiter, 10 * WAKE_MS);
     int error = errno;
@@ -44,17 +43,14 @@ static long wait_readable(void* argument)
     return events;
 }
 
+static long wait_readable(void* argument)
+{
+    return wait_for(argument, EVENT_READ);
+}
+
 static long wait_writable(void* argument)
 {
-    struct waiting* waiting = argument;
-    struct waiter waiter;
-    if (!waiter_open(&waiter, waiting->mode, waiting->unit->fd, EVENT_WRITE))
-        return -1;
-    long events = waiter_wait(&waiter, 10 * WAKE_MS);
-    int error = errno;
-    waiter_close(&waiter);
-    errno = error;
-    return events;
+    return wait_for(argument, EVENT_WRITE);
 }
 
 static void check_states(const struct waiting* waiting)

@@ -90,10 +90,12 @@ static void far_tcp_init(struct far_tcp* tcp, struct unit* unit, enum read_mode 
     tcp->far = unit_far(unit, AF_INET, 0);
 }
 
-/* Handles a packet at the sink. */
-static size_t sink_handle(void* context, uint8_t* packet, size_t length)
+/* Handles a segment of an established connection; returns the length of an immediate answer. */
+typedef size_t (*established)(struct far_tcp* tcp, uint8_t* packet, const struct segment* segment);
+
+/* Handles a packet: other protocols', and segments that open or end a connection, itself. */
+static size_t handle(struct far_tcp* tcp, uint8_t* packet, size_t length, established handle_segment)
 {
-    struct far_tcp* tcp = context;
     struct segment segment;
     if (!parse_segment(tcp, packet, length, &segment))
         return respond(&tcp->side.responder, packet, length);
@@ -107,35 +109,45 @@ static size_t sink_handle(void* context, uint8_t* packet, size_t length)
     }
     if (tcp->state == TCP_CLOSED || segment.port != tcp->near_port)
         return 0;
+    return handle_segment(tcp, packet, &segment);
+}
+
+static size_t sink_established(struct far_tcp* tcp, uint8_t* packet, const struct segment* segment)
+{
     tcp->state = TCP_ESTABLISHED;
     bool now = false;
-    if (segment.flags & FIN && segment.sequence + segment.length + 1 == tcp->receive_next)
+    if (segment->flags & FIN && segment->sequence + segment->length + 1 == tcp->receive_next)
         return build_segment(tcp, packet, tcp->first + 1, FIN | ACK, 0);
-    if (segment.sequence != tcp->receive_next) {
-        if (segment.length == 0 && (segment.flags & FIN) == 0)
+    if (segment->sequence != tcp->receive_next) {
+        if (segment->length == 0 && (segment->flags & FIN) == 0)
             return 0;
         /* A loss: the sender may be down to one segment at a time. */
         tcp->out_of_order++;
         tcp->eager = EAGER_SEGMENTS;
         now = true;
     } else {
-        tcp->receive_next += segment.length;
-        tcp->received += segment.length;
-        if (segment.flags & FIN) {
+        tcp->receive_next += segment->length;
+        tcp->received += segment->length;
+        if (segment->flags & FIN) {
             tcp->receive_next++;
             return build_segment(tcp, packet, tcp->first + 1, FIN | ACK, 0);
         }
     }
-    if (segment.length == 0)
+    if (segment->length == 0)
         return 0;
     if (tcp->eager > 0) {
         tcp->eager--;
         now = true;
     }
-    if (!now && (segment.flags & PSH) == 0 && ++tcp->unacknowledged_segments < 2)
+    if (!now && (segment->flags & PSH) == 0 && ++tcp->unacknowledged_segments < 2)
         return 0;
     tcp->unacknowledged_segments = 0;
     return build_segment(tcp, packet, tcp->first + 1, ACK, 0);
+}
+
+static size_t sink_handle(void* context, uint8_t* packet, size_t length)
+{
+    return handle(context, packet, length, sink_established);
 }
 
 void far_sink_init(struct far_tcp* tcp, struct unit* unit, enum read_mode mode, uint32_t window)
@@ -173,42 +185,32 @@ static void source_go_back(struct far_tcp* tcp)
     tcp->duplicates = 0;
 }
 
-/* Handles a packet at the source; returns the length of an immediate answer. */
-static size_t source_handle(void* context, uint8_t* packet, size_t length)
+static size_t source_established(struct far_tcp* tcp, uint8_t* packet, const struct segment* segment)
 {
-    struct far_tcp* tcp = context;
-    struct segment segment;
-    if (!parse_segment(tcp, packet, length, &segment))
-        return respond(&tcp->side.responder, packet, length);
-    if (segment.flags & RST) {
-        tcp->state = TCP_CLOSED;
-        return 0;
-    }
-    if (segment.flags & SYN) {
-        begin_connection(tcp, &segment);
-        return build_segment(tcp, packet, tcp->first, SYN | ACK, 0);
-    }
-    if (tcp->state == TCP_CLOSED || segment.port != tcp->near_port)
-        return 0;
     if (tcp->state == TCP_HANDSHAKE) {
         tcp->state = TCP_ESTABLISHED;
         tcp->send_next = tcp->send_unacknowledged = tcp->first + 1;
     }
-    tcp->peer_window = segment.window;
-    if ((int32_t)(segment.acknowledge - tcp->send_unacknowledged) > 0) {
-        tcp->send_unacknowledged = segment.acknowledge;
+    tcp->peer_window = segment->window;
+    if ((int32_t)(segment->acknowledge - tcp->send_unacknowledged) > 0) {
+        tcp->send_unacknowledged = segment->acknowledge;
         if ((int32_t)(tcp->send_next - tcp->send_unacknowledged) < 0)
             tcp->send_next = tcp->send_unacknowledged;
         tcp->duplicates = 0;
-    } else if (tcp->send_next != tcp->send_unacknowledged && segment.length == 0 && (segment.flags & FIN) == 0
+    } else if (tcp->send_next != tcp->send_unacknowledged && segment->length == 0 && (segment->flags & FIN) == 0
         && ++tcp->duplicates == DUPLICATES_OF_A_LOSS)
         source_go_back(tcp);
-    if ((segment.flags & FIN) == 0)
+    if ((segment->flags & FIN) == 0)
         return 0;
     if (tcp->state == TCP_ESTABLISHED)
-        tcp->receive_next = segment.sequence + segment.length + 1;
+        tcp->receive_next = segment->sequence + segment->length + 1;
     tcp->state = TCP_FINISHED;
     return build_segment(tcp, packet, tcp->send_next, ACK, 0);
+}
+
+static size_t source_handle(void* context, uint8_t* packet, size_t length)
+{
+    return handle(context, packet, length, source_established);
 }
 
 static void source_after_packet(void* context, int fd)

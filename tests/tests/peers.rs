@@ -7,7 +7,8 @@ use haiku_kernel::syscalls;
 use haiku_sys::{EADDRNOTAVAIL, EINVAL, ENXIO, O_RDWR};
 use haiku_system::far::{FarSide, Options, Waiting};
 use haiku_system::{Lab, LabOptions, Mode, ping};
-use tuntap_net_addon::ioctl::wire::{PeerRequest, Preamble, TUNSETPEER, VERSION};
+use tuntap_net_addon::ioctl::wire::TUNSETPEER;
+use tuntap_testkit::program::peer_request;
 
 /// A peer that the subnet of no address of ours holds.
 const FAR_PEER: &str = "192.0.2.9";
@@ -41,24 +42,8 @@ fn answered(lab: &Lab, peer: &str) -> u64 {
     lab.ping(&ping::Options::flood(address(peer), 20)).map_or(0, |report| report.received)
 }
 
-fn request(peer: IpAddr) -> PeerRequest {
-    let preamble = Preamble { version: VERSION, size: size_of::<PeerRequest>() as u32 };
-    let mut address = [0; 16];
-    let ip_version = match peer {
-        IpAddr::V4(peer) => {
-            address[..4].copy_from_slice(&peer.octets());
-            4
-        }
-        IpAddr::V6(peer) => {
-            address = peer.octets();
-            6
-        }
-    };
-    PeerRequest { preamble, ip_version, address }
-}
-
 fn set_peer(fd: i32, peer: &str) -> Result<(), i32> {
-    syscalls::ioctl_ref(fd, TUNSETPEER, &mut request(address(peer))).map(drop)
+    syscalls::ioctl_ref(fd, TUNSETPEER, &mut peer_request(address(peer))).map(drop)
 }
 
 #[test]
@@ -114,10 +99,10 @@ fn tunsetpeer_needs_an_interface_with_an_address_of_the_family() {
     lab.ifconfig("tun/0 10.9.0.1 255.255.255.0 up").expect("an interface");
     assert_eq!(set_peer(fd, PEER6), Err(EADDRNOTAVAIL), "no address of IPv6");
     assert_eq!(set_peer(fd, FAR_PEER), Ok(()));
-    let mut odd = request(address(FAR_PEER));
+    let mut odd = peer_request(address(FAR_PEER));
     odd.ip_version = 5;
     assert_eq!(syscalls::ioctl_ref(fd, TUNSETPEER, &mut odd).map(drop), Err(EINVAL));
-    odd = request(address(FAR_PEER));
+    odd = peer_request(address(FAR_PEER));
     odd.preamble.size += 4;
     assert_eq!(syscalls::ioctl_ref(fd, TUNSETPEER, &mut odd).map(drop), Err(EINVAL));
     syscalls::close(fd).expect("it was open");

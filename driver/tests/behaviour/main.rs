@@ -25,7 +25,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use fake::{Rig, Task, World};
 use sync::LOST;
-use tuntap_driver::{Error, Mode};
+use tuntap_driver::{Descriptor, Error, Mode};
 
 /// A call that another thread is in.
 struct Call<R> {
@@ -59,6 +59,16 @@ fn blocked<M: Mode, R: Send + 'static>(
     let call = Call::start(&rig.world, move || call(&device));
     rig.world.until_asleep(asleep + 1);
     call
+}
+
+/// Three readers of one descriptor, blocked.
+fn three_readers<M: Mode>(rig: &Rig<M>, descriptor: Descriptor) -> Vec<Call<Result<Vec<u8>, Error>>> {
+    let descriptor = Arc::new(descriptor);
+    let reader = |_| {
+        let descriptor = Arc::clone(&descriptor);
+        blocked(rig, move |device| fake::read(device, &descriptor))
+    };
+    (0..3).map(reader).collect()
 }
 
 /// Starts a call that finds nothing and is held just before it would sleep; does something meanwhile; lets it go on.

@@ -3,7 +3,7 @@
 use tuntap_driver::{Blocking, DropReason, Error, Limits, WaitPoints};
 
 use crate::fake::{self, Fake, INTERFACE, IPV4, Rig, ToyTun, User, World, frame, packet4};
-use crate::{about_to_block, blocked, failed};
+use crate::{about_to_block, blocked, failed, three_readers};
 
 #[test]
 fn a_unit_has_one_opener_until_it_is_freed() {
@@ -36,13 +36,7 @@ fn whether_calls_wait_belongs_to_the_open_and_not_to_the_device() {
 #[test]
 fn close_wakes_blocked_readers() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
-    let descriptor = std::sync::Arc::new(descriptor);
-    let readers: Vec<_> = (0..3)
-        .map(|_| {
-            let descriptor = descriptor.clone();
-            blocked(&rig, move |device| fake::read(device, &descriptor))
-        })
-        .collect();
+    let readers = three_readers(&rig, descriptor);
     rig.device.close();
     for reader in readers {
         assert_eq!(failed(reader.result()), Error::Closed);

@@ -3,7 +3,7 @@
 use tuntap_driver::{Blocking, DropReason, Error, Framing};
 
 use crate::fake::{self, IPV4, IPV6, Rig, ToyTap, ToyTun, UNTOUCHED, User, frame, packet4, packet6};
-use crate::{about_to_block, blocked, failed};
+use crate::{about_to_block, blocked, failed, three_readers};
 
 fn rig() -> (Rig<ToyTun>, tuntap_driver::Descriptor) {
     Rig::running(Blocking::DontWait)
@@ -70,13 +70,7 @@ fn a_read_that_is_just_about_to_block_gets_the_packet_that_comes() {
 #[test]
 fn each_of_three_blocked_readers_gets_one_packet() {
     let (rig, descriptor) = Rig::<ToyTun>::running(Blocking::Wait);
-    let descriptor = std::sync::Arc::new(descriptor);
-    let readers: Vec<_> = (0..3)
-        .map(|_| {
-            let descriptor = descriptor.clone();
-            blocked(&rig, move |device| fake::read(device, &descriptor))
-        })
-        .collect();
+    let readers = three_readers(&rig, descriptor);
     for mark in 0..3 {
         rig.send(&frame(IPV4, &packet4(mark, 30))).unwrap();
     }

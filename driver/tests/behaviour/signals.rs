@@ -12,6 +12,15 @@ fn reader(rig: &Rig<ToyTun>, descriptor: &Arc<Descriptor>) -> Call<Result<Vec<u8
     blocked(rig, move |device| fake::read(device, &descriptor))
 }
 
+/// A reader that is held before it sleeps, so that it finds all that came meanwhile.
+fn held_reader(rig: &Rig<ToyTun>, descriptor: &Arc<Descriptor>) -> Call<Result<Vec<u8>, Error>> {
+    rig.world.hold();
+    let (device, descriptor) = (rig.share(), Arc::clone(descriptor));
+    let call = Call::start(&rig.world, move || fake::read(&device, &descriptor));
+    rig.world.until_held(1);
+    call
+}
+
 fn rig() -> (Rig<ToyTun>, Arc<Descriptor>) {
     let (rig, descriptor) = Rig::running(Blocking::Wait);
     (rig, Arc::new(descriptor))
@@ -56,11 +65,7 @@ fn a_signal_and_a_packet_together_lose_neither_the_packet_nor_the_wake() {
     for wins in [false, true] {
         let (rig, descriptor) = rig();
         signal_wins(&rig.world, wins);
-        // Held before it sleeps, so that it finds both when it does.
-        rig.world.hold();
-        let (device, own) = (rig.share(), Arc::clone(&descriptor));
-        let call = Call::start(&rig.world, move || fake::read(&device, &own));
-        rig.world.until_held(1);
+        let call = held_reader(&rig, &descriptor);
         rig.send(&frame(IPV4, &packet4(1, 40))).unwrap();
         call.task.signal();
         rig.world.release();
@@ -80,10 +85,7 @@ fn wakes_that_signals_forestall_do_not_pile_up() {
     signal_wins(&rig.world, true);
     let before = rig.world.wakes();
     for mark in 0..100 {
-        rig.world.hold();
-        let (device, own) = (rig.share(), Arc::clone(&descriptor));
-        let call = Call::start(&rig.world, move || fake::read(&device, &own));
-        rig.world.until_held(1);
+        let call = held_reader(&rig, &descriptor);
         rig.send(&frame(IPV4, &packet4(mark, 40))).unwrap();
         call.task.signal();
         rig.world.release();
@@ -117,10 +119,7 @@ fn a_signal_and_close_together_end_the_call_once() {
     for wins in [false, true] {
         let (rig, descriptor) = rig();
         signal_wins(&rig.world, wins);
-        rig.world.hold();
-        let (device, own) = (rig.share(), Arc::clone(&descriptor));
-        let call = Call::start(&rig.world, move || fake::read(&device, &own));
-        rig.world.until_held(1);
+        let call = held_reader(&rig, &descriptor);
         rig.device.close();
         call.task.signal();
         rig.world.release();

@@ -7,7 +7,7 @@ use haiku_sys::{
     B_BAD_ADDRESS, B_FILE_ERROR, B_INTERRUPTED, B_NO_MEMORY, B_WOULD_BLOCK, EBUSY, EINVAL, EMSGSIZE, ENETDOWN, ENXIO,
     O_NONBLOCK, status_t,
 };
-use tuntap_driver::{DropReason, Error, Link, MacAddress};
+use tuntap_driver::{Counters, DropReason, Error, Link, MacAddress};
 pub(super) use tuntap_model::{Line, Trouble, UNTOUCHED, Verdict};
 use tuntap_model::{Model, Rules, Written};
 use tuntap_net_addon::ioctl::wire::DirectionStatistics;
@@ -108,21 +108,15 @@ pub(super) fn status(error: Error) -> status_t {
 
 /// What a direction's statistics are for a program.
 pub(super) fn statistics(line: &Line) -> DirectionStatistics {
-    let books = line.books;
-    let mut dropped = [0; DirectionStatistics::REASONS];
-    dropped[..books.dropped.len()].copy_from_slice(&books.dropped);
-    DirectionStatistics {
-        accepted: books.accepted,
-        accepted_bytes: books.accepted_bytes,
-        delivered: books.delivered,
-        delivered_bytes: books.delivered_bytes,
-        answered: books.answered,
-        purged: books.purged,
-        truncated: books.truncated,
-        queued: line.queue.len() as u64,
-        queued_bytes: line.queued_bytes() as u64,
-        dropped,
-    }
+    let Counters { accepted, accepted_bytes, delivered, delivered_bytes, answered, purged, truncated, .. } =
+        line.counters;
+    let (queued, queued_bytes) = (line.queue.len() as u64, line.queued_bytes() as u64);
+    let mut statistics =
+        DirectionStatistics { accepted, accepted_bytes, delivered, delivered_bytes, ..Default::default() };
+    (statistics.answered, statistics.purged, statistics.truncated) = (answered, purged, truncated);
+    (statistics.queued, statistics.queued_bytes) = (queued, queued_bytes);
+    statistics.dropped[..line.dropped.len()].copy_from_slice(&line.dropped);
+    statistics
 }
 
 /// What a poll for everything says of a unit.

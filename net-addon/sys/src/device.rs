@@ -4,6 +4,10 @@ use core::ffi::{c_char, c_void};
 
 use crate::{iovec, off_t, status_t};
 
+/// The type of `readv` and `writev`.
+type vector_hook =
+    unsafe extern "C" fn(cookie: *mut c_void, pos: off_t, vec: *const iovec, count: usize, len: *mut usize) -> status_t;
+
 /// One `select` or `poll` in progress; opaque.
 #[repr(C)]
 pub struct selectsync {
@@ -41,23 +45,7 @@ pub struct device_hooks {
     /// A `select` ends waiting for `event`.
     pub deselect: Option<unsafe extern "C" fn(cookie: *mut c_void, event: u8, sync: *mut selectsync) -> status_t>,
     /// Unused: the kernel calls `read` once per vector.
-    pub readv: Option<
-        unsafe extern "C" fn(
-            cookie: *mut c_void,
-            pos: off_t,
-            vec: *const iovec,
-            count: usize,
-            len: *mut usize,
-        ) -> status_t,
-    >,
+    pub readv: Option<vector_hook>,
     /// Unused: the kernel calls `write` once per vector.
-    pub writev: Option<
-        unsafe extern "C" fn(
-            cookie: *mut c_void,
-            pos: off_t,
-            vec: *const iovec,
-            count: usize,
-            len: *mut usize,
-        ) -> status_t,
-    >,
+    pub writev: Option<vector_hook>,
 }

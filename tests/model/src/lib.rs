@@ -8,7 +8,7 @@ mod line;
 
 use tuntap_driver::{DropReason, Error, Framing, Link, MacAddress};
 
-pub use line::{Books, Line, REASONS};
+pub use line::{Line, REASONS};
 
 /// What memory holds that a test made and the device did not write to. No packet of the tests contains it.
 pub const UNTOUCHED: u8 = 0xa5;
@@ -312,7 +312,7 @@ impl<R: Rules> Model<R> {
             // Questions are answered without a program too.
             Verdict::Answer(_) if answered => {
                 self.to_user.accept(frame.len());
-                self.to_user.books.answered += 1;
+                self.to_user.counters.answered += 1;
                 return Ok(());
             }
             _ if !self.up => number(DropReason::Down),
@@ -328,7 +328,7 @@ impl<R: Rules> Model<R> {
             }
         };
         self.to_user.accept(frame.len());
-        self.to_user.books.dropped[reason] += 1;
+        self.to_user.dropped[reason] += 1;
         Err(reason)
     }
 
@@ -346,14 +346,14 @@ impl<R: Rules> Model<R> {
         self.serving()?;
         if trouble == Trouble::Address {
             self.to_user.queue.pop_front().ok_or(self.wait())?;
-            self.to_user.books.dropped[self.rules.number(DropReason::BadAddress)] += 1;
+            self.to_user.dropped[self.rules.number(DropReason::BadAddress)] += 1;
             return Err(Error::BadAddress);
         }
         let frame = self.to_user.take().ok_or(self.wait())?;
         let packet = &frame[self.rules.hidden()..];
         let copied = packet.len().min(room - self.framing.length());
         let cut = copied < packet.len();
-        self.to_user.books.truncated += u64::from(cut);
+        self.to_user.counters.truncated += u64::from(cut);
         let [high, low] = if trouble == Trouble::Blind { [0; 2] } else { [frame[12], frame[13]] };
         let in_front = match self.framing {
             Framing::Bare => vec![],
@@ -415,7 +415,7 @@ impl<R: Rules> Model<R> {
         match written {
             Written::Drop(reason) => {
                 self.to_stack.accept(packet.len());
-                self.to_stack.books.dropped[reason] += 1;
+                self.to_stack.dropped[reason] += 1;
             }
             Written::Deliver(_) if !self.to_stack.fits() => return Err(self.wait()),
             Written::Deliver(_) if trouble == Trouble::Memory => return Err(Error::NoMemory),

@@ -3,25 +3,10 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use tuntap_driver::Limits;
+use tuntap_driver::{Counters, Limits};
 
 /// How many drop reasons a model can count.
 pub const REASONS: usize = 16;
-
-/// What became of a direction's packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named like the driver's counters")]
-pub struct Books {
-    pub accepted: u64,
-    pub accepted_bytes: u64,
-    pub delivered: u64,
-    pub delivered_bytes: u64,
-    pub answered: u64,
-    pub purged: u64,
-    pub truncated: u64,
-    /// By reason; the user of the model numbers them.
-    pub dropped: [u64; REASONS],
-}
 
 /// One direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,13 +15,15 @@ pub struct Line {
     pub queue: VecDeque<Rc<[u8]>>,
     /// How many of them there may be.
     pub limits: Limits,
-    /// The counters.
-    pub books: Books,
+    /// The counters, without those of drops.
+    pub counters: Counters,
+    /// The dropped packets by reason; the user of the model numbers them.
+    pub dropped: [u64; REASONS],
 }
 
 impl Line {
     pub(crate) fn new() -> Self {
-        Self { queue: VecDeque::new(), limits: Limits::DEFAULT, books: Books::default() }
+        Self { queue: VecDeque::new(), limits: Limits::DEFAULT, counters: Counters::ZERO, dropped: [0; REASONS] }
     }
 
     /// Bytes of the frames that wait.
@@ -57,8 +44,8 @@ impl Line {
     }
 
     pub(crate) fn accept(&mut self, length: usize) {
-        self.books.accepted += 1;
-        self.books.accepted_bytes += length as u64;
+        self.counters.accepted += 1;
+        self.counters.accepted_bytes += length as u64;
     }
 
     pub(crate) fn put(&mut self, frame: &[u8]) {
@@ -68,13 +55,13 @@ impl Line {
 
     pub(crate) fn take(&mut self) -> Option<Rc<[u8]>> {
         let frame = self.queue.pop_front()?;
-        self.books.delivered += 1;
-        self.books.delivered_bytes += frame.len() as u64;
+        self.counters.delivered += 1;
+        self.counters.delivered_bytes += frame.len() as u64;
         Some(frame)
     }
 
     pub(crate) fn purge(&mut self) {
-        self.books.purged += self.queue.len() as u64;
+        self.counters.purged += self.queue.len() as u64;
         self.queue.clear();
     }
 }

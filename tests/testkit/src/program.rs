@@ -1,5 +1,6 @@
 //! [`Program`]: a program of the emulated userland that has a unit open, with its memory.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use haiku_kernel::syscalls::{self, FdSet, PollFd};
@@ -7,8 +8,8 @@ use haiku_kernel::user;
 use haiku_sys::{FIONREAD, O_NONBLOCK, O_RDWR, status_t};
 use haiku_system::Mode;
 use tuntap_net_addon::ioctl::wire::{
-    DirectionStatistics, LimitsRequest, LinuxRequest, Preamble, STATISTICS_VERSION, StatisticsRequest, TUNGETIFF,
-    TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
+    DirectionStatistics, LimitsRequest, LinuxRequest, PeerRequest, Preamble, STATISTICS_VERSION, StatisticsRequest,
+    TUNGETIFF, TUNGETLIMITS, TUNGETSTATISTICS, TUNSETIFF, TUNSETLIMITS, VERSION,
 };
 use tuntap_net_addon::reasons::NAMES;
 use zerocopy::{FromBytes, IntoBytes};
@@ -220,6 +221,23 @@ pub fn preamble<T>() -> Preamble {
     // The sizes of all requests differ.
     let version = if size_of::<T>() == size_of::<StatisticsRequest>() { STATISTICS_VERSION } else { VERSION };
     Preamble { version, size: size_of::<T>() as u32 }
+}
+
+/// The argument of `TUNSETPEER` for this peer.
+#[must_use]
+pub fn peer_request(peer: IpAddr) -> PeerRequest {
+    let mut address = [0; 16];
+    let ip_version = match peer {
+        IpAddr::V4(peer) => {
+            address[..4].copy_from_slice(&peer.octets());
+            4
+        }
+        IpAddr::V6(peer) => {
+            address = peer.octets();
+            6
+        }
+    };
+    PeerRequest { preamble: preamble::<PeerRequest>(), ip_version, address }
 }
 
 /// Fails unless every packet is accounted for.

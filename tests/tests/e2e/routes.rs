@@ -11,25 +11,14 @@ use haiku_system::far::{FarSide, Options, Waiting};
 use haiku_system::ping;
 use tuntap_net_addon::ioctl::wire::{PeerRequest, TUNSETOWNER, TUNSETPEER};
 use tuntap_testkit::packet::echo_request;
-use tuntap_testkit::program::{Program, preamble};
+use tuntap_testkit::program::{Program, peer_request, preamble};
 use tuntap_testkit::rig::Rig;
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0x12, 0x3456);
 
 fn set_peer(program: Program, peer: IpAddr) -> Result<(), status_t> {
-    let mut address = [0; 16];
-    let ip_version = match peer {
-        IpAddr::V4(peer) => {
-            address[..4].copy_from_slice(&peer.octets());
-            4
-        }
-        IpAddr::V6(peer) => {
-            address = peer.octets();
-            6
-        }
-    };
-    program.exchange(TUNSETPEER, PeerRequest { preamble: preamble::<PeerRequest>(), ip_version, address }).map(drop)
+    program.exchange(TUNSETPEER, peer_request(peer)).map(drop)
 }
 
 /// The interface that packets to an address would take.
