@@ -10,7 +10,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::limits::RUN;
 use crate::run::Run;
-use crate::to_stack::{Head, Route};
+use crate::to_stack::Route;
 use crate::to_user::waiting;
 use crate::{Descriptor, Device, Error, Kernel, Mode, UserMemory};
 
@@ -86,8 +86,6 @@ struct Writing<K: Kernel> {
     progress: Progress,
     /// Packets that were made and wait for the queue.
     run: Run<K>,
-    /// The head of the packet that is being made.
-    head: Head,
 }
 
 impl<M: Mode, K: Kernel> Device<M, K> {
@@ -153,12 +151,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     fn write_packets(&self, descriptor: &Descriptor, user: &K::User, most: u32) -> Result<Batch, Error> {
-        let mut writing = Writing {
-            wait: waiting(descriptor),
-            progress: Progress::new(user.len()),
-            run: Run::new(),
-            head: Head::new(),
-        };
+        let mut writing = Writing { wait: waiting(descriptor), progress: Progress::new(user.len()), run: Run::new() };
         loop {
             let next = writing.progress.next;
             let is_more = next.packets < most && next.bytes < user.len();
@@ -191,40 +184,37 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let length = u32::from_ne_bytes(word) as usize;
         let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
         let packet = start + descriptor.framing().length();
-        match self.route(user, packet, end, &mut writing.head)? {
-            Route::Direct(header) => {
-                self.flush(writing)?;
-                if writing.progress.next.bytes != record {
-                    return Ok(());
-                }
-                self.deliver(&header, &writing.head, user, packet, end)?;
+        // The run waits for no room while it holds packets.
+        if !self.to_stack.had_room() && self.flush_before(record, writing)? {
+            return Ok(());
+        }
+        let routed = self.route(user, packet, end, writing.wait)?;
+        if (!matches!(routed, Route::Queued(_)) || writing.run.packets >= RUN) && self.flush_before(record, writing)? {
+            return Ok(());
+        }
+        match routed {
+            Route::Direct(written) => {
+                self.deliver(written)?;
                 writing.progress.complete(length);
             }
-            Route::Queued(header) => {
-                if writing.run.packets >= RUN {
-                    self.flush(writing)?;
-                }
-                if writing.run.packets == 0 {
-                    self.to_stack.await_room(writing.wait)?;
-                    if writing.progress.next.bytes != record {
-                        return Ok(());
-                    }
-                }
-                self.note_queued(&header);
-                let made = writing.head.frame::<K>(&header, M::LINK.hidden_header, user, packet, end)?;
-                writing.run.push(made);
+            Route::Queued(written) => {
+                self.note_queued(&written);
+                writing.run.push(written.into_frame::<M>()?);
                 writing.progress.defer(length);
             }
-            Route::Dropped { counter, length: dropped } => {
-                self.flush(writing)?;
-                if writing.progress.next.bytes != record {
-                    return Ok(());
-                }
-                self.drop_written(counter, dropped)?;
+            Route::Dropped(counter) => {
+                self.drop_written(counter, end - packet)?;
                 writing.progress.complete(length);
             }
         }
         Ok(())
+    }
+
+    /// Queues the run, which goes before the record at `record`. Whether some of it was not taken, so that this record is not the
+    /// next any more.
+    fn flush_before(&self, record: usize, writing: &mut Writing<K>) -> Result<bool, Error> {
+        self.flush(writing)?;
+        Ok(writing.progress.next.bytes != record)
     }
 
     /// Queues the run, and counts what of it was taken. If another writer took the room, the rest is freed instead of held

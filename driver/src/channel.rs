@@ -37,13 +37,46 @@ pub(crate) enum Wait {
     Until(Interruptible),
 }
 
-/// Waiters and selects to wake after the lock is released.
-#[derive(Default)]
-struct Wakes {
-    consumers: i32,
-    producers: i32,
-    ready: bool,
-    hang_up: bool,
+/// Waiters and selects to wake after the lock is released. One word, because every packet makes one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wakes(u64);
+
+impl Wakes {
+    const NONE: Self = Self(0);
+    /// The program's event holds.
+    const READY: u64 = 1 << 32;
+    /// The program's end is disconnected.
+    const HANG_UP: u64 = 1 << 33;
+
+    /// Sets how many consumers to wake. Returns how many that are.
+    fn wake_consumers(&mut self, count: i32) -> i32 {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.0 |= u64::from(count);
+        i32::from(count)
+    }
+
+    /// Sets how many producers to wake. Returns how many that are.
+    fn wake_producers(&mut self, count: i32) -> i32 {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.0 |= u64::from(count) << 16;
+        i32::from(count)
+    }
+
+    const fn consumers(self) -> u32 {
+        self.0 as u16 as u32
+    }
+
+    const fn producers(self) -> u32 {
+        (self.0 >> 16) as u16 as u32
+    }
+
+    fn set(&mut self, flag: u64, on: bool) {
+        self.0 |= if on { flag } else { 0 };
+    }
+
+    const fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
 }
 
 /// What the lock guards. `side` is the state that only one of the directions has.
@@ -127,27 +160,33 @@ impl<K: Kernel, S> State<K, S> {
         core::mem::take(&mut self.queue)
     }
 
+    /// Whether a waiting consumer can go on.
+    #[inline]
+    fn can_wake_consumers(&self) -> bool {
+        self.waiting_consumers > 0 && (self.packets > 0 || self.serving.is_err())
+    }
+
     /// Whether there may be a waiter to wake or a select to notify.
     #[inline]
     fn has_listeners(&self, is_awaited: bool, was_hung_up: bool) -> bool {
-        self.waiting_consumers | self.waiting_producers != 0 || is_awaited || (self.hung_up && !was_hung_up)
+        self.can_wake_consumers() || self.waiting_producers > 0 || is_awaited || (self.hung_up && !was_hung_up)
     }
 
     /// Computes which waiters to wake.
     #[inline(never)]
     fn settle(&mut self, was_ready: bool, was_hung_up: bool) -> Wakes {
-        let mut wakes = Wakes::default();
-        if self.waiting_consumers > 0 && (self.packets > 0 || self.serving.is_err()) {
-            wakes.consumers = if self.serving.is_ok() { 1 } else { self.waiting_consumers };
-            self.waiting_consumers -= wakes.consumers;
+        let mut wakes = Wakes::NONE;
+        if self.can_wake_consumers() {
+            let count = if self.serving.is_ok() { 1 } else { self.waiting_consumers };
+            self.waiting_consumers -= wakes.wake_consumers(count);
         }
         if self.waiting_producers > 0 && (self.accepting.is_err() || self.has_slack()) {
-            wakes.producers = if self.accepting.is_ok() { 1 } else { self.waiting_producers };
-            self.waiting_producers -= wakes.producers;
+            let count = if self.accepting.is_ok() { 1 } else { self.waiting_producers };
+            self.waiting_producers -= wakes.wake_producers(count);
         }
         // Selects are notified on the edge only: a later registration looks at the state itself.
-        wakes.ready = !was_ready && self.is_ready();
-        wakes.hang_up = self.hung_up && !was_hung_up;
+        wakes.set(Wakes::READY, !was_ready && self.is_ready());
+        wakes.set(Wakes::HANG_UP, self.hung_up && !was_hung_up);
         wakes
     }
 }
@@ -228,16 +267,26 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             if state.hung_up != was_hung_up {
                 self.hung_up.store(state.hung_up, Ordering::Relaxed);
             }
-            let wakes = state.has_listeners(is_awaited, was_hung_up).then(|| state.settle(was_ready, was_hung_up));
+            let wakes = if state.has_listeners(is_awaited, was_hung_up) {
+                state.settle(was_ready, was_hung_up)
+            } else {
+                Wakes::NONE
+            };
             if self.producers.is_some() {
                 self.publish_room(state);
             }
             (result, wakes)
         });
-        if let Some(wakes) = wakes {
-            self.wake(&wakes);
+        if wakes != Wakes::NONE {
+            self.wake(wakes);
         }
         result
+    }
+
+    /// Counts packets that do not enter or leave the queue. Changes nothing that anybody waits for.
+    #[inline]
+    pub(crate) fn count<R>(&self, section: impl FnOnce(&mut Counters, Result<(), Error>, &S) -> R) -> R {
+        self.state.with(|state| section(&mut state.counters, state.accepting, &state.side))
     }
 
     /// Publishes whether there is room.
@@ -250,17 +299,17 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 
     #[inline(never)]
-    fn wake(&self, wakes: &Wakes) {
-        if wakes.consumers > 0 {
-            self.consumers.wake(wakes.consumers.unsigned_abs());
+    fn wake(&self, wakes: Wakes) {
+        if wakes.consumers() > 0 {
+            self.consumers.wake(wakes.consumers());
         }
-        if let (1.., Some(producers)) = (wakes.producers, &self.producers) {
-            producers.wake(wakes.producers.unsigned_abs());
+        if let (1.., Some(producers)) = (wakes.producers(), &self.producers) {
+            producers.wake(wakes.producers());
         }
-        if wakes.ready {
+        if wakes.has(Wakes::READY) {
             self.selects.notify(self.end.event());
         }
-        if wakes.hang_up {
+        if wakes.has(Wakes::HANG_UP) {
             // Both, because Haiku's select for writing waits for errors but not for hang-ups.
             self.selects.notify(Event::Error);
             self.selects.notify(Event::Disconnected);
@@ -339,6 +388,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 
     /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
+    #[inline]
     pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
         if self.had_room() { Ok(()) } else { self.when_room(wait, |_| ()) }
     }

@@ -32,19 +32,34 @@ pub trait Packet: Sized + Send {
     /// The program memory it can be copied from and to.
     type User: UserMemory;
 
-    /// A packet of the bytes of `parts`, one after the other.
+    /// Makes a packet of these bytes.
     ///
     /// # Errors
     ///
     /// [`Error::NoMemory`].
-    fn from_parts(parts: &[&[u8]]) -> Result<Self, Error>;
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Error>;
 
-    /// Appends `length` bytes of the program's memory, from `offset` in it.
+    /// Makes a packet of `length` bytes of the program's memory, from `offset` in it, and copies its beginning to `head`, as
+    /// much as there is and as fits. Each byte is fetched once.
     ///
     /// # Errors
     ///
     /// [`Error::NoMemory`], or [`Error::BadAddress`] if the memory is not mapped.
-    fn append_user(&mut self, user: &Self::User, offset: usize, length: usize) -> Result<(), Error>;
+    fn from_user(user: &Self::User, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error>;
+
+    /// Puts a header in front.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMemory`].
+    fn prepend(&mut self, header: &[u8]) -> Result<(), Error>;
+
+    /// Removes `length` bytes from the front.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there are fewer.
+    fn strip(&mut self, length: usize) -> Result<(), Error>;
 
     /// Bytes in the packet.
     fn len(&self) -> usize;

@@ -8,8 +8,8 @@
 //! ```text
 //! program --write-->  Mode::classify_to_stack -> Delivery::deliver, in the writer's thread
 //!                                             \-- to_stack queue -> receive  <- the stack's reader thread
-//! stack   --send--->  Mode::classify_to_user  -> to_user queue  -> read     <- the program
-//!                                             \-- answer -> to_stack queue
+//! stack   --send--->  Mode::is_data           -> to_user queue  -> read     <- the program
+//!                 \-- Mode::classify_to_user  -> the same, or answer -> to_stack queue
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -43,5 +43,7 @@ pub use groups::Groups;
 pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, SelectSync, UserMemory, WaitPoint};
 pub use limits::{Backlog, Limits};
 pub use link::{Link, MacAddress};
-pub use mode::{FrameHeader, HEAD_MAX, LinkFlags, LinkSpec, Mode, ToStackVerdict, ToUserVerdict};
+pub use mode::{
+    FrameHeader, HEAD_MAX, HEAD_TO_STACK_MAX, LinkFlags, LinkSpec, Mode, SHORT_HEAD, ToStackVerdict, ToUserVerdict,
+};
 pub use overview::{InterfaceState, Overview};

@@ -40,15 +40,22 @@ pub trait Mode: Send + Sync + 'static {
     const NAME: &'static str;
     /// How the interface presents itself.
     const LINK: LinkSpec;
+    /// How many bytes of a frame from the stack [`Mode::is_data`] needs; at most [`SHORT_HEAD`].
+    const SHORT_HEAD: usize;
     /// How many bytes of a frame from the stack [`Mode::classify_to_user`] needs; at most [`HEAD_MAX`].
     const HEAD_TO_USER: usize;
-    /// How many bytes of a packet from the program [`Mode::classify_to_stack`] needs; at most [`HEAD_MAX`].
+    /// How many bytes of a packet from the program [`Mode::classify_to_stack`] needs; at most
+    /// [`HEAD_TO_STACK_MAX`].
     const HEAD_TO_STACK: usize;
 
     /// Why the mode drops packets: an enum without data, of [`MODE_REASONS`](crate::MODE_REASONS) variants at most.
     type Reason: Copy + PartialEq;
     /// Space for the device's own answer to a frame.
     type Reply: Default + AsRef<[u8]>;
+
+    /// Whether a frame of `length` bytes that the stack sends is the program's without a closer look. `head` is its beginning.
+    /// If not, [`Mode::classify_to_user`] decides.
+    fn is_data(head: &[u8], length: usize) -> bool;
 
     /// Classifies a frame of `length` bytes that the stack sends. `head` is its beginning. `reply` is written only for
     /// [`ToUserVerdict::Answer`].
@@ -76,8 +83,12 @@ pub trait Mode: Send + Sync + 'static {
     fn number(reason: Self::Reason) -> usize;
 }
 
-/// The longest head that a mode may ask for.
+/// The longest head of a frame from the stack that a mode may ask for.
 pub const HEAD_MAX: usize = 128;
+/// The longest that it may ask for in order to tell data from other frames.
+pub const SHORT_HEAD: usize = 24;
+/// The longest head of a packet from the program that a mode may ask for: a header of IPv6.
+pub const HEAD_TO_STACK_MAX: usize = 40;
 
 /// The verdict on a frame from the stack: one type, so that every frame ends in exactly one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,79 +4,48 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::to_user::waiting;
 use crate::{
-    Delivery, Descriptor, Device, Dropped, Error, FrameHeader, HEAD_MAX, Interruptible, Kernel, Mode, Packet,
+    Delivery, Descriptor, Device, Dropped, Error, FrameHeader, HEAD_TO_STACK_MAX, Interruptible, Kernel, Mode, Packet,
     ToStackVerdict, UserMemory,
 };
 
+/// A packet that a program wrote, and its link header.
+pub(crate) struct Written<K: Kernel> {
+    packet: K::Packet,
+    header: FrameHeader,
+}
+
+impl<K: Kernel> Written<K> {
+    /// Returns the frame for the queue. The program has written the link header itself, unless the mode hides it.
+    pub(crate) fn into_frame<M: Mode>(mut self) -> Result<K::Packet, Error> {
+        if M::LINK.hidden_header > 0 {
+            self.packet.prepend(self.header.bytes())?;
+        }
+        Ok(self.packet)
+    }
+
+    /// Returns the packet for its protocol: the same without a link header.
+    fn into_payload<M: Mode>(mut self) -> Result<K::Packet, Error> {
+        if M::LINK.hidden_header == 0 {
+            self.packet.strip(FrameHeader::LENGTH)?;
+        }
+        Ok(self.packet)
+    }
+}
+
 /// The way of a program's packet.
-pub(crate) enum Route {
+pub(crate) enum Route<K: Kernel> {
     /// It goes straight to its protocol.
-    Direct(FrameHeader),
+    Direct(Written<K>),
     /// It goes through the queue.
-    Queued(FrameHeader),
-    /// It is dropped silently; `counter` is the index of its reason.
-    Dropped { counter: usize, length: usize },
-}
-
-/// The beginning of a packet, fetched once, so that the head that is classified is the head that travels. There is space
-/// for a link header in front of it.
-pub(crate) struct Head {
-    bytes: [u8; Self::MAX],
-    /// How many bytes of the packet were fetched.
-    fetched: usize,
-}
-
-impl Head {
-    const MAX: usize = FrameHeader::LENGTH + HEAD_MAX;
-
-    /// Returns an empty head.
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; Self::MAX], fetched: 0 }
-    }
-
-    /// Makes the frame for the queue: the packet that lies from `start` to `end` in the program's memory, with its link
-    /// header, which the program has written itself if `hidden` is 0.
-    pub(crate) fn frame<K: Kernel>(
-        &mut self,
-        header: &FrameHeader,
-        hidden: usize,
-        user: &K::User,
-        start: usize,
-        end: usize,
-    ) -> Result<K::Packet, Error> {
-        if let (1.., Some(front)) = (hidden, self.bytes.first_chunk_mut()) {
-            *front = *header.bytes();
-        }
-        self.packet::<K>(FrameHeader::LENGTH.saturating_sub(hidden), user, start, end)
-    }
-
-    /// Makes the packet for its protocol: the same without a link header.
-    pub(crate) fn payload<K: Kernel>(
-        &self,
-        hidden: usize,
-        user: &K::User,
-        start: usize,
-        end: usize,
-    ) -> Result<K::Packet, Error> {
-        self.packet::<K>(2 * FrameHeader::LENGTH - hidden.min(FrameHeader::LENGTH), user, start, end)
-    }
-
-    /// Makes a packet of the head from its byte `from` on and of the rest of the program's memory.
-    fn packet<K: Kernel>(&self, from: usize, user: &K::User, start: usize, end: usize) -> Result<K::Packet, Error> {
-        let bytes = self.bytes.get(from..FrameHeader::LENGTH + self.fetched).unwrap_or_default();
-        let mut packet = K::Packet::from_parts(&[bytes])?;
-        let rest = start + self.fetched;
-        if rest < end {
-            packet.append_user(user, rest, end - rest)?;
-        }
-        Ok(packet)
-    }
+    Queued(Written<K>),
+    /// It is dropped silently, and counted by this counter of a reason.
+    Dropped(usize),
 }
 
 impl<M: Mode, K: Kernel> Device<M, K> {
     /// Writes one packet of the program's. Returns the bytes taken, which are all of them.
     ///
-    /// Checks the length, the headers and the room before it allocates anything. The length is independent of the MTU: a
+    /// Checks the length and waits for room before it allocates anything. The length is independent of the MTU: a
     /// program may coalesce segments, and its peer may have a larger MTU.
     ///
     /// # Errors
@@ -90,16 +59,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     fn write_packet(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
-        let mut head = Head::new();
         loop {
-            let written = match self.route(user, start, end, &mut head)? {
-                Route::Direct(header) => self.deliver(&header, &head, user, start, end),
-                Route::Queued(header) => {
-                    self.to_stack.await_room(wait)?;
-                    self.note_queued(&header);
-                    self.to_stack.push(head.frame::<K>(&header, M::LINK.hidden_header, user, start, end)?)
+            let written = match self.route(user, start, end, wait)? {
+                Route::Direct(written) => self.deliver(written),
+                Route::Queued(written) => {
+                    self.note_queued(&written);
+                    self.to_stack.push(written.into_frame::<M>()?)
                 }
-                Route::Dropped { counter, length } => self.drop_written(counter, length),
+                Route::Dropped(counter) => self.drop_written(counter, end - start),
             };
             match written {
                 // Another writer took the last place. The copy is freed instead of held while waiting, because many
@@ -110,77 +77,74 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
     }
 
-    /// Notes that a packet with this link header is about to be queued. Called after the wait for room, because direct delivery
-    /// resumes some time after the last note.
-    pub(crate) fn note_queued(&self, header: &FrameHeader) {
-        if let Some(protocol) = header.protocol() {
+    /// Notes that a packet is about to be queued. Called after the wait for room, because direct delivery resumes some time
+    /// after the last note.
+    pub(crate) fn note_queued(&self, written: &Written<K>) {
+        if let Some(protocol) = written.header.protocol() {
             self.delivery.note_queued(protocol);
         }
     }
 
-    /// Whether a packet with this link header goes straight to its protocol. A device that takes no packets leaves it to the
-    /// queue to say why.
+    /// Whether a packet with this link header goes straight to its protocol.
+    #[inline]
     fn is_direct(&self, header: &FrameHeader) -> bool {
         let Some(protocol) = header.protocol() else { return false };
-        let is_drained = || self.to_stack.backlog().packets == 0;
-        self.to_stack.had_room() && self.delivery.is_direct(protocol, is_drained)
+        self.delivery.is_direct(protocol, || self.to_stack.backlog().packets == 0)
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.
-    pub(crate) fn deliver(
-        &self,
-        header: &FrameHeader,
-        head: &Head,
-        user: &K::User,
-        start: usize,
-        end: usize,
-    ) -> Result<(), Error> {
-        let packet = head.payload::<K>(M::LINK.hidden_header, user, start, end)?;
+    pub(crate) fn deliver(&self, written: Written<K>) -> Result<(), Error> {
+        let header = written.header;
+        let packet = written.into_payload::<M>()?;
         let bytes = packet.len();
-        let interface = self.to_stack.with(|state| {
-            state.accepting?;
+        let interface = self.to_stack.count(|counters, accepting, side| {
+            accepting?;
             // There is one exactly while the interface is up.
-            let interface = state.side.stack_end.ok_or(Error::NetworkDown)?;
-            state.counters.accept(FrameHeader::LENGTH + bytes);
-            state.counters.deliver(FrameHeader::LENGTH + bytes);
+            let interface = side.stack_end.ok_or(Error::NetworkDown)?;
+            counters.accept(FrameHeader::LENGTH + bytes);
+            counters.deliver(FrameHeader::LENGTH + bytes);
             K::Delivery::count_received(interface, bytes);
             Ok(interface)
         })?;
-        self.delivery.deliver(interface, packet, header);
+        self.delivery.deliver(interface, packet, &header);
         Ok(())
     }
 
-    /// Fetches the head of the packet that lies from `start` to `end` in the program's memory, and classifies it.
-    pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, head: &mut Head) -> Result<Route, Error> {
+    /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
+    /// the head that travels. Waits for room first.
+    pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<Route<K>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
-        let link = self.link.get();
         if length < M::LINK.shortest {
             return Err(Error::Invalid);
         }
         if length > Self::MTU_MAX + M::LINK.overhead {
             return Err(Error::TooLong);
         }
-        // A small packet is fetched whole, because a second fetch would cost more than the bytes do.
-        let fetched = if length <= HEAD_MAX { length } else { M::HEAD_TO_STACK };
-        head.fetched = fetched;
-        let space = head.bytes.get_mut(FrameHeader::LENGTH..FrameHeader::LENGTH + fetched).unwrap_or_default();
-        user.read(start, space)?;
-        match M::classify_to_stack(&link, &self.groups, space.get(..M::HEAD_TO_STACK).unwrap_or(space), length)? {
-            ToStackVerdict::Deliver(header) => {
-                Ok(if self.is_direct(&header) { Route::Direct(header) } else { Route::Queued(header) })
-            }
-            ToStackVerdict::Drop(reason) => {
-                Ok(Route::Dropped { counter: Dropped::ByMode(reason).counter::<M>(), length })
-            }
+        let mut buffer = [0; HEAD_TO_STACK_MAX];
+        let head = buffer.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
+        let link = self.link.get();
+        if let Err(error) = self.to_stack.await_room(wait) {
+            // What is wrong with the packet comes first, and its head suffices to say so.
+            user.read(start, head)?;
+            return match M::classify_to_stack(&link, &self.groups, head, length)? {
+                ToStackVerdict::Deliver(_) => Err(error),
+                ToStackVerdict::Drop(reason) => Ok(Route::Dropped(Dropped::ByMode(reason).counter::<M>())),
+            };
         }
+        let packet = K::Packet::from_user(user, start, length, head)?;
+        Ok(match M::classify_to_stack(&link, &self.groups, head, length)? {
+            ToStackVerdict::Deliver(header) if self.is_direct(&header) => Route::Direct(Written { packet, header }),
+            ToStackVerdict::Deliver(header) => Route::Queued(Written { packet, header }),
+            ToStackVerdict::Drop(reason) => Route::Dropped(Dropped::ByMode(reason).counter::<M>()),
+        })
     }
 
     /// Counts a written packet as dropped.
     pub(crate) fn drop_written(&self, counter: usize, length: usize) -> Result<(), Error> {
-        self.to_stack.with(|state| {
-            state.accepting?;
-            state.counters.accept(length);
-            state.counters.drop(counter);
+        self.to_stack.count(|counters, accepting, _| {
+            accepting?;
+            counters.accept(length);
+            counters.drop(counter);
             Ok(())
         })
     }

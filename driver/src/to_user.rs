@@ -4,7 +4,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::{
     Blocking, Descriptor, Device, DropReason, Dropped, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
-    Packet, ToUserVerdict, UserMemory,
+    Packet, SHORT_HEAD, ToUserVerdict, UserMemory,
 };
 
 impl<M: Mode, K: Kernel> Device<M, K> {
@@ -15,28 +15,22 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     ///
     /// The reason under which the frame was dropped and counted.
     pub fn send(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
+        let mut buffer = [0; SHORT_HEAD];
+        let head = packet.peek(0, buffer.get_mut(..M::SHORT_HEAD).unwrap_or_default());
+        if M::is_data(head, packet.len()) { self.queue_for_user(packet) } else { self.send_other(packet) }
+    }
+
+    /// Queues a frame for the program.
+    #[inline(always)]
+    fn queue_for_user(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
         let length = packet.len();
-        let mut reply = M::Reply::default();
-        let verdict = self.classify_to_user(&packet, length, &mut reply);
-        // Before this direction is locked, because an answer goes into the other one. The stack keeps every packet that waits
-        // for an answer, so questions are answered without a program too.
-        let answered = if verdict == ToUserVerdict::Answer { self.answer(reply.as_ref()) } else { Ok(()) };
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
-            let dropped = match (verdict, answered) {
-                (ToUserVerdict::Answer, Ok(())) => {
-                    state.counters.accept(length);
-                    state.counters.answered += 1;
-                    return Ok(());
-                }
-                _ if !state.side.up => Dropped::ByCore(DropReason::Down),
-                (ToUserVerdict::Drop(reason), _) => Dropped::ByMode(reason),
-                (ToUserVerdict::Answer, Err(reason)) => Dropped::ByCore(reason),
-                // A read must not return 0, because that is the end of the file.
-                _ if length <= M::LINK.hidden_header => Dropped::ByCore(DropReason::Malformed),
-                _ if !state.side.open => Dropped::ByCore(DropReason::NoProgram),
-                _ if !state.fits() => Dropped::ByCore(DropReason::Full),
-                _ => {
+            let reason = match (state.side.up, state.side.open, state.fits()) {
+                (false, ..) => DropReason::Down,
+                (_, false, _) => DropReason::NoProgram,
+                (.., false) => DropReason::Full,
+                (true, true, true) => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
@@ -44,12 +38,37 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 }
             };
             state.counters.accept(length);
-            state.counters.drop(dropped.counter::<M>());
-            Err(dropped)
+            state.counters.drop(reason as usize);
+            Err(Dropped::ByCore(reason))
         });
         // Freed outside the lock, because that calls the kernel.
         drop(frame);
         sent
+    }
+
+    /// Classifies a frame by its whole head.
+    #[inline(never)]
+    fn send_other(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
+        let length = packet.len();
+        let mut reply = M::Reply::default();
+        let answered = match self.classify_to_user(&packet, length, &mut reply) {
+            // A read must not return 0, because that is the end of the file.
+            ToUserVerdict::Deliver if length <= M::LINK.hidden_header => Err(Dropped::ByCore(DropReason::Malformed)),
+            ToUserVerdict::Deliver => return self.queue_for_user(packet),
+            // Before this direction is locked, because an answer goes into the other one. The stack keeps every packet that
+            // waits for an answer, so questions are answered without a program too.
+            ToUserVerdict::Answer => self.answer(reply.as_ref()).map_err(Dropped::ByCore),
+            ToUserVerdict::Drop(reason) => Err(Dropped::ByMode(reason)),
+        };
+        self.to_user.count(|counters, _, side| {
+            counters.accept(length);
+            let counted = if answered.is_err() && !side.up { Err(Dropped::ByCore(DropReason::Down)) } else { answered };
+            match counted {
+                Ok(()) => counters.answered += 1,
+                Err(dropped) => counters.drop(dropped.counter::<M>()),
+            }
+            counted
+        })
     }
 
     /// Has the mode classify a frame by its head.
@@ -61,7 +80,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     /// Queues the device's own answer for the stack.
     fn answer(&self, reply: &[u8]) -> Result<(), DropReason> {
-        let queued = K::Packet::from_parts(&[reply]).and_then(|packet| self.to_stack.push_answer(packet));
+        let queued = K::Packet::from_bytes(reply).and_then(|packet| self.to_stack.push_answer(packet));
         queued.map_err(|_| DropReason::AnswerLost)
     }
 
@@ -90,10 +109,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
 
     /// Counts a packet that was taken from the queue and could not be copied out as dropped.
     pub(crate) fn drop_unread(&self, packet: &K::Packet) {
-        self.to_user.with(|state| {
-            state.counters.delivered -= 1;
-            state.counters.delivered_bytes -= packet.len() as u64;
-            state.counters.drop(DropReason::BadAddress as usize);
+        self.to_user.count(|counters, _, _| {
+            counters.delivered -= 1;
+            counters.delivered_bytes -= packet.len() as u64;
+            counters.drop(DropReason::BadAddress as usize);
         });
     }
 
@@ -119,7 +138,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
         packet.copy_to_user(M::LINK.hidden_header, user, at + in_front, copied)?;
         if copied < whole {
-            self.to_user.with(|state| state.counters.truncated += 1);
+            self.to_user.count(|counters, _, _| counters.truncated += 1);
         }
         Ok(in_front + copied)
     }

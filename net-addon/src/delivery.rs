@@ -72,6 +72,17 @@ impl Way {
         Self { domain: AtomicPtr::new(null_mut()), queued_at: AtomicI64::new(0), holds_module: AtomicBool::new(false) }
     }
 
+    /// Whether straight delivery resumes after queued packets: all have arrived.
+    #[cold]
+    #[inline(never)]
+    fn resumes(&self, is_drained: impl FnOnce() -> bool) -> bool {
+        let queued_at = self.queued_at.load(Ordering::Relaxed);
+        // A writer that notes a packet meanwhile keeps its note.
+        now() - queued_at >= QUIET
+            && is_drained()
+            && self.queued_at.compare_exchange(queued_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// Returns the protocol's domain, or null while the interface has no address in it. The first time that it has one, a
     /// reference to the protocol's module is taken for the unit, so that the domain stays registered although the last
     /// socket of the family may be closed.
@@ -218,14 +229,7 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
         if way.domain.load(Ordering::Acquire).is_null() || self.is_captured.load(Ordering::Relaxed) {
             return false;
         }
-        let queued_at = way.queued_at.load(Ordering::Relaxed);
-        if queued_at == 0 {
-            return true;
-        }
-        // A writer that notes a packet meanwhile keeps its note.
-        now() - queued_at >= QUIET
-            && is_drained()
-            && way.queued_at.compare_exchange(queued_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        way.queued_at.load(Ordering::Relaxed) == 0 || way.resumes(is_drained)
     }
 
     fn note_queued(&self, protocol: Protocol) {

@@ -39,5 +39,5 @@ mod verdict;
 pub use ethernet::ETHERNET_HEADER;
 pub use mac::MacAddress;
 pub use reply::{REPLY_MAX, Reply};
-pub use responder::{HEAD_TO_STACK, HEAD_TO_USER, Responder};
+pub use responder::{HEAD_TO_STACK, HEAD_TO_USER, Responder, SHORT_HEAD, is_data};
 pub use verdict::{Answered, PacketError, Reason, Verdict};

@@ -1,6 +1,6 @@
 //! The far side of the link: classifies what the stack sends, and makes the link header of what it receives.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use crate::arp::{Arp, ArpFrame, ArpPacket};
 use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4, group_of_ipv6};
@@ -14,10 +14,42 @@ use crate::{MacAddress, Reply};
 /// longer one is dropped as malformed.
 pub const HEAD_TO_USER: usize = 128;
 
+/// Prefix of a frame on its way to the program that [`is_data`] looks at: up to the protocol of an IPv6 packet.
+pub const SHORT_HEAD: usize = ETHERNET_HEADER + size_of::<Ipv6Start>();
+
 /// Longest prefix of a packet on its way to the stack that the layer looks at.
 pub const HEAD_TO_STACK: usize = IPV6_HEADER;
 
 const _: () = assert!(IPV4_HEADER <= HEAD_TO_STACK);
+
+/// The beginning of an IP packet, up to the byte in which IPv6 names the header that follows.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Ipv6Start {
+    version_and_length: u8,
+    _flow_and_payload_length: [u8; 5],
+    next_header: u8,
+}
+
+/// Whether a frame that the stack sends carries an IP packet that cannot be address resolution. The verdict on such a frame is
+/// [`Verdict::Deliver`]; the others' takes a longer look, at [`Responder::classify_to_user`].
+///
+/// `head` is the start of the frame, [`SHORT_HEAD`] bytes or all `frame_len` of them.
+#[must_use]
+#[inline]
+pub fn is_data(head: &[u8], frame_len: usize) -> bool {
+    let Ok((ethernet, ip)) = EthernetHeader::ref_from_prefix(head) else { return false };
+    let Ok((ip, _)) = Ipv6Start::ref_from_prefix(ip) else { return false };
+    match ethernet.ether_type.get() {
+        ether_type::IPV4 => frame_len >= size_of::<Ipv4Frame>() && matches!(ip.version_and_length, 0x45..=0x4f),
+        ether_type::IPV6 => {
+            frame_len >= size_of::<Ipv6Frame>()
+                && ip.version_and_length >> 4 == 6
+                && !may_lead_to_icmpv6(ip.next_header)
+        }
+        _ => false,
+    }
+}
 
 /// The only neighbour on the link. It answers for every address.
 ///

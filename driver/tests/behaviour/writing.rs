@@ -47,17 +47,35 @@ fn the_classified_head_is_delivered_although_the_program_changes_it() {
 }
 
 #[test]
-fn an_invalid_packet_is_refused_before_any_allocation() {
+fn an_invalid_packet_is_refused_and_leaves_nothing_behind() {
     let (rig, descriptor) = rig();
-    let before = rig.world.allocations();
     assert_eq!(rig.write(&descriptor, &[]), Err(Error::Invalid));
     assert_eq!(rig.write(&descriptor, &[0x50; 40]), Err(Error::Invalid));
-    assert_eq!(rig.write(&descriptor, &packet4(0, 65536)), Err(Error::TooLong));
-    assert_eq!(rig.write(&descriptor, &vec![0x40; 1 << 20]), Err(Error::TooLong));
     let nowhere = User::holding(&packet4(0, 40)).faulting(0..1);
     assert_eq!(rig.device.write(&descriptor, &nowhere), Err(Error::BadAddress));
+    let before = rig.world.allocations();
+    assert_eq!(rig.write(&descriptor, &packet4(0, 65536)), Err(Error::TooLong));
+    assert_eq!(rig.write(&descriptor, &vec![0x40; 1 << 20]), Err(Error::TooLong));
     assert_eq!(rig.world.allocations(), before);
     assert_eq!(rig.device.statistics().to_stack.accepted, 0);
+}
+
+#[test]
+fn nothing_is_allocated_without_room_and_what_is_wrong_with_the_packet_comes_first() {
+    let (rig, descriptor) = rig();
+    rig.device.set_to_stack_limits(Limits { packets: 1, bytes: 1 << 20 });
+    rig.write(&descriptor, &packet4(0, 40)).unwrap();
+    let before = rig.world.allocations();
+    let wrong = |error| {
+        assert_eq!(rig.write(&descriptor, &packet4(0, 40)), Err(error));
+        assert_eq!(rig.write(&descriptor, &[0x50; 40]), Err(Error::Invalid));
+        let nowhere = User::holding(&packet4(0, 40)).faulting(0..1);
+        assert_eq!(rig.device.write(&descriptor, &nowhere), Err(Error::BadAddress));
+    };
+    wrong(Error::WouldBlock);
+    rig.device.down();
+    wrong(Error::NetworkDown);
+    assert_eq!(rig.world.allocations(), before);
 }
 
 #[test]

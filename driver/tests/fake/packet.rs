@@ -40,20 +40,32 @@ impl fmt::Debug for Packet {
 impl tuntap_driver::Packet for Packet {
     type User = User;
 
-    fn from_parts(parts: &[&[u8]]) -> Result<Self, Error> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let task = Task::current();
         task.must_not_spin("allocating");
         task.world.allocate()?;
-        Ok(Self::new(&parts.concat()))
+        Ok(Self::new(bytes))
     }
 
-    fn append_user(&mut self, user: &User, offset: usize, length: usize) -> Result<(), Error> {
-        let task = Task::current();
-        task.must_not_spin("allocating");
-        task.world.allocate()?;
-        let mut bytes = vec![0; length];
-        user.read(offset, &mut bytes)?;
-        self.bytes.extend_from_slice(&bytes);
+    fn from_user(user: &User, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error> {
+        let mut packet = Self::from_bytes(&vec![0; length])?;
+        user.read(offset, &mut packet.bytes)?;
+        packet.peek(0, head);
+        Ok(packet)
+    }
+
+    fn prepend(&mut self, header: &[u8]) -> Result<(), Error> {
+        Task::current().must_not_spin("growing a packet");
+        self.bytes.splice(0..0, header.iter().copied());
+        Ok(())
+    }
+
+    fn strip(&mut self, length: usize) -> Result<(), Error> {
+        Task::current().must_not_spin("shrinking a packet");
+        if length > self.bytes.len() {
+            return Err(Error::Invalid);
+        }
+        self.bytes.drain(..length);
         Ok(())
     }
 

@@ -70,11 +70,18 @@ impl Mode for ToyTun {
         shortest: 1,
         overhead: 0,
     };
+    const SHORT_HEAD: usize = 14;
     const HEAD_TO_USER: usize = 20;
     const HEAD_TO_STACK: usize = 4;
 
     type Reason = Reason;
     type Reply = Reply;
+
+    /// IPv6 takes the longer look.
+    fn is_data(head: &[u8], length: usize) -> bool {
+        assert_eq!(head.len(), length.min(Self::SHORT_HEAD));
+        length > FrameHeader::LENGTH && head[12..] == IPV4.to_be_bytes()
+    }
 
     fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Reply) -> ToUserVerdict<Reason> {
         assert_eq!(head.len(), length.min(Self::HEAD_TO_USER));
@@ -120,11 +127,17 @@ impl Mode for ToyTap {
         shortest: FrameHeader::LENGTH,
         overhead: FrameHeader::LENGTH + 4,
     };
+    const SHORT_HEAD: usize = 0;
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = FrameHeader::LENGTH;
 
     type Reason = Reason;
     type Reply = Reply;
+
+    fn is_data(head: &[u8], length: usize) -> bool {
+        assert_eq!(head, []);
+        length >= FrameHeader::LENGTH
+    }
 
     fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Reply) -> ToUserVerdict<Reason> {
         assert_eq!(head, []);

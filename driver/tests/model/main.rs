@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 
 use proptest::prelude::*;
 use tuntap_driver::{
-    Attachment, Backlog, Blocking, Counters, Descriptor, DropReason, Dropped, Error, Event, Framing, Groups, HEAD_MAX,
+    Attachment, Backlog, Blocking, Counters, Descriptor, DropReason, Dropped, Error, Event, Framing, Groups,
     InterfaceState, Limits, Link, MacAddress, Mode, ToStackVerdict, ToUserVerdict,
 };
 use tuntap_model::{Line, Model, Rules, Trouble, Verdict, Written};
@@ -312,11 +312,10 @@ impl<M: Mode> Pair<M> {
                 let start = descriptor.framing().length();
                 let user = User::holding(&packet).faulting(start..start + usize::from(fault));
                 rig.world.fail_allocation(memory.unwrap_or(-1));
-                // A small packet is made in one piece.
-                let pieces = if packet.len() <= start + HEAD_MAX { 1 } else { 2 };
                 let trouble = match memory {
+                    // Without room nothing is allocated.
+                    Some(0) if model.readiness()[1] => Trouble::Memory,
                     _ if fault => Trouble::Address,
-                    Some(failing) if failing < pieces => Trouble::Memory,
                     _ => Trouble::None,
                 };
                 let expected = model.write(&packet, trouble);

@@ -30,6 +30,7 @@ impl Mode for Tap {
         shortest: ETHERNET_HEADER,
         overhead: ETHERNET_HEADER + VLAN_TAG,
     };
+    const SHORT_HEAD: usize = 0;
     const HEAD_TO_USER: usize = 0;
     const HEAD_TO_STACK: usize = ETHERNET_HEADER;
 
@@ -37,8 +38,12 @@ impl Mode for Tap {
     type Reply = NoReply;
 
     #[inline]
-    fn classify_to_user(_: &Link, _: &[u8], length: usize, _: &mut Self::Reply) -> ToUserVerdict<Reason> {
-        if length < ETHERNET_HEADER { ToUserVerdict::Drop(Reason::Malformed) } else { ToUserVerdict::Deliver }
+    fn is_data(_: &[u8], length: usize) -> bool {
+        length >= ETHERNET_HEADER
+    }
+
+    fn classify_to_user(_: &Link, head: &[u8], length: usize, _: &mut Self::Reply) -> ToUserVerdict<Reason> {
+        if Self::is_data(head, length) { ToUserVerdict::Deliver } else { ToUserVerdict::Drop(Reason::Malformed) }
     }
 
     #[inline]

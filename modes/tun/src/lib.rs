@@ -7,7 +7,7 @@
 
 use tuntap_driver::{Error, FrameHeader, Groups, Link, LinkFlags, LinkSpec, Mode, ToStackVerdict, ToUserVerdict};
 pub use tuntap_ptp::Reason;
-use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, Responder};
+use tuntap_ptp::{ETHERNET_HEADER, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, Responder, SHORT_HEAD};
 
 /// The mode of `tun/0`, `tun/1` and so on.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ impl Mode for Tun {
         shortest: 1,
         overhead: 0,
     };
+    const SHORT_HEAD: usize = SHORT_HEAD;
     const HEAD_TO_USER: usize = HEAD_TO_USER;
     const HEAD_TO_STACK: usize = HEAD_TO_STACK;
 
@@ -31,6 +32,10 @@ impl Mode for Tun {
     type Reply = Reply;
 
     #[inline]
+    fn is_data(head: &[u8], length: usize) -> bool {
+        tuntap_ptp::is_data(head, length)
+    }
+
     fn classify_to_user(link: &Link, head: &[u8], length: usize, reply: &mut Self::Reply) -> ToUserVerdict<Reason> {
         match responder(link).classify_to_user(head, length, &mut reply.0) {
             tuntap_ptp::Verdict::Deliver => ToUserVerdict::Deliver,

@@ -1,5 +1,6 @@
 //! Packets: the stack's `net_buffer`s, owned.
 
+use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
 
 use haiku_sys as sys;
@@ -53,40 +54,36 @@ impl NetBuffer {
         let destination = header.destination();
         // SAFETY: the invariant of `NetBuffer`; nothing else refers to the packet.
         let buffer = unsafe { self.0.as_mut() };
+        let ethernet = |station| sys::sockaddr_dl_ethernet::new(station, ether_type, index);
         // SAFETY: the module gives every packet room for two addresses of any kind.
-        unsafe {
-            buffer.source.cast::<sys::sockaddr_dl>().write(sys::sockaddr_dl::ethernet(
-                header.source(),
-                ether_type,
-                index,
-            ))
-        };
+        unsafe { buffer.source.cast::<sys::sockaddr_dl_ethernet>().write(ethernet(header.source())) };
         // SAFETY: as above.
-        unsafe {
-            buffer.destination.cast::<sys::sockaddr_dl>().write(sys::sockaddr_dl::ethernet(
-                destination,
-                ether_type,
-                index,
-            ))
-        };
+        unsafe { buffer.destination.cast::<sys::sockaddr_dl_ethernet>().write(ethernet(destination)) };
         let [first, ..] = destination;
-        buffer.msg_flags |= match (destination, first & 1) {
-            ([0xff, 0xff, 0xff, 0xff, 0xff, 0xff], _) => sys::MSG_BCAST,
-            (_, 1) => sys::MSG_MCAST,
-            _ => 0,
-        };
+        if first & 1 != 0 {
+            buffer.msg_flags |= if destination == [0xff; 6] { sys::MSG_BCAST } else { sys::MSG_MCAST };
+        }
         // In C a union: the consumer thread puts the device's index where the deframer had the frame's type.
         buffer.r#type = index as i32;
     }
 
-    fn append(&mut self, data: &[u8]) -> Result<(), Error> {
-        if data.is_empty() {
-            return Ok(());
+    /// Fills a packet whose room is in several pieces with the program's bytes, and copies the first to `head`.
+    #[inline(never)]
+    fn fill(self, from: *const c_void, head: &mut [u8]) -> Result<Self, Error> {
+        let write = buffer().and_then(|module| module.write).ok_or(Error::NoMemory)?;
+        // SAFETY: the invariant of `NetBuffer`; `from` is user memory, which the module copies by `user_memcpy`.
+        if unsafe { write(self.0.as_ptr(), 0, from, self.len()) } != sys::B_OK {
+            return Err(Error::BadAddress);
         }
-        let append = buffer().and_then(|module| module.append).ok_or(Error::NoMemory)?;
-        // SAFETY: the invariant of `NetBuffer`; `data` is a live slice.
-        let status = unsafe { append(self.0.as_ptr(), data.as_ptr().cast(), data.len()) };
-        if status == sys::B_OK { Ok(()) } else { Err(Error::NoMemory) }
+        self.peek(0, head);
+        Ok(self)
+    }
+
+    /// Makes an empty packet.
+    fn create() -> Result<Self, Error> {
+        let create = buffer().and_then(|module| module.create).ok_or(Error::NoMemory)?;
+        // SAFETY: a plain call; it returns null without memory.
+        NonNull::new(unsafe { create(HEADER_SPACE) }).map(Self).ok_or(Error::NoMemory)
     }
 }
 
@@ -110,41 +107,52 @@ impl Drop for HeldAddress {
 impl Packet for NetBuffer {
     type User = UserSlice;
 
-    fn from_parts(parts: &[&[u8]]) -> Result<Self, Error> {
-        let create = buffer().and_then(|module| module.create).ok_or(Error::NoMemory)?;
-        // SAFETY: a plain call; it returns null without memory.
-        let mut packet = Self(NonNull::new(unsafe { create(HEADER_SPACE) }).ok_or(Error::NoMemory)?);
-        for part in parts {
-            packet.append(part)?;
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let packet = Self::create()?;
+        let append = buffer().and_then(|module| module.append).ok_or(Error::NoMemory)?;
+        // SAFETY: the invariant of `NetBuffer`; `bytes` is a live slice.
+        let status = unsafe { append(packet.0.as_ptr(), bytes.as_ptr().cast(), bytes.len()) };
+        if status == sys::B_OK { Ok(packet) } else { Err(Error::NoMemory) }
+    }
+
+    #[inline]
+    fn from_user(user: &UserSlice, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error> {
+        let from = user.part(offset, length)?;
+        let packet = Self::create()?;
+        let append_size = buffer().and_then(|module| module.append_size).ok_or(Error::NoMemory)?;
+        // Not `append`, which says nothing of a fault once the packet is in several pieces: whatever the kernel's memory
+        // held before would then travel in it.
+        let mut room = null_mut();
+        // SAFETY: the invariant of `NetBuffer`; the last argument points to a local variable.
+        if unsafe { append_size(packet.0.as_ptr(), length, &raw mut room) } != sys::B_OK {
+            return Err(Error::NoMemory);
         }
+        let Some(room) = NonNull::new(room.cast::<u8>()) else { return packet.fill(from, head) };
+        // SAFETY: the room is the packet's, which is not shared; `from` is user memory, and `user_memcpy` returns an error if it
+        // is not mapped.
+        if unsafe { sys::user_memcpy(room.as_ptr().cast(), from, length) } != sys::B_OK {
+            return Err(Error::BadAddress);
+        }
+        let known = head.len().min(length);
+        // SAFETY: neither `head`, which is memory of the caller's, nor the room, which was written above, is shorter than that.
+        unsafe { room.copy_to_nonoverlapping(NonNull::from(head).cast(), known) };
         Ok(packet)
     }
 
-    fn append_user(&mut self, user: &UserSlice, offset: usize, length: usize) -> Result<(), Error> {
-        if length == 0 {
-            return Ok(());
-        }
-        let from = user.part(offset, length)?;
-        let module = buffer().ok_or(Error::NoMemory)?;
-        let make_room = module.append_size.ok_or(Error::NoMemory)?;
-        // Not `append`, which says nothing of a fault once the packet is in several pieces: whatever the kernel's memory
-        // held before would then travel in it.
-        let (end, mut room) = (self.len(), null_mut());
-        // SAFETY: the invariant of `NetBuffer`; the last argument points to a local variable.
-        if unsafe { make_room(self.0.as_ptr(), length, &raw mut room) } != sys::B_OK {
-            return Err(Error::NoMemory);
-        }
-        let status = if room.is_null() {
-            let write = module.write.ok_or(Error::NoMemory)?;
-            // SAFETY: the invariant of `NetBuffer`; the packet has the room, in pieces. `from` is user memory, which the
-            // module copies by `user_memcpy`.
-            unsafe { write(self.0.as_ptr(), end, from, length) }
-        } else {
-            // SAFETY: the room is part of the packet, which is not shared; `from` is user memory, and `user_memcpy` returns
-            // an error if it is not mapped.
-            unsafe { sys::user_memcpy(room, from, length) }
-        };
-        if status == sys::B_OK { Ok(()) } else { Err(Error::BadAddress) }
+    #[inline]
+    fn prepend(&mut self, header: &[u8]) -> Result<(), Error> {
+        let prepend = buffer().and_then(|module| module.prepend).ok_or(Error::NoMemory)?;
+        // SAFETY: the invariant of `NetBuffer`; `header` is a live slice.
+        let status = unsafe { prepend(self.0.as_ptr(), header.as_ptr().cast(), header.len()) };
+        if status == sys::B_OK { Ok(()) } else { Err(Error::NoMemory) }
+    }
+
+    #[inline]
+    fn strip(&mut self, length: usize) -> Result<(), Error> {
+        let remove = buffer().and_then(|module| module.remove_header).ok_or(Error::NoMemory)?;
+        // SAFETY: the invariant of `NetBuffer`.
+        let status = unsafe { remove(self.0.as_ptr(), length) };
+        if status == sys::B_OK { Ok(()) } else { Err(Error::Invalid) }
     }
 
     #[inline]

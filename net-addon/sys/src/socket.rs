@@ -1,6 +1,7 @@
 //! Addresses and interface requests: `headers/posix/sys/socket.h`, `netinet/in.h`, `net/if.h`, `net/if_dl.h`.
 
 use core::ffi::c_char;
+use core::mem::offset_of;
 
 use crate::ifreq_stats;
 
@@ -80,17 +81,30 @@ pub struct sockaddr_dl {
     _tail: [u8; 2],
 }
 
-impl sockaddr_dl {
-    /// Returns the address of a station on Ethernet, as the stack's deframer fills it in. `e_type` is the Ethernet type in
-    /// network order, `index` that of the device.
+/// The beginning of a `struct sockaddr_dl`: as much of it as says which station on Ethernet it is. The stack's deframer writes no
+/// more either.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct sockaddr_dl_ethernet {
+    sdl_len: u8,
+    sdl_family: u8,
+    sdl_e_type: u16,
+    sdl_index: u32,
+    sdl_type: u8,
+    sdl_nlen: u8,
+    sdl_alen: u8,
+    sdl_slen: u8,
+    sdl_data: [u8; 6],
+}
+
+const _: () = assert!(offset_of!(sockaddr_dl_ethernet, sdl_data) == offset_of!(sockaddr_dl, sdl_data));
+
+impl sockaddr_dl_ethernet {
+    /// Returns the address of a station. `e_type` is the Ethernet type in network order, `index` that of the device.
     #[must_use]
-    pub const fn ethernet(address: [u8; 6], e_type: u16, index: u32) -> Self {
-        let [a, b, c, d, e, f] = address;
-        let mut sdl_data = [0; 46];
-        (sdl_data[0], sdl_data[1], sdl_data[2]) = (a, b, c);
-        (sdl_data[3], sdl_data[4], sdl_data[5]) = (d, e, f);
+    pub const fn new(station: [u8; 6], e_type: u16, index: u32) -> Self {
         Self {
-            sdl_len: size_of::<Self>() as u8,
+            sdl_len: size_of::<sockaddr_dl>() as u8,
             sdl_family: crate::AF_LINK as u8,
             sdl_e_type: e_type,
             sdl_index: index,
@@ -98,8 +112,7 @@ impl sockaddr_dl {
             sdl_nlen: 0,
             sdl_alen: crate::ETHER_ADDRESS_LENGTH as u8,
             sdl_slen: 0,
-            sdl_data,
-            _tail: [0; 2],
+            sdl_data: station,
         }
     }
 }

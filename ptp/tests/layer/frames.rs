@@ -7,7 +7,7 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Message,
     Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr,
 };
-use tuntap_ptp::{HEAD_TO_USER, MacAddress, Reply, Responder, Verdict};
+use tuntap_ptp::{HEAD_TO_USER, MacAddress, Reply, Responder, SHORT_HEAD, Verdict, is_data};
 
 /// The interface of the stack.
 pub(crate) const INTERFACE: [u8; 6] = [0x02, 0xa0, 0x00, 0x00, 0x00, 0x07];
@@ -33,6 +33,9 @@ pub(crate) fn judge(responder: &Responder, frame: &[u8]) -> (Verdict, Vec<u8>) {
     let mut reply = Reply::new();
     let head = &frame[..frame.len().min(HEAD_TO_USER)];
     let verdict = responder.classify_to_user(head, frame.len(), &mut reply);
+    if is_data(&frame[..frame.len().min(SHORT_HEAD)], frame.len()) {
+        assert_eq!(verdict, Verdict::Deliver, "the short head says so");
+    }
     (verdict, reply.bytes().to_vec())
 }
 

@@ -11,7 +11,8 @@ use smoltcp::wire::{
     IpProtocol, Ipv6ExtHeader, Ipv6Packet, NdiscNeighborFlags, NdiscRepr,
 };
 use tuntap_ptp::{
-    Answered, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, REPLY_MAX, Reason, Reply, Responder, Verdict,
+    Answered, HEAD_TO_STACK, HEAD_TO_USER, MacAddress, PacketError, REPLY_MAX, Reason, Reply, Responder, SHORT_HEAD,
+    Verdict, is_data,
 };
 
 /// The stack sends these bytes as a frame.
@@ -86,6 +87,12 @@ fn judge(responder: &Responder, bytes: &[u8], addresses: &mut Addresses) {
     let mut reply = Reply::new();
     let head = &bytes[..bytes.len().min(HEAD_TO_USER)];
     let verdict = responder.classify_to_user(head, bytes.len(), &mut reply);
+
+    // IPv4 is told from the rest by the short head, and IPv6 unless it may be address resolution.
+    let is_data = is_data(&bytes[..bytes.len().min(SHORT_HEAD)], bytes.len());
+    let may_be_otherwise =
+        EthernetFrame::new_checked(bytes).map_or(true, |frame| frame.ethertype() != EthernetProtocol::Ipv4);
+    assert!(if is_data { verdict == Verdict::Deliver } else { verdict != Verdict::Deliver || may_be_otherwise });
 
     let mut second = Reply::new();
     let whole = responder.classify_to_user(bytes, bytes.len(), &mut second);

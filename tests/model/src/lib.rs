@@ -407,8 +407,11 @@ impl<R: Rules> Model<R> {
         if packet.len() > longest {
             return Err(Error::TooLong);
         }
-        if trouble == Trouble::Address {
-            return Err(Error::BadAddress);
+        // The packet is fetched before it is looked at.
+        match trouble {
+            Trouble::Memory => return Err(Error::NoMemory),
+            Trouble::Address => return Err(Error::BadAddress),
+            Trouble::None | Trouble::Blind => {}
         }
         let written = self.rules.judge_written(&self.link, &self.groups, packet)?;
         self.accepting()?;
@@ -418,7 +421,6 @@ impl<R: Rules> Model<R> {
                 self.to_stack.dropped[reason] += 1;
             }
             Written::Deliver(_) if !self.to_stack.fits() => return Err(self.wait()),
-            Written::Deliver(_) if trouble == Trouble::Memory => return Err(Error::NoMemory),
             Written::Deliver(header) => self.to_stack.put(&[&header, packet].concat()),
         }
         Ok(())
