@@ -16,7 +16,10 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// The reason under which the frame was dropped and counted.
     pub fn send(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
         let mut buffer = [0; SHORT_HEAD];
-        let head = packet.peek(0, buffer.get_mut(..M::SHORT_HEAD).unwrap_or_default());
+        let head = match buffer.get_mut(..M::SHORT_HEAD) {
+            Some(buffer) if M::SHORT_HEAD > 0 => packet.peek(0, buffer),
+            _ => &[],
+        };
         if M::is_data(head, packet.len()) { self.queue_for_user(packet) } else { self.send_other(packet) }
     }
 
