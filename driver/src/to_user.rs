@@ -20,13 +20,12 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             Some(buffer) if M::SHORT_HEAD > 0 => packet.peek(0, buffer),
             _ => &[],
         };
-        if M::is_data(head, packet.len()) { self.queue_for_user(packet) } else { self.send_other(packet) }
-    }
-
-    /// Queues a frame for the program.
-    #[inline(always)]
-    fn queue_for_user(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
         let length = packet.len();
+        if !M::is_data(head, length) {
+            if let Some(outcome) = self.answer_or_drop(&packet, length) {
+                return outcome;
+            }
+        }
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
             let reason = match (state.side.up, state.side.open, state.fits()) {
@@ -49,21 +48,20 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         sent
     }
 
-    /// Classifies a frame by its whole head.
+    /// Classifies a frame by its whole head, and answers or drops it. `None` if it is the program's.
     #[inline(never)]
-    fn send_other(&self, packet: K::Packet) -> Result<(), Dropped<M::Reason>> {
-        let length = packet.len();
+    fn answer_or_drop(&self, packet: &K::Packet, length: usize) -> Option<Result<(), Dropped<M::Reason>>> {
         let mut reply = M::Reply::default();
-        let answered = match self.classify_to_user(&packet, length, &mut reply) {
+        let answered = match self.classify_to_user(packet, length, &mut reply) {
             // A read must not return 0, because that is the end of the file.
             ToUserVerdict::Deliver if length <= M::LINK.hidden_header => Err(Dropped::ByCore(DropReason::Malformed)),
-            ToUserVerdict::Deliver => return self.queue_for_user(packet),
+            ToUserVerdict::Deliver => return None,
             // Before this direction is locked, because an answer goes into the other one. The stack keeps every packet that
             // waits for an answer, so questions are answered without a program too.
             ToUserVerdict::Answer => self.answer(reply.as_ref()).map_err(Dropped::ByCore),
             ToUserVerdict::Drop(reason) => Err(Dropped::ByMode(reason)),
         };
-        self.to_user.count(|counters, _, side| {
+        Some(self.to_user.count(|counters, _, side| {
             counters.accept(length);
             let counted = if answered.is_err() && !side.up { Err(Dropped::ByCore(DropReason::Down)) } else { answered };
             match counted {
@@ -71,7 +69,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
                 Err(dropped) => counters.drop(dropped.counter::<M>()),
             }
             counted
-        })
+        }))
     }
 
     /// Has the mode classify a frame by its head.
