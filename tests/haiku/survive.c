@@ -27,12 +27,8 @@ static const struct subcommand s_tests[] = {
 
 static const char* const s_all[] = {
     "tcp-restart",
-    "eight-senders",
-    "eight-senders queue=128 seconds=5",
-    "eight-senders flows=16 work=20 seconds=5",
-    "closed-unit",
-    "delete-under",
-    NULL,
+    "eight-senders", "eight-senders queue=128 seconds=5", "eight-senders flows=16 work=20 seconds=5",
+    "closed-unit", "delete-under", NULL,
 };
 
 int main(int argc, char** argv)

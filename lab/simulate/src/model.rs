@@ -8,12 +8,11 @@ use haiku_sys::{
     O_NONBLOCK, status_t,
 };
 use tuntap_driver::{Counters, DropReason, Error, Link, MacAddress};
-pub(super) use tuntap_model::{Line, Trouble, UNTOUCHED, Verdict};
-use tuntap_model::{Model, Rules, Written};
+pub(super) use tuntap_model::{Line, Trouble, UNTOUCHED};
+use tuntap_model::{Model, Rules, Verdict, Written};
 use tuntap_net_addon::ioctl::wire::DirectionStatistics;
-use tuntap_net_addon::reasons::NAMES;
 
-use super::packet;
+use super::packet::{self, position};
 
 /// The group that packets are for, if they are for one.
 pub(super) const GROUP: [u8; 6] = [0x33, 0x33, 0, 7, 8, 9];
@@ -83,11 +82,6 @@ impl Rules for Unit {
         let is_for_us = is_for_group || link.promiscuous || packet.starts_with(&link.address);
         Ok(if is_for_us { Written::Deliver(vec![]) } else { Written::Drop(position("not-for-us")) })
     }
-}
-
-/// The position of a drop reason in the statistics.
-pub(super) fn position(reason: &str) -> usize {
-    NAMES.iter().position(|name| *name == reason).expect("the name of a drop reason")
 }
 
 /// Haiku's word for an error of the device.

@@ -1,6 +1,12 @@
 //! What the bytes of a packet mean to a TUN, which makes and reads link headers.
 
-use super::model::{Verdict, position};
+use tuntap_model::Verdict;
+use tuntap_net_addon::reasons::NAMES;
+
+/// The position of a drop reason in the statistics.
+pub(super) fn position(reason: &str) -> usize {
+    NAMES.iter().position(|name| *name == reason).expect("the name of a drop reason")
+}
 
 /// The outcome of a frame from the stack: a TAP delivers it, a TUN parses it, and answers for its far side.
 pub(super) fn judge(tun: bool, frame: &[u8], peer: [u8; 6]) -> Verdict {
