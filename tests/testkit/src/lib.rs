@@ -1,13 +1,13 @@
 //! What the tests share.
 //!
 //! [`program`] is a program that has a unit open, [`card`] an interface of the driver's that the test drives by hand,
-//! [`fake`] a driver for tests of the stack, [`rig`] a system that must end with empty ledgers. [`conformance`] is what
+//! [`fake_driver`] a driver for tests of the stack, [`rig`] a system that must end with empty ledgers. [`conformance`] is what
 //! Haiku's stack requires of `send_data`, [`fuzz`] has the judges of the fuzz targets, and [`suite`] what a program can
 //! observe of a TUN or TAP, as cases that run on Linux's own device and on ours; `docs/compatibility.md` is made of it.
 
 pub mod card;
 pub mod conformance;
-pub mod fake;
+pub mod fake_driver;
 pub mod fuzz;
 pub mod image;
 pub mod linux_tun;

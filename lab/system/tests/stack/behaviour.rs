@@ -17,19 +17,19 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr};
 use haiku_stack::Family;
 use haiku_system::ping;
 use haiku_system::{Lab, LabOptions};
-use tuntap_testkit::fake::{self, Fake, mac};
+use tuntap_testkit::fake_driver::{self, FakeDevice, mac};
 
 const ARP: u16 = 0x0806;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
 fn boot() -> Lab {
-    Lab::boot(LabOptions { exports: Some(fake::exports()), ..LabOptions::default() }).unwrap()
+    Lab::boot(LabOptions { exports: Some(fake_driver::exports()), ..LabOptions::default() }).unwrap()
 }
 
 /// A lab with one device that is up as 10.1.0.1.
-fn one() -> (haiku_kernel::sync::MutexGuard<'static, ()>, Arc<Fake>, Lab) {
-    let (turn, mut fakes) = fake::devices(&["fake/0"]);
+fn one() -> (haiku_kernel::sync::MutexGuard<'static, ()>, Arc<FakeDevice>, Lab) {
+    let (turn, mut fakes) = fake_driver::devices(&["fake/0"]);
     let lab = boot();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
     (turn, fakes.remove(0), lab)
@@ -65,7 +65,7 @@ fn end(lab: Lab) {
 
 #[test]
 fn an_interface_is_made_when_first_named_and_its_device_goes_with_it() {
-    let (_turn, fakes) = fake::devices(&["fake/0"]);
+    let (_turn, fakes) = fake_driver::devices(&["fake/0"]);
     let lab = boot();
     assert!(lab.ifconfig("other/0 up").unwrap_err().to_string().ends_with("No such device"));
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
@@ -124,7 +124,7 @@ fn arp_keeps_every_packet_that_waits_however_many_there_are() {
 
 #[test]
 fn what_waits_for_an_address_that_becomes_our_own_goes_to_our_own_station() {
-    let (_turn, fakes) = fake::devices(&["fake/0", "fake/1"]);
+    let (_turn, fakes) = fake_driver::devices(&["fake/0", "fake/1"]);
     let lab = boot();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
     lab.send_ip(&packet("10.1.0.1", "10.1.0.2", 10)).unwrap();
@@ -141,7 +141,7 @@ fn an_answer_to_a_question_of_an_interface_that_was_deleted_is_the_end_if_packet
         "behaviour::an_answer_to_a_question_of_an_interface_that_was_deleted_is_the_end_if_packets_wait_for_it";
     const MARK: &str = "HAIKU_LAB_TEST_PANICS";
     if std::env::var_os(MARK).is_some() {
-        let (_turn, fakes) = fake::devices(&["fake/0", "fake/1"]);
+        let (_turn, fakes) = fake_driver::devices(&["fake/0", "fake/1"]);
         let lab = boot();
         lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
         lab.ifconfig("fake/1 10.2.0.1 255.255.255.0 up").unwrap();
@@ -242,7 +242,7 @@ fn neighbour_solicitations_need_a_route_for_their_group() {
 
 #[test]
 fn solicitations_leave_by_the_first_route_for_their_group() {
-    let (_turn, fakes) = fake::devices(&["fake/0", "fake/1"]);
+    let (_turn, fakes) = fake_driver::devices(&["fake/0", "fake/1"]);
     let lab = boot();
     for unit in 0..2 {
         lab.ifconfig(&format!("fake/{unit} inet6 fd00:{unit}::1 prefixlen 64 up")).unwrap();
@@ -278,7 +278,7 @@ fn down_takes_all_routes_along_and_up_brings_only_its_own_back() {
 
 #[test]
 fn an_interface_deleted_while_down_lives_on_in_its_routes() {
-    let (_turn, fakes) = fake::devices(&["fake/0"]);
+    let (_turn, fakes) = fake_driver::devices(&["fake/0"]);
     let lab = boot();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0").unwrap();
     lab.ifconfig("--delete fake/0").unwrap();
@@ -291,7 +291,7 @@ fn an_interface_deleted_while_down_lives_on_in_its_routes() {
 
 #[test]
 fn what_was_never_up_has_no_address_to_send_from() {
-    let (_turn, fakes) = fake::devices(&["fake/0"]);
+    let (_turn, fakes) = fake_driver::devices(&["fake/0"]);
     let lab = boot();
     lab.ifconfig("fake/0 10.1.0.1 255.255.255.0").unwrap();
     // The question goes out all the same, to a device that is down.

@@ -10,12 +10,12 @@ use haiku_sys::{B_INTERRUPTED, B_WOULD_BLOCK, ENOBUFS, status_t};
 use haiku_system::ping;
 use haiku_system::{Lab, LabOptions, Ledgers};
 use tuntap_testkit::conformance::{Harm, Scenario, Subject, attempts, saved_by_the_next_write, while_blocked};
-use tuntap_testkit::fake::{self, Fake, mac};
+use tuntap_testkit::fake_driver::{self, FakeDevice, mac};
 
 /// A toy driver in a lab.
 struct Toy {
     lab: Lab,
-    fake: Arc<Fake>,
+    fake: Arc<FakeDevice>,
     /// What it returns while it is blocked, or nothing if it takes the packets and frees them.
     refusal: Option<status_t>,
     _turn: MutexGuard<'static, ()>,
@@ -23,8 +23,8 @@ struct Toy {
 
 impl Toy {
     fn new(refusal: Option<status_t>) -> Self {
-        let (turn, mut fakes) = fake::devices(&["fake/0"]);
-        let lab = Lab::boot(LabOptions { exports: Some(fake::exports()), ..LabOptions::default() }).unwrap();
+        let (turn, mut fakes) = fake_driver::devices(&["fake/0"]);
+        let lab = Lab::boot(LabOptions { exports: Some(fake_driver::exports()), ..LabOptions::default() }).unwrap();
         lab.ifconfig("fake/0 10.1.0.1 255.255.255.0 up").unwrap();
         lab.ifconfig("fake/0 inet6 fd00:1::1 prefixlen 64").unwrap();
         lab.route("add fake/0 inet6 ff00:: prefixlen 8").unwrap();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use haiku_kernel::sync::MutexGuard;
 
 use haiku_system::{Lab, LabOptions};
-use tuntap_testkit::fake;
+use tuntap_testkit::fake_driver;
 
 const DOCUMENT: &str = include_str!("../../../../docs/haiku.md");
 const NIC: &str = "/dev/net/ipro1000/0";
@@ -19,9 +19,9 @@ fn commands(heading: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// A machine whose NIC was configured by DHCP and whose `tun/0` was configured by OpenVPN.
-fn connected() -> (MutexGuard<'static, ()>, Vec<std::sync::Arc<fake::Fake>>, Lab) {
-    let (turn, fakes) = fake::devices(&[NIC, "tun/0"]);
-    let lab = Lab::boot(LabOptions { exports: Some(fake::exports()), ..LabOptions::default() }).unwrap();
+fn connected() -> (MutexGuard<'static, ()>, Vec<std::sync::Arc<fake_driver::FakeDevice>>, Lab) {
+    let (turn, fakes) = fake_driver::devices(&[NIC, "tun/0"]);
+    let lab = Lab::boot(LabOptions { exports: Some(fake_driver::exports()), ..LabOptions::default() }).unwrap();
     lab.ifconfig(&format!("{NIC} 192.168.0.2 255.255.255.0 up")).unwrap();
     lab.route(&format!("add {NIC} default gw 192.168.0.1")).unwrap();
     lab.ifconfig("tun/0 10.8.0.2 255.255.255.0 up").unwrap();

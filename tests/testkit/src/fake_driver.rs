@@ -45,7 +45,7 @@ pub struct State {
 
 /// A device. The stack's part comes first, so that the stack's pointer is ours.
 #[repr(C)]
-pub struct Fake {
+pub struct FakeDevice {
     device: Mutex<()>,
     c: std::cell::UnsafeCell<net_device>,
     name: String,
@@ -55,11 +55,11 @@ pub struct Fake {
 }
 
 // SAFETY: the C part is the stack's and the tests' to share as a driver's would be.
-unsafe impl Send for Fake {}
+unsafe impl Send for FakeDevice {}
 // SAFETY: as above.
-unsafe impl Sync for Fake {}
+unsafe impl Sync for FakeDevice {}
 
-static FAKES: Mutex<Vec<Arc<Fake>>> = Mutex::new(Vec::new());
+static FAKES: Mutex<Vec<Arc<FakeDevice>>> = Mutex::new(Vec::new());
 static TURN: Mutex<()> = Mutex::new(());
 
 /// The link-layer address of the device of this number.
@@ -68,14 +68,15 @@ pub fn mac(number: u8) -> [u8; 6] {
 }
 
 /// Tests take turns, because the devices are statics as a driver's are. Each starts with these.
-pub fn devices(names: &[&str]) -> (MutexGuard<'static, ()>, Vec<Arc<Fake>>) {
+pub fn devices(names: &[&str]) -> (MutexGuard<'static, ()>, Vec<Arc<FakeDevice>>) {
     let turn = TURN.lock();
-    let fakes: Vec<Arc<Fake>> = (1..).zip(names).map(|(number, name)| Arc::new(Fake::new(name, number))).collect();
+    let fakes: Vec<Arc<FakeDevice>> =
+        (1..).zip(names).map(|(number, name)| Arc::new(FakeDevice::new(name, number))).collect();
     *lock(&FAKES) = fakes.clone();
     (turn, fakes)
 }
 
-impl Fake {
+impl FakeDevice {
     fn new(name: &str, number: u8) -> Self {
         // SAFETY: zeros are a value of every field.
         let mut device: net_device = unsafe { std::mem::zeroed() };
@@ -143,7 +144,7 @@ impl Fake {
     }
 }
 
-fn find(device: *mut net_device) -> Arc<Fake> {
+fn find(device: *mut net_device) -> Arc<FakeDevice> {
     let fakes = lock(&FAKES);
     Arc::clone(fakes.iter().find(|fake| fake.c.get() == device).expect("a device of ours"))
 }
