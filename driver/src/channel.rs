@@ -87,7 +87,6 @@ pub(crate) struct State<K: Kernel, S> {
     /// How often the queue was purged.
     pub(crate) purges: u32,
     limits: Limits,
-    end: ProgramEnd,
     /// The error for producers. The direction to the program takes every packet and ignores it.
     pub(crate) accepting: Result<(), Error>,
     /// The error for consumers.
@@ -101,7 +100,33 @@ pub(crate) struct State<K: Kernel, S> {
     pub(crate) side: S,
 }
 
-impl<K: Kernel, S> State<K, S> {
+/// The state that only one of the directions has, as far as the queue asks it.
+pub(crate) trait Side<K: Kernel>: Send + Sized {
+    /// Which end the program has.
+    const END: ProgramEnd;
+
+    /// Sees that the packet at the front is taken. Returns the one that is delivered in its place, of the same length, if
+    /// there is one.
+    #[inline]
+    fn taken(&mut self) -> Option<K::Packet> {
+        None
+    }
+
+    /// Returns how many packets were taken, less those that were put back.
+    #[inline]
+    fn taken_so_far(&self) -> u64 {
+        0
+    }
+
+    /// Sees that so many packets are put back to the front. The second number is that of [`Self::taken_so_far`] after they
+    /// were taken.
+    fn put_back(&mut self, _: u32, _: u64) {}
+
+    /// Sees that the queue is emptied. Adds the packets that it holds itself to `stale`.
+    fn purge(&mut self, _: &mut K::Fifo) {}
+}
+
+impl<K: Kernel, S: Side<K>> State<K, S> {
     /// Whether the queue is below its limits, and so takes a packet of any length.
     pub(crate) fn fits(&self) -> bool {
         self.packets == 0 || (self.packets < self.limits.packets && self.bytes < self.limits.bytes as usize)
@@ -123,7 +148,7 @@ impl<K: Kernel, S> State<K, S> {
     /// Whether the program's call would return at once.
     #[inline(never)]
     fn is_ready(&self) -> bool {
-        match self.end {
+        match S::END {
             ProgramEnd::Consumer => self.packets > 0 || self.serving.is_err(),
             ProgramEnd::Producer => self.has_room(),
         }
@@ -139,15 +164,18 @@ impl<K: Kernel, S> State<K, S> {
         self.queue.push(packet);
     }
 
-    /// Takes the next packet.
+    /// Takes the next packet. If another is delivered in its place, it is `superseded`, which the caller drops outside the
+    /// lock, because that calls the kernel.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<K::Packet> {
+    pub(crate) fn take(&mut self, superseded: &mut Option<K::Packet>) -> Option<K::Packet> {
         let packet = self.queue.pop()?;
         let bytes = packet.len();
         self.packets = self.packets.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
         self.counters.deliver(bytes);
-        Some(packet)
+        let Some(newer) = self.side.taken() else { return Some(packet) };
+        *superseded = Some(packet);
+        Some(newer)
     }
 
     /// Empties the queue. The caller drops the packets outside the lock, because that calls the kernel.
@@ -157,7 +185,9 @@ impl<K: Kernel, S> State<K, S> {
         self.purges = self.purges.wrapping_add(1);
         self.packets = 0;
         self.bytes = 0;
-        core::mem::take(&mut self.queue)
+        let mut stale = core::mem::take(&mut self.queue);
+        self.side.purge(&mut stale);
+        stale
     }
 
     /// Whether a waiting consumer can go on.
@@ -194,11 +224,10 @@ impl<K: Kernel, S> State<K, S> {
 /// One direction of a device. Each has cache lines of its own, because the two ends of a direction are on two processors
 /// already.
 #[repr(align(64))]
-pub(crate) struct Channel<K: Kernel, S: Send> {
+pub(crate) struct Channel<K: Kernel, S: Side<K>> {
     state: K::Lock<State<K, S>>,
     /// Whether there was room when the lock was last released: spares the writers of a full queue an allocation.
     had_room: AtomicBool,
-    end: ProgramEnd,
     consumers: K::WaitPoint,
     /// Where writers wait for room. The stack never waits, so the direction to the program has none.
     producers: Option<K::WaitPoint>,
@@ -207,35 +236,28 @@ pub(crate) struct Channel<K: Kernel, S: Send> {
     selects: Selects<K>,
 }
 
-impl<K: Kernel, S: Send> Channel<K, S> {
+impl<K: Kernel, S: Side<K>> Channel<K, S> {
     /// Makes the queue that a program takes packets out of, of a device without an opener and without an interface.
     #[inline]
     pub(crate) fn to_user(consumers: K::WaitPoint, side: S) -> Self {
-        Self::new(ProgramEnd::Consumer, consumers, None, Error::Closed, side)
+        Self::new(consumers, None, Error::Closed, side)
     }
 
     /// Makes the queue that a program puts packets into, of such a device.
     #[inline]
     pub(crate) fn to_stack(consumers: K::WaitPoint, producers: K::WaitPoint, side: S) -> Self {
-        Self::new(ProgramEnd::Producer, consumers, Some(producers), Error::NetworkDown, side)
+        Self::new(consumers, Some(producers), Error::NetworkDown, side)
     }
 
     #[inline]
-    fn new(
-        end: ProgramEnd,
-        consumers: K::WaitPoint,
-        producers: Option<K::WaitPoint>,
-        not_serving: Error,
-        side: S,
-    ) -> Self {
-        let hung_up = end == ProgramEnd::Consumer;
+    fn new(consumers: K::WaitPoint, producers: Option<K::WaitPoint>, not_serving: Error, side: S) -> Self {
+        let hung_up = S::END == ProgramEnd::Consumer;
         let state = State {
             queue: K::Fifo::default(),
             packets: 0,
             bytes: 0,
             purges: 0,
             limits: Limits::DEFAULT,
-            end,
             accepting: Err(Error::Closed),
             serving: Err(not_serving),
             hung_up,
@@ -247,11 +269,10 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         Self {
             state: K::Lock::new(state),
             had_room: AtomicBool::new(false),
-            end,
             consumers,
             producers,
             hung_up: AtomicBool::new(hung_up),
-            selects: Selects::new(end.event()),
+            selects: Selects::new(S::END.event()),
         }
     }
 
@@ -272,7 +293,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             } else {
                 Wakes::NONE
             };
-            if self.producers.is_some() {
+            if S::END == ProgramEnd::Producer {
                 self.publish_room(state);
             }
             (result, wakes)
@@ -281,6 +302,12 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             self.wake(wakes);
         }
         result
+    }
+
+    /// Looks at the state.
+    #[inline]
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State<K, S>) -> R) -> R {
+        self.state.with(|state| look(state))
     }
 
     /// Counts packets that do not enter or leave the queue. Changes nothing that anybody waits for.
@@ -307,7 +334,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
             producers.wake(wakes.producers());
         }
         if wakes.has(Wakes::READY) {
-            self.selects.notify(self.end.event());
+            self.selects.notify(S::END.event());
         }
         if wakes.has(Wakes::HANG_UP) {
             // Both, because Haiku's select for writing waits for errors but not for hang-ups.
@@ -318,7 +345,8 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// Takes the next packet. Waits for one as `wait` says.
     pub(crate) fn pop(&self, wait: Wait) -> Result<K::Packet, Error> {
-        self.when_filled(wait, |state| state.take())?.ok_or(Error::WouldBlock)
+        let mut superseded = None;
+        self.when_filled(wait, |state| state.take(&mut superseded))?.ok_or(Error::WouldBlock)
     }
 
     /// Runs a critical section as soon as there is a packet.
@@ -434,12 +462,12 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// Registers a select for the program's event on this queue. Notifies it at once if the event holds already.
     pub(crate) fn select(&self, sync: K::Select) {
-        let event = self.end.event();
+        let event = S::END.event();
         self.selects.add(sync, event);
-        let is_ready = match self.end {
-            ProgramEnd::Consumer => self.with(|state| state.is_ready()),
+        let is_ready = match S::END {
+            ProgramEnd::Consumer => self.look(|state| state.is_ready()),
             // If the hint is stale, the program's write returns the error.
-            ProgramEnd::Producer => self.had_room() || self.with(|state| state.is_ready()),
+            ProgramEnd::Producer => self.had_room() || self.look(|state| state.is_ready()),
         };
         if is_ready {
             sync.notify(event);
@@ -464,7 +492,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// What the queue holds.
     pub(crate) fn backlog(&self) -> Backlog {
-        self.with(|state| state.backlog())
+        self.look(|state| state.backlog())
     }
 
     /// Looks at the state without waiting for the lock.
@@ -474,7 +502,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
 
     /// What the queue may hold.
     pub(crate) fn limits(&self) -> Limits {
-        self.with(|state| state.limits)
+        self.look(|state| state.limits)
     }
 
     /// Sets what the queue may hold. Queued packets stay.
@@ -483,7 +511,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
     }
 }
 
-impl<K: Kernel, S> State<K, S> {
+impl<K: Kernel, S: Side<K>> State<K, S> {
     /// What the queue holds.
     pub(crate) fn backlog(&self) -> Backlog {
         let bytes = u32::try_from(self.bytes).unwrap_or(u32::MAX);

@@ -20,11 +20,13 @@ pub enum DropReason {
     AnswerLost,
     /// A frame without anything behind its link header.
     Malformed,
+    /// A TCP acknowledgement that waited for the program, and that a later one of its flow superseded. No loss.
+    Superseded,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = Self::Malformed as usize + 1;
+    pub const COUNT: usize = Self::Superseded as usize + 1;
 }
 
 /// How many drop reasons a mode may have.

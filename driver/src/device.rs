@@ -2,7 +2,8 @@
 
 use core::marker::PhantomData;
 
-use crate::channel::Channel;
+use crate::acks::Acks;
+use crate::channel::{Channel, ProgramEnd, Side};
 use crate::link::LinkCell;
 use crate::overview;
 use crate::{
@@ -35,17 +36,45 @@ pub(crate) enum Direction {
 }
 
 /// The state of the direction to the program that the other direction does not have.
-pub(crate) struct ToUser {
+pub(crate) struct ToUser<K: Kernel> {
     /// The interface is up.
     pub(crate) up: bool,
     /// A program has the device open.
     pub(crate) open: bool,
+    /// The acknowledgements in the queue.
+    pub(crate) acks: Acks<K::Packet>,
 }
 
 /// The state of the direction to the stack that the other direction does not have.
 pub(crate) struct ToStack<K: Kernel> {
     /// The interface, while it is up.
     pub(crate) stack_end: Option<StackEnd<K>>,
+}
+
+impl<K: Kernel> Side<K> for ToUser<K> {
+    const END: ProgramEnd = ProgramEnd::Consumer;
+
+    #[inline]
+    fn taken(&mut self) -> Option<K::Packet> {
+        self.acks.taken()
+    }
+
+    #[inline]
+    fn taken_so_far(&self) -> u64 {
+        self.acks.front()
+    }
+
+    fn put_back(&mut self, packets: u32, front: u64) {
+        self.acks.put_back(packets, front);
+    }
+
+    fn purge(&mut self, stale: &mut K::Fifo) {
+        self.acks.purge(stale);
+    }
+}
+
+impl<K: Kernel> Side<K> for ToStack<K> {
+    const END: ProgramEnd = ProgramEnd::Producer;
 }
 
 /// The stack's end of an interface.
@@ -134,7 +163,7 @@ pub struct Device<M: Mode, K: Kernel> {
     control: K::Mutex<Control>,
     pub(crate) link: LinkCell,
     pub(crate) groups: Groups,
-    pub(crate) to_user: Channel<K, ToUser>,
+    pub(crate) to_user: Channel<K, ToUser<K>>,
     pub(crate) to_stack: Channel<K, ToStack<K>>,
     pub(crate) delivery: K::Delivery,
     mode: PhantomData<fn() -> M>,
@@ -156,7 +185,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             control: K::Mutex::new(Control::FRESH),
             link: LinkCell::new(address, u32::try_from(mtu).unwrap_or(u32::MAX)),
             groups: Groups::new(),
-            to_user: Channel::to_user(readers, ToUser { up: false, open: false }),
+            to_user: Channel::to_user(readers, ToUser { up: false, open: false, acks: Acks::new() }),
             to_stack: Channel::to_stack(receivers, writers, ToStack { stack_end: None }),
             delivery,
             mode: PhantomData,

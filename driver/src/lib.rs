@@ -14,6 +14,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod acks;
 mod batch;
 mod channel;
 mod counters;

@@ -40,7 +40,7 @@ pub struct Overview {
 pub(crate) fn overview<K: Kernel>(
     control: &K::Mutex<Control>,
     link: &LinkCell,
-    to_user: &Channel<K, ToUser>,
+    to_user: &Channel<K, ToUser<K>>,
     to_stack: &Channel<K, ToStack<K>>,
 ) -> Overview {
     control.with(|control| Overview {
@@ -56,8 +56,8 @@ pub(crate) fn overview<K: Kernel>(
 
 /// Returns the counters of both directions. One copy serves every mode and every caller.
 #[inline(never)]
-pub(crate) fn statistics<K: Kernel>(to_user: &Channel<K, ToUser>, to_stack: &Channel<K, ToStack<K>>) -> Statistics {
-    let (to_user, to_user_queued) = to_user.with(|state| (state.counters, state.backlog()));
-    let (to_stack, to_stack_queued) = to_stack.with(|state| (state.counters, state.backlog()));
+pub(crate) fn statistics<K: Kernel>(to_user: &Channel<K, ToUser<K>>, to_stack: &Channel<K, ToStack<K>>) -> Statistics {
+    let (to_user, to_user_queued) = to_user.look(|state| (state.counters, state.backlog()));
+    let (to_stack, to_stack_queued) = to_stack.look(|state| (state.counters, state.backlog()));
     Statistics { to_user, to_user_queued, to_stack, to_stack_queued }
 }

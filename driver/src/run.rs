@@ -2,22 +2,33 @@
 
 use core::mem;
 
-use crate::channel::{Channel, Wait};
+use crate::channel::{Channel, Side, State, Wait};
 use crate::{Error, Fifo, Kernel, Packet};
 
 /// Packets in a row, [`RUN`](crate::limits::RUN) at the most.
 pub(crate) struct Run<K: Kernel> {
     queue: K::Fifo,
+    /// The packets in whose place others were taken.
+    superseded: K::Fifo,
     pub(crate) packets: u32,
     bytes: usize,
     /// When they were taken, counted in purges of the queue.
     purges: u32,
+    /// The queue's [`Side::taken_so_far`] after they were taken.
+    taken_so_far: u64,
 }
 
 impl<K: Kernel> Run<K> {
     /// No packets.
     pub(crate) fn new() -> Self {
-        Self { queue: K::Fifo::default(), packets: 0, bytes: 0, purges: 0 }
+        Self {
+            queue: K::Fifo::default(),
+            superseded: K::Fifo::default(),
+            packets: 0,
+            bytes: 0,
+            purges: 0,
+            taken_so_far: 0,
+        }
     }
 
     /// Puts a packet at the end.
@@ -36,7 +47,21 @@ impl<K: Kernel> Run<K> {
     }
 }
 
-impl<K: Kernel, S: Send> Channel<K, S> {
+impl<K: Kernel, S: Side<K>> State<K, S> {
+    /// Moves the next packet to a run. Whether there was one. One copy serves every mode.
+    #[inline(never)]
+    fn move_to(&mut self, run: &mut Run<K>) -> bool {
+        let mut superseded = None;
+        let Some(packet) = self.take(&mut superseded) else { return false };
+        run.push(packet);
+        if let Some(superseded) = superseded {
+            run.superseded.push(superseded);
+        }
+        true
+    }
+}
+
+impl<K: Kernel, S: Side<K>> Channel<K, S> {
     /// Takes up to `most` packets, as long as the next one's length is wanted; waits for the first only. None means that
     /// not even that was wanted.
     pub(crate) fn pop_run(
@@ -46,11 +71,13 @@ impl<K: Kernel, S: Send> Channel<K, S> {
         mut wanted: impl FnMut(usize) -> bool,
     ) -> Result<Run<K>, Error> {
         self.when_filled(wait, |state| {
-            let mut run = Run { purges: state.purges, ..Run::new() };
+            let mut run = Run::<K> { purges: state.purges, ..Run::new() };
             while run.packets < most && state.packets > 0 && wanted(state.queue.front_length()) {
-                let Some(packet) = state.take() else { break };
-                run.push(packet);
+                if !state.move_to(&mut run) {
+                    break;
+                }
             }
+            run.taken_so_far = state.side.taken_so_far();
             run
         })
     }
@@ -67,6 +94,7 @@ impl<K: Kernel, S: Send> Channel<K, S> {
                 state.counters.purged += u64::from(run.packets);
                 return Some(run.queue);
             }
+            state.side.put_back(run.packets, run.taken_so_far);
             state.packets += run.packets;
             state.bytes += run.bytes;
             let later = mem::replace(&mut state.queue, run.queue);

@@ -1,7 +1,8 @@
 //! From the stack to the program: `send` puts frames in, `read` takes packets out.
 
-use crate::channel::Wait;
-use crate::device::Direction;
+use crate::acks::Segment;
+use crate::channel::{Channel, Wait};
+use crate::device::{Direction, ToUser};
 use crate::{
     Blocking, Descriptor, Device, DropReason, Dropped, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
     Packet, SHORT_HEAD, ToUserVerdict, UserMemory,
@@ -28,24 +29,28 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
-            let reason = match (state.side.up, state.side.open, state.fits()) {
+            let reason = match (state.side.up, state.side.open, state.packets) {
                 (false, ..) => DropReason::Down,
                 (_, false, _) => DropReason::NoProgram,
-                (.., false) => DropReason::Full,
-                (true, true, true) => {
+                (true, true, 0) => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
                     return Ok(());
                 }
+                // Others wait, and it may supersede one of them.
+                _ => return Ok(()),
             };
             state.counters.accept(length);
             state.counters.drop(reason as usize);
-            Err(Dropped::ByCore(reason))
+            Err(reason)
         });
-        // Freed outside the lock, because that calls the kernel.
-        drop(frame);
-        sent
+        let sent = match (sent, frame) {
+            (Ok(()), Some(packet)) => self.to_user.send_behind(packet),
+            // Freed outside the lock, because that calls the kernel.
+            (sent, _) => sent,
+        };
+        sent.map_err(Dropped::ByCore)
     }
 
     /// Classifies a frame by its whole head, and answers or drops it. `None` if it is the program's.
@@ -142,6 +147,41 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             self.to_user.count(|counters, _, _| counters.truncated += 1);
         }
         Ok(in_front + copied)
+    }
+}
+
+impl<K: Kernel> Channel<K, ToUser<K>> {
+    /// Queues a frame behind others, or in the place of one that it supersedes. One copy serves every mode.
+    #[inline(never)]
+    fn send_behind(&self, packet: K::Packet) -> Result<(), DropReason> {
+        let (segment, length) = (Segment::of(&packet), packet.len());
+        let mut frame = Some(packet);
+        let sent = self.with(|state| {
+            let sent = match (state.side.up, state.side.open, &segment) {
+                (false, ..) => Err(DropReason::Down),
+                (_, false, _) => Err(DropReason::NoProgram),
+                (.., Some(segment)) if state.side.acks.supersede(segment, &mut frame) => {
+                    state.counters.accept(length);
+                    state.counters.drop(DropReason::Superseded as usize);
+                    return Ok(());
+                }
+                _ if !state.fits() => Err(DropReason::Full),
+                _ => Ok(()),
+            };
+            if let Err(reason) = sent {
+                state.counters.accept(length);
+                state.counters.drop(reason as usize);
+            } else if let Some(packet) = frame.take() {
+                if let Some(segment) = &segment {
+                    state.side.acks.note(segment, state.packets);
+                }
+                state.put(packet);
+            }
+            sent
+        });
+        // Freed outside the lock, because that calls the kernel.
+        drop(frame);
+        sent
     }
 }
 

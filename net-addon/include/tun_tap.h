@@ -98,6 +98,7 @@ enum {
     TUN_DROP_NEIGHBOUR_MALFORMED = 11,     /* a solicitation that fails a check of RFC 4861 */
     TUN_DROP_DUPLICATE_DETECTION = 12,     /* a solicitation from :: */
     TUN_DROP_NEIGHBOUR_ADVERTISEMENT = 13, /* the device asks nothing */
+    TUN_DROP_SUPERSEDED = 14,              /* a TCP acknowledgement that a later one replaced: no loss */
     TUN_DROP_REASONS = 32                  /* room for reasons to come, which are 0 until then */
 };
 

@@ -37,6 +37,7 @@ names! {
     11 "neighbour-malformed",
     12 "duplicate-detection",
     13 "neighbour-advertisement",
+    14 "superseded",
 }
 
 macro_rules! positions {
@@ -48,7 +49,7 @@ macro_rules! positions {
 }
 
 positions!(CORE: DropReason {
-    Full = 0, NoProgram = 1, Down = 2, BadAddress = 3, AnswerLost = 4, Malformed = 6,
+    Full = 0, NoProgram = 1, Down = 2, BadAddress = 3, AnswerLost = 4, Malformed = 6, Superseded = 14,
 });
 
 positions!(TAP: TapReason {

@@ -5,6 +5,7 @@ mod fake;
 #[path = "../fake/threads.rs"]
 mod sync;
 
+mod acks;
 mod answers;
 mod batches;
 mod costs;

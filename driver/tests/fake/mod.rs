@@ -14,6 +14,7 @@ mod memory;
 mod packet;
 mod rig;
 mod select;
+mod tcp;
 mod toy;
 mod wait;
 mod world;
@@ -25,6 +26,7 @@ pub(crate) use {
     packet::{Packet, Queue},
     rig::{Rig, Shared, read, send},
     select::Entry,
+    tcp::{ACK, ECE, FIN, TIMESTAMPS, Tcp},
     toy::{ARP, IPV4, IPV6, OWN, Reason, ToyTap, ToyTun, dropped_by_mode, frame, packet4, packet6},
     wait::WaitPoint,
     world::{Task, World},

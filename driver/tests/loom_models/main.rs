@@ -21,7 +21,7 @@ mod sync {
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use fake::{ARP, INTERFACE, IPV4, Rig, Shared, Task, ToyTun, User, frame, packet4, read, send};
+use fake::{ARP, INTERFACE, IPV4, Rig, Shared, Task, Tcp, ToyTun, User, frame, packet4, read, send};
 use loom::thread::JoinHandle;
 use tuntap_driver::{Blocking, Descriptor, DropReason, Error, Limits};
 
@@ -117,6 +117,27 @@ fn two_senders_and_a_reader_lose_nothing() {
         let mut got = join(reader).map(Result::unwrap);
         got.sort();
         assert_eq!(got, [packet4(1, 20), packet4(2, 20)]);
+    });
+}
+
+#[test]
+fn acknowledgements_that_come_during_reads_arrive_in_order_and_the_last_always() {
+    explore(|| {
+        let stage = Stage::new();
+        let sender = stage.thread(|device, _| {
+            for acknowledgement in 1..4 {
+                send(device, &Tcp::ack(1, acknowledgement).frame()).unwrap();
+            }
+        });
+        let last = Tcp::ack(1, 3).packet();
+        let mut got = vec![stage.rig.read(&stage.descriptor).unwrap()];
+        while *got.last().unwrap() != last {
+            got.push(stage.rig.read(&stage.descriptor).unwrap());
+        }
+        join(sender);
+        assert!(got.is_sorted(), "{got:?}");
+        let counters = stage.rig.device.statistics().to_user;
+        assert_eq!(got.len() as u64 + counters.dropped(DropReason::Superseded), 3);
     });
 }
 

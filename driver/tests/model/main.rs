@@ -18,7 +18,10 @@ use tuntap_driver::{
 };
 use tuntap_model::{Line, Model, Rules, Trouble, Verdict, Written};
 
-use fake::{ARP, Entry, INTERFACE, IPV4, IPV6, OWN, Packet, Rig, ToyTap, ToyTun, User, frame, packet4, packet6};
+use fake::{
+    ACK, ARP, ECE, Entry, INTERFACE, IPV4, IPV6, OWN, Packet, Rig, TIMESTAMPS, Tcp, ToyTap, ToyTun, User, frame,
+    packet4, packet6,
+};
 
 /// Bytes that a failure shows in one line.
 #[derive(Clone)]
@@ -86,9 +89,22 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(four, mark, length)| if four { packet4(mark, length) } else { packet6(mark, length) })
 }
 
+/// Segments of four flows, pure acknowledgements most of them.
+fn acknowledgement() -> impl Strategy<Value = Vec<u8>> {
+    let numbers = prop_oneof![0..4_u32, u32::MAX - 3..u32::MAX];
+    let flags = prop_oneof![9 => Just(ACK), 1 => Just(ACK | ECE)];
+    (any::<bool>(), 1..3_u16, numbers, 0..2_u16, flags, any::<bool>()).prop_map(
+        |(four, port, acknowledgement, window, flags, bare)| {
+            let (ether_type, options) = (if four { IPV4 } else { IPV6 }, if bare { &[][..] } else { &TIMESTAMPS });
+            Tcp { ether_type, window, flags, options, ..Tcp::ack(port, acknowledgement) }.frame()
+        },
+    )
+}
+
 fn stack_frame() -> impl Strategy<Value = Vec<u8>> {
     let ether_type = prop_oneof![3 => Just(IPV4), 3 => Just(IPV6), 2 => Just(ARP), 1 => Just(0x88cc)];
     prop_oneof![
+        4 => acknowledgement(),
         9 => (ether_type, payload()).prop_map(|(ether_type, payload)| frame(ether_type, &payload)),
         1 => (0..20_usize).prop_map(|length| vec![2; length]),
     ]

@@ -67,6 +67,7 @@ impl Rules for Unit {
             DropReason::BadAddress => "bad-address",
             DropReason::AnswerLost => "answer-lost",
             DropReason::Malformed => "malformed",
+            DropReason::Superseded => "superseded",
         })
     }
 

@@ -4,6 +4,7 @@
 //! is one unit; each call is one step of it, or a few. What its packets mean are the [`Rules`] of a mode, which the user of the
 //! model brings: the core's random tests those of their toy modes, the simulation its own reading of TUN and TAP.
 
+mod acks;
 mod line;
 
 use tuntap_driver::{DropReason, Error, Framing, Link, MacAddress};
@@ -321,6 +322,10 @@ impl<R: Rules> Model<R> {
             // A read must not return 0.
             Verdict::Deliver if frame.len() <= self.rules.hidden() => number(DropReason::Malformed),
             Verdict::Deliver if !self.open => number(DropReason::NoProgram),
+            Verdict::Deliver if self.to_user.supersede(frame) => {
+                self.to_user.dropped[self.rules.number(DropReason::Superseded)] += 1;
+                return Ok(());
+            }
             Verdict::Deliver if !self.to_user.fits() => number(DropReason::Full),
             Verdict::Deliver => {
                 self.to_user.put(frame);

@@ -5,6 +5,8 @@ use std::rc::Rc;
 
 use tuntap_driver::{Counters, Limits};
 
+use crate::acks::{Acks, Segment};
+
 /// How many drop reasons a model can count.
 pub const REASONS: usize = 16;
 
@@ -19,11 +21,21 @@ pub struct Line {
     pub counters: Counters,
     /// The dropped packets by reason; the user of the model numbers them.
     pub dropped: [u64; REASONS],
+    acks: Acks,
+    /// How many frames were queued so far.
+    queued: u64,
 }
 
 impl Line {
     pub(crate) fn new() -> Self {
-        Self { queue: VecDeque::new(), limits: Limits::DEFAULT, counters: Counters::ZERO, dropped: [0; REASONS] }
+        Self {
+            queue: VecDeque::new(),
+            limits: Limits::DEFAULT,
+            counters: Counters::ZERO,
+            dropped: [0; REASONS],
+            acks: Acks::default(),
+            queued: 0,
+        }
     }
 
     /// Bytes of the frames that wait.
@@ -50,7 +62,24 @@ impl Line {
 
     pub(crate) fn put(&mut self, frame: &[u8]) {
         self.accept(frame.len());
+        // The first frame of a queue is not looked at.
+        if let Some(segment) = Segment::of(frame).filter(|_| !self.queue.is_empty()) {
+            self.acks.note(segment, self.queued);
+        }
         self.queue.push_back(frame.into());
+        self.queued += 1;
+    }
+
+    /// Puts an acknowledgement in the place of one that it supersedes. Whether there was one.
+    pub(crate) fn supersede(&mut self, frame: &[u8]) -> bool {
+        let front = self.queued - self.queue.len() as u64;
+        let place = Segment::of(frame).and_then(|segment| self.acks.place(segment, front));
+        let place = place.and_then(|position| self.queue.get_mut(usize::try_from(position - front).ok()?));
+        let superseded = place.map(|place| *place = frame.into()).is_some();
+        if superseded {
+            self.accept(frame.len());
+        }
+        superseded
     }
 
     pub(crate) fn take(&mut self) -> Option<Rc<[u8]>> {
@@ -63,5 +92,6 @@ impl Line {
     pub(crate) fn purge(&mut self) {
         self.counters.purged += self.queue.len() as u64;
         self.queue.clear();
+        self.acks.clear();
     }
 }

@@ -77,6 +77,44 @@ fn a_full_queue_to_the_program_drops_and_counts() {
     }
 }
 
+/// A frame with an acknowledgement of TCP, and nothing else.
+fn acknowledgement(mode: Mode, address: [u8; 6], number: u8) -> Vec<u8> {
+    let mut frame = stack_frame(mode, address, if mode == Mode::Tun { 40 } else { 54 });
+    frame[14..].copy_from_slice(&[
+        0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+        0, 80, 0, 90, 0, 0, 0, 1, 0, 0, 0, number, 0x50, 0x10, 1, 0, 0, 0, 0, 0, // TCP
+    ]);
+    frame
+}
+
+#[test]
+fn an_acknowledgement_that_a_later_one_supersedes_is_freed_and_counted_and_no_loss() {
+    for mode in Mode::ALL {
+        let rig = Rig::boot();
+        let card = Card::ready(&rig, &mode.interface(0));
+        let program = Program::new(mode);
+        card.send(&stack_frame(mode, card.address(), 100)).unwrap();
+        let before = rig.ledgers();
+        for number in 1..10 {
+            assert!(!card.drops(&acknowledgement(mode, card.address(), number)), "the interface counts a loss");
+        }
+        let statistics = program.statistics().to_user;
+        assert_eq!((statistics.accepted, statistics.queued, dropped_for(&statistics, "superseded")), (10, 2, 8));
+        program.packet().unwrap();
+        let read = program.read(2000).unwrap();
+        assert_eq!(*read, acknowledgement(mode, card.address(), 9)[54 - read.len()..]);
+        program.check_accounts();
+        // All of them are freed, and so is the packet in front of them.
+        card.send(&stack_frame(mode, card.address(), 100)).unwrap();
+        assert_eq!(rig.ledgers(), before);
+        for number in 1..10 {
+            card.send(&acknowledgement(mode, card.address(), number)).unwrap();
+        }
+        drop(card);
+        rig.end();
+    }
+}
+
 #[test]
 fn a_full_queue_to_the_stack_fails_writes_and_readiness() {
     for mode in Mode::ALL {
