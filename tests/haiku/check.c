@@ -38,7 +38,7 @@ static const struct group s_groups[] = {
     { "deleting-under-writes", check_deleting_under_writes, true, true, 240 },
     /* Before the connections of "tcp", which send more packets after their end. */
     { "counters", check_counters, false, false, 60 },
-    { "captures", check_capture, false, false, 120 },
+    { "captures", check_capture, false, false, 180 },
     { "floods", check_floods, false, false, 180 },
     { "tcp", check_tcp, false, false, 240 },
 };

@@ -11,8 +11,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { CAPTURE_PORT = 7660, DIRECT_PORT = 7661, LARGEST_BURST = 64, MOST = 65536, FRAME = 2048 };
+enum { CAPTURE_PORT = 7660, DIRECT_PORT = 7661, LARGEST_BURST = 64, MOST = 131072, FRAME = 2048 };
 enum { ROUNDS = 3, MANY = 200, BESIDE_MS = 50, CAPTURE_MS = 200, LATE_MS = 20, REPLY_MS = 5000 };
+enum { SHORT_CAPTURES = 10, SHORT_MS = 15, DOWNS = 50 };
 
 /* How long the driver waits after the last packet that was queued before it delivers directly again, and some more. */
 enum { PAUSE_MS = 1100 };
@@ -145,6 +146,13 @@ static void capture_round(struct stream* stream, struct direction total[2])
     int64_t last = (int64_t)stream->replied - 1;
     see_frames(stream, seen, capture, REPLY_MS, last);
     close(capture);
+    /* More of them, so that one ends while packets are queued. */
+    for (int i = 0; i < SHORT_CAPTURES; i++) {
+        sleep_ms(SHORT_MS);
+        capture = interface_start_capture(stream->unit->name);
+        sleep_ms(SHORT_MS);
+        close(capture);
+    }
     sleep_ms(BESIDE_MS);
     stream->stop = true;
     pthread_join(sender, NULL);
@@ -210,10 +218,49 @@ static void check_family(struct unit* unit, const struct responder* responder, i
         "of %d packets %d were delivered by their write before, %d after", MANY, before, after);
 }
 
+struct writer {
+    int fd;
+    uint8_t packet[128];
+    size_t length;
+    atomic_bool stop;
+};
+
+static void* write_on(void* argument)
+{
+    struct writer* writer = argument;
+    while (!writer->stop) {
+        if (write(writer->fd, writer->packet, writer->length) < 0)
+            sleep_ms(1);
+    }
+    return NULL;
+}
+
+/* A capture unregisters when the interface goes down, while a writer looks for captures. */
+static void check_going_down_captured(struct unit* unit, const struct responder* responder)
+{
+    static struct writer writer;
+    int receiver = open_receiver(unit, AF_INET, DIRECT_PORT), downs = 0;
+    writer.fd = unit->fd;
+    writer.length = build_udp(responder, unit, writer.packet, AF_INET, CAPTURE_PORT, DIRECT_PORT, 64);
+    pthread_t thread = start_thread(write_on, &writer);
+    for (int i = 0; i < DOWNS; i++) {
+        int capture = interface_start_capture(unit->name);
+        sleep_ms(SHORT_MS);
+        downs += bring_down(unit);
+        close(capture);
+        bring_up(unit);
+    }
+    writer.stop = true;
+    pthread_join(thread, NULL);
+    close(receiver);
+    expect_equal((uint64_t)downs, DOWNS, "the interface goes down and up while packets are written and captured");
+}
+
 void check_capture(struct unit* unit)
 {
     struct responder responder;
     settle_neighbours(unit, &responder);
     for (int n = 0; n < families(unit); n++)
         check_family(unit, &responder, family_of(n));
+    check_going_down_captured(unit, &responder);
 }
