@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64,
 
 use haiku_sys as sys;
 use sys::{bigtime_t, net_buffer, net_device, net_device_monitor, net_domain, status_t};
-use tuntap_driver::{FrameHeader, Protocol};
+use tuntap_driver::{FrameHeader, Lock, Protocol};
 
-use crate::kernel::{NetBuffer, modules};
+use crate::kernel::{KernelMutex, NetBuffer, modules};
 use crate::settings;
 use crate::stack::{HeldDomain, Module, Name, NetInterface, domain, protocol_module};
 
@@ -132,6 +132,10 @@ pub(crate) struct Delivery {
     /// When the interface was looked at last, in microseconds.
     looked_at: AtomicI64,
     is_looking: AtomicBool,
+    /// Held while a look registers a monitor. The stack then takes its lock for all devices and the one for the monitors of
+    /// this device. A capture that unregisters because the interface goes down takes them in the opposite order, so that
+    /// both together would lock the stack up. `down_device_interface` clears `IFF_UP` and calls our `down` before.
+    registering: KernelMutex<()>,
 }
 
 impl Delivery {
@@ -143,6 +147,7 @@ impl Delivery {
             is_captured: AtomicBool::new(false),
             looked_at: AtomicI64::new(-LOOK_EVERY),
             is_looking: AtomicBool::new(false),
+            registering: KernelMutex::new(()),
         }
     }
 
@@ -186,6 +191,22 @@ impl Delivery {
         own.next().map(|(_, protocol)| domain(stack, family(protocol))).filter(|domain| !domain.is_null())
     }
 
+    /// Waits until no look registers a monitor. None does once `IFF_UP` is clear.
+    pub(crate) fn wait_for_look(&self) {
+        self.registering.with(|()| ());
+    }
+
+    /// Whether a capture is registered for a device that is up. The caller holds its interface.
+    fn find_capture(&self, stack: &sys::net_stack_module_info, device: *mut net_device) -> bool {
+        self.registering.with(|()| {
+            // SAFETY: the interface that the caller holds keeps the device.
+            let flags = unsafe { &raw const (*device).flags };
+            // SAFETY: as above; the stack changes the word whole.
+            let flags = unsafe { flags.read_volatile() };
+            flags & sys::IFF_UP != 0 && is_captured(stack, device)
+        })
+    }
+
     fn look_at(&self, name: &Name) -> Option<Look> {
         let (stack, datalink) = (modules::stack()?, modules::datalink()?);
         let protocols = [Protocol::Ipv4, Protocol::Ipv6];
@@ -199,7 +220,7 @@ impl Delivery {
         };
         let interface = NetInterface::find(datalink, any, name).ok()?;
         if self.is_allowed {
-            self.is_captured.store(is_captured(stack, interface.device()), Ordering::Relaxed);
+            self.is_captured.store(self.find_capture(stack, interface.device()), Ordering::Relaxed);
             for (way, protocol) in self.ways.iter().zip(protocols) {
                 way.domain.store(way.find_domain(stack, &interface, protocol), Ordering::Release);
             }

@@ -98,6 +98,7 @@ impl<M: Mode> UnitHooks for Unit<M> {
 
     fn down(&self) {
         self.device.down();
+        self.device.delivery().wait_for_look();
     }
 
     #[inline]
