@@ -16,11 +16,12 @@ pub trait Delivery<P>: Send + Sync {
     /// The stack's end of an interface that is up.
     type StackEnd: Copy + Send;
 
-    /// Whether a packet of this protocol goes straight to it. `is_drained` says whether the queue to the stack is empty.
+    /// Whether a packet of this protocol goes straight to it. `keeps_up` says whether the program reads as fast as the stack
+    /// sends, `is_drained` whether the queue to the stack is empty.
     ///
     /// An implementation must keep the order of packets when it changes its answer. It is called with no lock held, and
     /// may sleep.
-    fn is_direct(&self, protocol: Protocol, is_drained: impl FnOnce() -> bool) -> bool;
+    fn is_direct(&self, protocol: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool;
 
     /// Notes that a packet of this protocol is about to be queued. The note counts until the packet has left the queue.
     fn note_queued(&self, protocol: Protocol);

@@ -33,3 +33,8 @@ pub(crate) const RUN: u32 = 16;
 /// How many of the device's own answers the queue to the stack takes beyond its limit, so that a program that fills the
 /// queue does not delay address resolution.
 pub(crate) const ANSWERS: u32 = 64;
+
+/// How many bytes wait for a program that is behind with reading. On one of several processors the stack's threads then do the
+/// protocols' work for it: see [`Delivery::is_direct`](crate::Delivery::is_direct). More than a window of acknowledgements, and less
+/// than one of data.
+pub(crate) const BEHIND: usize = 16 << 10;

@@ -89,7 +89,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     #[inline]
     fn is_direct(&self, header: &FrameHeader) -> bool {
         let Some(protocol) = header.protocol() else { return false };
-        self.delivery.is_direct(protocol, || self.to_stack.backlog().packets == 0)
+        let is_drained = || self.to_stack.backlog().packets == 0;
+        self.delivery.is_direct(protocol, self.to_user.flowed(), is_drained)
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.
@@ -111,7 +112,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
-    /// the head that travels. Waits for room first.
+    /// the head that travels. If it is for the queue, waits for room first.
     pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<Route<K>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         if length < M::LINK.shortest {
@@ -123,13 +124,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut buffer = [0; HEAD_TO_STACK_MAX];
         let head = buffer.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
         let link = self.link.get();
-        if let Err(error) = self.to_stack.await_room(wait) {
-            // What is wrong with the packet comes first, and its head suffices to say so.
+        if !self.to_stack.flowed() {
+            // Only a packet for the queue waits for room. It is fetched and classified anew after the wait.
             user.read(start, head)?;
-            return match M::classify_to_stack(&link, &self.groups, head, length)? {
-                ToStackVerdict::Deliver(_) => Err(error),
-                ToStackVerdict::Drop(reason) => Ok(Route::Dropped(Dropped::ByMode(reason).counter::<M>())),
-            };
+            match M::classify_to_stack(&link, &self.groups, head, length)? {
+                ToStackVerdict::Deliver(_) => self.to_stack.await_room(wait)?,
+                ToStackVerdict::Drop(reason) => return Ok(Route::Dropped(Dropped::ByMode(reason).counter::<M>())),
+            }
         }
         let packet = K::Packet::from_user(user, start, length, head)?;
         Ok(match M::classify_to_stack(&link, &self.groups, head, length)? {

@@ -2,8 +2,10 @@
 //! would hand them over, without the reader thread, the consumer thread and the queue between them.
 //!
 //! A packet goes through the queue instead while a packet capture runs, because only the reader thread feeds captures, and
-//! while the interface has no address of the packet's family. The stack tells a driver of neither, so the writer looks at
-//! the interface when the last look is [`LOOK_EVERY`] old.
+//! while the interface has no address of the packet's family. With several processors, and the setting `auto`, it does so also
+//! while the program is behind with reading: the stack's threads then do the protocols' work on another processor. The stack
+//! tells a driver neither of captures nor of addresses, so the writer looks at the interface when the last look is
+//! [`LOOK_EVERY`] old.
 //!
 //! Packets that went through the queue may still be on their way when the next is written. To keep their order, straight
 //! delivery of a protocol resumes with the first packet after [`QUIET`] without one that was queued.
@@ -17,7 +19,7 @@ use sys::{bigtime_t, net_buffer, net_device, net_device_monitor, net_domain, sta
 use tuntap_driver::{FrameHeader, Lock, Protocol};
 
 use crate::kernel::{KernelMutex, NetBuffer, modules};
-use crate::settings;
+use crate::settings::{self, DeliverySetting};
 use crate::stack::{HeldDomain, Module, Name, NetInterface, domain, protocol_module};
 
 /// How old the last look at the interface may be, in microseconds.
@@ -126,6 +128,8 @@ pub(crate) struct Look {
 pub(crate) struct Delivery {
     /// The setting allows straight delivery.
     is_allowed: bool,
+    /// It is left to the reader while the program is behind with reading.
+    yields: bool,
     ways: [Way; 2],
     /// A packet capture runs.
     is_captured: AtomicBool,
@@ -142,7 +146,8 @@ impl Delivery {
     /// Returns the state of a unit whose interface was not looked at yet.
     pub(crate) fn new() -> Self {
         Self {
-            is_allowed: settings::current().delivers_directly(),
+            is_allowed: settings::current().delivery != DeliverySetting::Reader,
+            yields: settings::current().yields_to_reader(),
             ways: [const { Way::new() }; 2],
             is_captured: AtomicBool::new(false),
             looked_at: AtomicI64::new(-LOOK_EVERY),
@@ -244,10 +249,13 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
     type StackEnd = StackEnd;
 
     #[inline]
-    fn is_direct(&self, protocol: Protocol, is_drained: impl FnOnce() -> bool) -> bool {
+    fn is_direct(&self, protocol: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool {
         let way = self.way(protocol);
         // In this order: `look_at` stores the domain last.
-        if way.domain.load(Ordering::Acquire).is_null() || self.is_captured.load(Ordering::Relaxed) {
+        if way.domain.load(Ordering::Acquire).is_null()
+            || self.is_captured.load(Ordering::Relaxed)
+            || (self.yields && !keeps_up)
+        {
             return false;
         }
         way.queued_at.load(Ordering::Relaxed) == 0 || way.resumes(is_drained)

@@ -23,7 +23,7 @@ use crate::kernel::SpinLock;
 /// How a program's packets reach the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeliverySetting {
-    /// `Direct` with one processor, `Reader` with several.
+    /// `Direct`; with several processors `Reader` while the program is behind with reading.
     Auto,
     /// To their protocol, in the writer's thread.
     Direct,
@@ -61,14 +61,10 @@ impl Settings {
         log: LevelFilter::Info,
     };
 
-    /// Whether a program's packets are delivered to their protocol in the writer's thread.
-    pub(crate) fn delivers_directly(&self) -> bool {
-        match self.delivery {
-            // SAFETY: a plain call.
-            DeliverySetting::Auto => unsafe { sys::smp_get_num_cpus() == 1 },
-            DeliverySetting::Direct => true,
-            DeliverySetting::Reader => false,
-        }
+    /// Whether the stack's threads take over the protocols' work from a program that is behind with reading.
+    pub(crate) fn yields_to_reader(&self) -> bool {
+        // SAFETY: a plain call.
+        self.delivery == DeliverySetting::Auto && unsafe { sys::smp_get_num_cpus() } > 1
     }
 
     /// Applies one line of the file. Returns whether it was understood.

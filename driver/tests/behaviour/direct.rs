@@ -178,3 +178,24 @@ fn a_blocked_reader_thread_of_the_stack_is_not_woken() {
     assert_eq!(receiver.result(), Some(Error::NetworkDown));
     assert_eq!(failed(fake::read(&rig.device, &descriptor)), Error::WouldBlock);
 }
+
+#[test]
+fn a_program_is_behind_with_reading_while_sixteen_kibibytes_wait_for_it() {
+    let (rig, descriptor) = direct::<ToyTun>();
+    rig.device.delivery().set_yields();
+    let is_direct = || {
+        rig.write(&descriptor, &packet4(1, 40)).unwrap();
+        let direct = rig.device.delivery().take().len() == 1;
+        assert!(direct || rig.receive().is_ok());
+        direct
+    };
+    for _ in 0..15 {
+        assert!(is_direct());
+        rig.send(&frame(IPV4, &packet4(1, 1024))).unwrap();
+    }
+    assert!(is_direct(), "15 packets of 1,038 bytes wait");
+    rig.send(&frame(IPV4, &packet4(1, 1024))).unwrap();
+    assert!(!is_direct());
+    rig.read(&descriptor).unwrap();
+    assert!(is_direct());
+}

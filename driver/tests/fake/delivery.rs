@@ -17,6 +17,7 @@ static RECEIVED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     direct: AtomicBool,
+    yields: AtomicBool,
     queued: AtomicUsize,
     delivered: Mutex<Vec<(FrameHeader, Vec<u8>)>>,
 }
@@ -25,6 +26,11 @@ impl Delivery {
     /// Turns it on or off.
     pub(crate) fn set_direct(&self, direct: bool) {
         self.direct.store(direct, SeqCst);
+    }
+
+    /// Has a program that is behind with reading go through the queue.
+    pub(crate) fn set_yields(&self) {
+        self.yields.store(true, SeqCst);
     }
 
     /// Takes what arrived: each packet with its link header.
@@ -46,9 +52,9 @@ pub(crate) fn received() -> u64 {
 impl tuntap_driver::Delivery<Packet> for Delivery {
     type StackEnd = u32;
 
-    fn is_direct(&self, _: Protocol, is_drained: impl FnOnce() -> bool) -> bool {
+    fn is_direct(&self, _: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool {
         Task::current().must_not_spin("asking how to deliver");
-        self.direct.load(SeqCst) && is_drained()
+        self.direct.load(SeqCst) && (keeps_up || !self.yields.load(SeqCst)) && is_drained()
     }
 
     fn note_queued(&self, _: Protocol) {

@@ -21,14 +21,14 @@ struct Memory {
     bytes: Vec<u8>,
     /// Which bytes the kernel has fetched: for one packet, each may be fetched once.
     fetched: Vec<bool>,
-    /// How many packets the thread that fetches them had freed by then. One more: it begins anew.
-    freed: usize,
+    /// How often the thread that fetches them could begin anew by then.
+    restarts: usize,
 }
 
 impl User {
     /// A buffer that holds something.
     pub(crate) fn holding(bytes: &[u8]) -> Self {
-        let memory = Memory { bytes: bytes.to_vec(), fetched: vec![false; bytes.len()], freed: 0 };
+        let memory = Memory { bytes: bytes.to_vec(), fetched: vec![false; bytes.len()], restarts: 0 };
         Self { memory: Arc::new(Mutex::new(memory)), fault: 0..0 }
     }
 
@@ -68,11 +68,11 @@ impl User {
 }
 
 impl Memory {
-    /// What was fetched for a packet that was freed since may be fetched again, and is what it was.
-    fn begin_anew_if_given_up(&mut self) {
-        let freed = Task::current().freed();
-        if self.freed != freed {
-            self.freed = freed;
+    /// What was fetched before the thread freed a packet or ran a section of a lock may be fetched again, and is what it was.
+    fn begin_anew(&mut self) {
+        let restarts = Task::current().restarts();
+        if self.restarts != restarts {
+            self.restarts = restarts;
             for (byte, fetched) in self.bytes.iter_mut().zip(&mut self.fetched) {
                 *byte ^= if *fetched { 0xff } else { 0 };
                 *fetched = false;
@@ -98,7 +98,7 @@ impl UserMemory for User {
     fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Error> {
         let range = self.check("fetching a program's memory", offset, into.len())?;
         let mut memory = self.memory.lock().unwrap();
-        memory.begin_anew_if_given_up();
+        memory.begin_anew();
         into.copy_from_slice(&memory.bytes[range.clone()]);
         memory.fetch(range);
         Ok(())

@@ -54,8 +54,9 @@ pub(crate) struct Task {
     pub(crate) world: Arc<World>,
     spinning: AtomicBool,
     sleeping_locks: AtomicUsize,
-    /// Packets that it freed: a call that frees one has given up what it fetched for it.
-    freed: AtomicUsize,
+    /// Packets that it freed and sections of spinning locks that it ran: after either a call may fetch anew, because it has
+    /// given up what it fetched, or decides anew.
+    restarts: AtomicUsize,
     signal: Mutex<Signal>,
 }
 
@@ -109,6 +110,7 @@ impl World {
 
     pub(super) fn section(&self) {
         self.sections.fetch_add(1, SeqCst);
+        Task::current().restarts.fetch_add(1, SeqCst);
     }
 
     /// The number of calls so far that woke a waiter.
@@ -139,7 +141,7 @@ impl World {
 
     pub(super) fn packet_freed(&self) {
         self.packets.fetch_sub(1, SeqCst);
-        Task::current().freed.fetch_add(1, SeqCst);
+        Task::current().restarts.fetch_add(1, SeqCst);
     }
 
     /// How many threads sleep at wait points.
@@ -204,7 +206,7 @@ impl Task {
             world: Arc::clone(world),
             spinning: AtomicBool::new(false),
             sleeping_locks: AtomicUsize::new(0),
-            freed: AtomicUsize::new(0),
+            restarts: AtomicUsize::new(0),
             signal: Mutex::default(),
         })
     }
@@ -218,9 +220,9 @@ impl Task {
         TASK.with(|current| current.borrow().clone()).expect("a thread of a World")
     }
 
-    /// How many packets it has freed.
-    pub(super) fn freed(&self) -> usize {
-        self.freed.load(SeqCst)
+    /// How often it could begin anew.
+    pub(super) fn restarts(&self) -> usize {
+        self.restarts.load(SeqCst)
     }
 
     /// Sends this thread a signal. It ends one wait: the one the thread is in, or else its next.

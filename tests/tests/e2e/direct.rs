@@ -105,7 +105,7 @@ fn with_one_processor_a_reply_is_there_when_its_write_returns() {
 #[test]
 fn the_setting_and_the_number_of_processors_choose_the_way() {
     for (settings, processors, direct) in
-        [("delivery reader\n", 1, false), ("delivery auto\n", 4, false), ("delivery direct\n", 4, true)]
+        [("delivery reader\n", 1, false), ("delivery auto\n", 4, true), ("delivery direct\n", 4, true)]
     {
         let bench = Bench::new(Mode::Tun, settings, processors);
         assert_eq!(bench.is_direct(), direct, "{settings}");
