@@ -114,6 +114,24 @@ fn the_setting_and_the_number_of_processors_choose_the_way() {
 }
 
 #[test]
+fn with_several_processors_a_program_that_is_behind_with_reading_leaves_the_work_to_the_reader() {
+    const UNREAD: u16 = 400;
+    for (settings, processors, direct) in [("", 1, true), ("", 4, false), ("delivery direct\n", 4, true)] {
+        let bench = Bench::new(Mode::Tun, settings, processors);
+        assert!(bench.is_direct());
+        (0..UNREAD).for_each(|number| bench.ask(number));
+        (0..UNREAD).for_each(|number| assert_eq!(bench.await_reply(), number, "the order stays"));
+        assert_eq!(bench.is_direct(), direct, "{settings:?}, {processors} processors");
+        if !direct {
+            // Straight delivery resumes after a second of silence.
+            assert_eq!(bench.program.poll(POLLIN, 1_100_000), Ok(0));
+            assert!(bench.is_direct());
+        }
+        bench.end();
+    }
+}
+
+#[test]
 fn a_capture_sees_both_directions_soon_and_in_order() {
     for mode in Mode::ALL {
         let bench = Bench::new(mode, "", 1);
