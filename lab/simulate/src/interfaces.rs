@@ -73,7 +73,10 @@ impl World {
                 let packet = Packet::new(&bytes).map_err(strerror)?;
                 fault::arm(plan);
                 let sent = hooks.send_packet(packet);
+                // If the first look at the frame fails, a longer one decides.
+                let is_first = matches!(plan, FaultPlan::Nth(_, 1) | FaultPlan::NthOfAny(1));
                 let trouble = match fault::fired() {
+                    Some(Fault::NetBufferRead) if is_first => Trouble::None,
                     Some(Fault::NetBufferRead) => Trouble::Blind,
                     Some(_) => Trouble::Memory,
                     None => Trouble::None,
