@@ -185,7 +185,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
         let packet = start + descriptor.framing().length();
         // The run waits for no room while it holds packets.
-        if !self.to_stack.flowed() && self.flush_before(record, writing)? {
+        if !self.to_stack.had_room() && self.flush_before(record, writing)? {
             return Ok(());
         }
         let routed = self.route(user, packet, end, writing.wait)?;

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::limits::{ANSWERS, BEHIND};
+use crate::limits::ANSWERS;
 use crate::selects::Selects;
 use crate::{
     Backlog, Counters, Error, Event, Fifo, Interruptible, Kernel, Limits, Lock, Packet, SelectSync, WaitPoint,
@@ -226,9 +226,8 @@ impl<K: Kernel, S: Side<K>> State<K, S> {
 #[repr(align(64))]
 pub(crate) struct Channel<K: Kernel, S: Side<K>> {
     state: K::Lock<State<K, S>>,
-    /// Whether packets could flow when the lock was last released, for those who decide without it: there was room, or the
-    /// program kept up with reading.
-    flowed: AtomicBool,
+    /// Whether there was room when the lock was last released: spares the writers of a full queue an allocation.
+    had_room: AtomicBool,
     consumers: K::WaitPoint,
     /// Where writers wait for room. The stack never waits, so the direction to the program has none.
     producers: Option<K::WaitPoint>,
@@ -269,7 +268,7 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         };
         Self {
             state: K::Lock::new(state),
-            flowed: AtomicBool::new(false),
+            had_room: AtomicBool::new(false),
             consumers,
             producers,
             hung_up: AtomicBool::new(hung_up),
@@ -294,7 +293,9 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
             } else {
                 Wakes::NONE
             };
-            self.publish_flow(state);
+            if S::END == ProgramEnd::Producer {
+                self.publish_room(state);
+            }
             (result, wakes)
         });
         if wakes != Wakes::NONE {
@@ -315,15 +316,12 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         self.state.with(|state| section(&mut state.counters, state.accepting, &state.side))
     }
 
-    /// Publishes whether packets can flow.
+    /// Publishes whether there is room.
     #[inline]
-    fn publish_flow(&self, state: &State<K, S>) {
-        let flows = match S::END {
-            ProgramEnd::Producer => state.has_room(),
-            ProgramEnd::Consumer => state.bytes < BEHIND,
-        };
-        if self.flowed.load(Ordering::Relaxed) != flows {
-            self.flowed.store(flows, Ordering::Relaxed);
+    fn publish_room(&self, state: &State<K, S>) {
+        let has_room = state.has_room();
+        if self.had_room.load(Ordering::Relaxed) != has_room {
+            self.had_room.store(has_room, Ordering::Relaxed);
         }
     }
 
@@ -411,17 +409,16 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         queued
     }
 
-    /// Whether packets could flow when the lock was last released: to the stack, there was room; to the program, fewer than
-    /// [`BEHIND`] bytes waited for it. A hint.
+    /// Whether there was room when the lock was last released. A hint.
     #[inline]
-    pub(crate) fn flowed(&self) -> bool {
-        self.flowed.load(Ordering::Relaxed)
+    pub(crate) fn had_room(&self) -> bool {
+        self.had_room.load(Ordering::Relaxed)
     }
 
     /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.
     #[inline]
     pub(crate) fn await_room(&self, wait: Wait) -> Result<(), Error> {
-        if self.flowed() { Ok(()) } else { self.when_room(wait, |_| ()) }
+        if self.had_room() { Ok(()) } else { self.when_room(wait, |_| ()) }
     }
 
     /// Runs a critical section as soon as there is room.
@@ -470,7 +467,7 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         let is_ready = match S::END {
             ProgramEnd::Consumer => self.look(|state| state.is_ready()),
             // If the hint is stale, the program's write returns the error.
-            ProgramEnd::Producer => self.flowed() || self.look(|state| state.is_ready()),
+            ProgramEnd::Producer => self.had_room() || self.look(|state| state.is_ready()),
         };
         if is_ready {
             sync.notify(event);

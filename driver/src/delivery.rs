@@ -21,7 +21,8 @@ pub trait Delivery<P>: Send + Sync {
     ///
     /// An implementation must keep the order of packets when it changes its answer. It is called with no lock held, and
     /// may sleep.
-    fn is_direct(&self, protocol: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool;
+    fn is_direct(&self, protocol: Protocol, keeps_up: impl FnOnce() -> bool, is_drained: impl FnOnce() -> bool)
+    -> bool;
 
     /// Notes that a packet of this protocol is about to be queued. The note counts until the packet has left the queue.
     fn note_queued(&self, protocol: Protocol);

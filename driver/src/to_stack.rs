@@ -2,6 +2,7 @@
 
 use crate::channel::Wait;
 use crate::device::Direction;
+use crate::limits::BEHIND;
 use crate::to_user::waiting;
 use crate::{
     Delivery, Descriptor, Device, Dropped, Error, FrameHeader, HEAD_TO_STACK_MAX, Interruptible, Kernel, Mode, Packet,
@@ -89,8 +90,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     #[inline]
     fn is_direct(&self, header: &FrameHeader) -> bool {
         let Some(protocol) = header.protocol() else { return false };
+        let keeps_up = || self.to_user.look(|state| state.bytes < BEHIND);
         let is_drained = || self.to_stack.backlog().packets == 0;
-        self.delivery.is_direct(protocol, self.to_user.flowed(), is_drained)
+        self.delivery.is_direct(protocol, keeps_up, is_drained)
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.
@@ -124,7 +126,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let mut buffer = [0; HEAD_TO_STACK_MAX];
         let head = buffer.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
         let link = self.link.get();
-        if !self.to_stack.flowed() {
+        if !self.to_stack.had_room() {
             // Only a packet for the queue waits for room. It is fetched and classified anew after the wait.
             user.read(start, head)?;
             match M::classify_to_stack(&link, &self.groups, head, length)? {

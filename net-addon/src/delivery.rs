@@ -249,12 +249,17 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
     type StackEnd = StackEnd;
 
     #[inline]
-    fn is_direct(&self, protocol: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool {
+    fn is_direct(
+        &self,
+        protocol: Protocol,
+        keeps_up: impl FnOnce() -> bool,
+        is_drained: impl FnOnce() -> bool,
+    ) -> bool {
         let way = self.way(protocol);
         // In this order: `look_at` stores the domain last.
         if way.domain.load(Ordering::Acquire).is_null()
             || self.is_captured.load(Ordering::Relaxed)
-            || (self.yields && !keeps_up)
+            || (self.yields && !keeps_up())
         {
             return false;
         }

@@ -52,9 +52,9 @@ pub(crate) fn received() -> u64 {
 impl tuntap_driver::Delivery<Packet> for Delivery {
     type StackEnd = u32;
 
-    fn is_direct(&self, _: Protocol, keeps_up: bool, is_drained: impl FnOnce() -> bool) -> bool {
+    fn is_direct(&self, _: Protocol, keeps_up: impl FnOnce() -> bool, is_drained: impl FnOnce() -> bool) -> bool {
         Task::current().must_not_spin("asking how to deliver");
-        self.direct.load(SeqCst) && (keeps_up || !self.yields.load(SeqCst)) && is_drained()
+        self.direct.load(SeqCst) && (!self.yields.load(SeqCst) || keeps_up()) && is_drained()
     }
 
     fn note_queued(&self, _: Protocol) {
