@@ -25,6 +25,8 @@ const TIMESTAMPS_HEAD: [u8; 4] = [1, 1, 8, 10];
 const TCP: u8 = 6;
 /// The only flag of a pure acknowledgement.
 const ACK: u8 = 0x10;
+/// Length of the longest frame with a pure acknowledgement: over IPv6, with timestamps.
+const LONGEST: usize = FrameHeader::LENGTH + IPV6_HEADER + TCP_HEADER + TIMESTAMPS;
 /// The length of no frame.
 const NEVER: usize = 0;
 /// No place in the queue.
@@ -135,6 +137,8 @@ pub(crate) struct Acks<P: Packet> {
     since: u64,
     /// The first position at which another packet is delivered than was queued.
     next: u64,
+    /// The position behind the last acknowledgement that was noted.
+    behind: u64,
 }
 
 impl<P: Packet> Acks<P> {
@@ -153,13 +157,20 @@ impl<P: Packet> Acks<P> {
                 newer: ManuallyDrop::new(None),
             }
         }; FLOWS];
-        Self { slots, used: 0, front: 0, since: 0, next: NOWHERE }
+        Self { slots, used: 0, front: 0, since: 0, next: NOWHERE, behind: 0 }
     }
 
     /// Returns the slots in use.
     #[inline]
     fn used(&mut self) -> &mut [Slot<P>] {
         self.slots.get_mut(..self.used).unwrap_or_default()
+    }
+
+    /// Whether a frame of this length is to be looked at before it is queued behind others: it may be an acknowledgement, or of
+    /// the flow of one that waits.
+    #[inline]
+    pub(crate) const fn concerns(&self, length: usize) -> bool {
+        length <= LONGEST || self.front < self.behind
     }
 
     /// Puts a pure acknowledgement in the place of one that waits, if it supersedes that: same flow, sequence number and
@@ -227,6 +238,7 @@ impl<P: Packet> Acks<P> {
             slot.length = if is_repeated { NEVER } else { segment.length };
             slot.position = position;
             slot.is_last = true;
+            self.behind = position + 1;
         }
     }
 
@@ -277,6 +289,7 @@ impl<P: Packet> Acks<P> {
         }
         self.used = 0;
         self.next = NOWHERE;
+        self.behind = 0;
     }
 }
 

@@ -29,17 +29,18 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
         let mut frame = Some(packet);
         let sent = self.to_user.with(|state| {
-            let reason = match (state.side.up, state.side.open, state.packets) {
-                (false, ..) => DropReason::Down,
-                (_, false, _) => DropReason::NoProgram,
-                (true, true, 0) => {
+            let reason = match (state.side.up, state.side.open) {
+                (false, _) => DropReason::Down,
+                (_, false) => DropReason::NoProgram,
+                // It may supersede one that waits.
+                _ if state.packets > 0 && state.side.acks.concerns(length) => return Ok(()),
+                _ if state.fits() => {
                     if let Some(packet) = frame.take() {
                         state.put(packet);
                     }
                     return Ok(());
                 }
-                // Others wait, and it may supersede one of them.
-                _ => return Ok(()),
+                _ => DropReason::Full,
             };
             state.counters.accept(length);
             state.counters.drop(reason as usize);

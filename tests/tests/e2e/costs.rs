@@ -57,8 +57,9 @@ fn a_packet_is_one_buffer_and_no_memory_of_the_drivers_own() {
             let each =
                 |looks| [(Fault::NetBufferCreate, 1), (Fault::NetBufferAppend, 1), (Fault::NetBufferRead, looks)];
             check(sent(1), 1, &each(looks));
-            // One that finds others waiting is looked at again: is it an acknowledgement that supersedes another?
-            check(sent(PACKETS - 1), PACKETS - 1, &each(looks + 1));
+            // A short one that finds others waiting is looked at again: is it an acknowledgement that supersedes another?
+            let again = u64::from(length == 60);
+            check(sent(PACKETS - 1), PACKETS - 1, &each(looks + again));
             let read = asked(|| (0..PACKETS).for_each(|_| drop(program.packet().unwrap())));
             check(read, PACKETS, &[(Fault::NetBufferRead, 1), (Fault::UserMemcpy, 1)]);
         }
