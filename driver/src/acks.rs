@@ -109,11 +109,11 @@ impl Segment {
     }
 }
 
-/// The last acknowledgement of a flow that was queued.
+/// A queued acknowledgement.
 struct Slot<P> {
     flow: Flow,
     sequence: u32,
-    /// That of `newer`, if there is one, as the window is.
+    /// Of `newer`, if there is one; so is `window`.
     acknowledgement: u32,
     window: u16,
     /// Bytes of its frame; [`NEVER`] if it must not be superseded.
@@ -133,7 +133,7 @@ pub(crate) struct Acks<P: Packet> {
     used: usize,
     /// The position of the packet at the front.
     front: u64,
-    /// Positions before this one say nothing any more.
+    /// Positions before this one are invalid.
     since: u64,
     /// The first position at which another packet is delivered than was queued.
     next: u64,

@@ -1,6 +1,6 @@
 //! One direction of a device: a bounded queue, its waiters, and its counters.
 //!
-//! Everything happens in [`Channel::with`]: a critical section of constant time, after which waiters are woken. Critical
+//! Whatever a thread may wait for changes in [`Channel::with`]: a critical section of constant time, after which waiters are woken. Critical
 //! sections only mutate state; [`State::settle`] alone decides whom to wake. So no section can forget a wake, none wakes a
 //! thread that would find nothing, and none wakes under the lock.
 
@@ -137,8 +137,8 @@ impl<K: Kernel, S: Side<K>> State<K, S> {
         self.accepting.is_ok() && self.fits()
     }
 
-    /// Whether the queue is at most half full, the threshold for waking writers. With a lower one, a writer that is faster
-    /// than the reader would sleep and be woken once for each packet.
+    /// Whether the queue is at most half full, the threshold for waking writers. If they were woken as soon as there is any room, a
+    /// writer that is faster than the reader thread would sleep and be woken once for each packet.
     fn has_slack(&self) -> bool {
         self.has_room()
             && (self.packets <= self.limits.packets / 2 && self.bytes <= self.limits.bytes as usize / 2
@@ -310,7 +310,7 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         self.state.with(|state| look(state))
     }
 
-    /// Counts packets that do not enter or leave the queue. Changes nothing that anybody waits for.
+    /// Counts packets that do not enter or leave the queue. Wakes no waiter, because it changes nothing that one waits for.
     #[inline]
     pub(crate) fn count<R>(&self, section: impl FnOnce(&mut Counters, Result<(), Error>, &S) -> R) -> R {
         self.state.with(|state| section(&mut state.counters, state.accepting, &state.side))

@@ -2,6 +2,7 @@
 //!
 //! A [`Device`] joins a program, which reads and writes packets, with the network stack, which sends and receives
 //! frames. Each direction is a bounded queue: `to_user` from the stack to the program, `to_stack` the other way.
+//! A TCP acknowledgement takes the place of an earlier one of its flow that still waits for the program.
 //! The [`Mode`] defines what the bytes mean, the [`Kernel`] what a thread, a lock and a packet are. The core owns queues,
 //! waiting, readiness and counters, and is the same code for both modes.
 //!

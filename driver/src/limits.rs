@@ -35,6 +35,6 @@ pub(crate) const RUN: u32 = 16;
 pub(crate) const ANSWERS: u32 = 64;
 
 /// How many bytes wait for a program that is behind with reading. On one of several processors the stack's threads then do the
-/// protocols' work for it: see [`Delivery::is_direct`](crate::Delivery::is_direct). More than a window of acknowledgements, and less
-/// than one of data.
+/// protocols' work for it: see [`Delivery::is_direct`](crate::Delivery::is_direct). The acknowledgements
+/// of a window stay below it, a window of data exceeds it.
 pub(crate) const BEHIND: usize = 16 << 10;

@@ -39,7 +39,7 @@ pub(crate) enum Route<K: Kernel> {
     Direct(Written<K>),
     /// It goes through the queue.
     Queued(Written<K>),
-    /// It is dropped silently, and counted by this counter of a reason.
+    /// It is dropped silently; this is the index of its reason's counter.
     Dropped(usize),
 }
 
@@ -114,7 +114,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
-    /// the head that travels. If it is for the queue, waits for room first.
+    /// the head that travels. Without room the head is fetched and classified before the wait too: a packet that is refused or
+    /// dropped does not wait.
     pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<Route<K>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         if length < M::LINK.shortest {
@@ -127,7 +128,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let head = buffer.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
         let link = self.link.get();
         if !self.to_stack.had_room() {
-            // Only a packet for the queue waits for room. It is fetched and classified anew after the wait.
+            // Fetched and classified anew after the wait.
             user.read(start, head)?;
             match M::classify_to_stack(&link, &self.groups, head, length)? {
                 ToStackVerdict::Deliver(_) => self.to_stack.await_room(wait)?,

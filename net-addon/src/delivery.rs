@@ -60,8 +60,6 @@ impl StackEnd {
 /// `domain` is null, or stays registered while the reference to the protocol's module is held (`holds_module`).
 struct Way {
     /// The family's domain, if the interface has an address in it.
-    ///
-    /// It stays registered while `module` is held.
     domain: AtomicPtr<net_domain>,
     /// When a packet was last queued, in microseconds; 0 if all have arrived.
     queued_at: AtomicI64,

@@ -196,7 +196,7 @@ fn write_client(folder: &Path, port: u16, include: &str) {
     std::fs::write(folder.join("client.ovpn"), text).unwrap();
     let card: String = CARD_LINES.iter().map(|line| format!("{line}\n")).collect();
     let lab = preload::program().unwrap();
-    let far = format!("'{}' attach --socket client.sock far start tap\n", lab.display());
+    let far = format!("'{}' attach --socket client.sock far tap\n", lab.display());
     // The emulated Haiku begins with the client. Its network card is there before the VPN is.
     let up = format!("[ -e configured-$PPID ] || {{ {far}{card}: >configured-$PPID; }}\nroute >before\n");
     let run = format!("/bin/sh {}", scripts.join("openvpn-up").display());

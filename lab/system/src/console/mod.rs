@@ -34,6 +34,7 @@ const HELP: &[(&str, &str)] = &[
     ("route [add|delete|get] [NAME] ...", "show or change routes; route --help tells more"),
     ("ping [-c COUNT] [-i SECONDS] [-s BYTES] ADDRESS", "send echo requests, four unless told otherwise"),
     ("ls [/dev/PATH]", "list what is below /dev"),
+    ("far tun|tap", "start a program at the far side of the first unit"),
     ("kdl [COMMAND ...]", "run a command of the kernel debugger"),
     ("help", "show this"),
     ("exit", "leave"),
@@ -94,6 +95,7 @@ impl Console {
             "ping" | "ping6" => ping::run(&mut context, command, arguments)?,
             "ls" => ls::run(&mut context, arguments)?,
             "kdl" => kdl(&mut context, arguments)?,
+            "far" => self.start_far(far_mode(arguments)?)?,
             "help" | "?" => help(&mut context),
             "exit" | "quit" => return Ok(Flow::Exit),
             other => return Err(Error::Usage(format!("{other}: no such command; try help"))),
@@ -113,6 +115,11 @@ impl Console {
         let far = std::mem::take(&mut *lock(&self.far));
         drop(far);
     }
+}
+
+fn far_mode(arguments: &[&str]) -> Result<Mode, Error> {
+    let usage = || Error::Usage("usage: far tun|tap".to_owned());
+    arguments.first().and_then(|mode| mode.parse().ok()).ok_or_else(usage)
 }
 
 fn help(context: &mut Context<'_>) {
