@@ -270,10 +270,10 @@ impl<P: Packet> Acks<P> {
         self.front
     }
 
-    /// Moves back by packets that were put back to the front. `front` is where it was after they had been taken. If another
-    /// reader has moved it since, the positions that were taken say nothing any more.
-    pub(crate) fn put_back(&mut self, packets: u32, front: u64) {
-        if self.front != front {
+    /// Moves back by packets that were put back to the front. If another reader took packets meanwhile, or some were queued, which
+    /// may be of the same flow and not noted, those that were put back are not superseded any more.
+    pub(crate) fn put_back(&mut self, packets: u32, is_unchanged: bool) {
+        if !is_unchanged {
             self.since = self.since.max(self.front);
         }
         self.front -= u64::from(packets);

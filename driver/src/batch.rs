@@ -184,11 +184,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let length = u32::from_ne_bytes(word) as usize;
         let end = start.checked_add(length).filter(|&end| end <= user.len()).ok_or(Error::Invalid)?;
         let packet = start + descriptor.framing().length();
-        // The run waits for no room while it holds packets.
-        if !self.to_stack.had_room() && self.flush_before(record, writing)? {
-            return Ok(());
-        }
-        let routed = self.route(user, packet, end, writing.wait)?;
+        let holds = writing.run.packets > 0;
+        // No call waits for room while its run holds packets.
+        let wait = if holds { Wait::No } else { writing.wait };
+        let routed = match self.route(user, packet, end, wait, holds) {
+            Err(Error::WouldBlock) if wait != writing.wait => return self.flush(writing),
+            routed => routed?,
+        };
         if (!matches!(routed, Route::Queued(_)) || writing.run.packets >= RUN) && self.flush_before(record, writing)? {
             return Ok(());
         }

@@ -118,9 +118,11 @@ pub(crate) trait Side<K: Kernel>: Send + Sized {
         0
     }
 
-    /// Sees that so many packets are put back to the front. The second number is that of [`Self::taken_so_far`] after they
-    /// were taken.
-    fn put_back(&mut self, _: u32, _: u64) {}
+    /// Sees that so many packets are put back to the front. `is_unchanged` is whether none was taken or queued since they were
+    /// taken.
+    fn put_back(&mut self, packets: u32, is_unchanged: bool) {
+        let _ = (packets, is_unchanged);
+    }
 
     /// Sees that the queue is emptied. Adds the packets that it holds itself to `stale`.
     fn purge(&mut self, _: &mut K::Fifo) {}

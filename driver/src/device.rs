@@ -64,8 +64,8 @@ impl<K: Kernel> Side<K> for ToUser<K> {
         self.acks.front()
     }
 
-    fn put_back(&mut self, packets: u32, front: u64) {
-        self.acks.put_back(packets, front);
+    fn put_back(&mut self, packets: u32, is_unchanged: bool) {
+        self.acks.put_back(packets, is_unchanged);
     }
 
     fn purge(&mut self, stale: &mut K::Fifo) {

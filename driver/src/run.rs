@@ -14,8 +14,8 @@ pub(crate) struct Run<K: Kernel> {
     bytes: usize,
     /// When they were taken, counted in purges of the queue.
     purges: u32,
-    /// The queue's [`Side::taken_so_far`] after they were taken.
-    taken_so_far: u64,
+    /// [`State::mark`] after they were taken.
+    mark: (u64, u64),
 }
 
 impl<K: Kernel> Run<K> {
@@ -27,7 +27,7 @@ impl<K: Kernel> Run<K> {
             packets: 0,
             bytes: 0,
             purges: 0,
-            taken_so_far: 0,
+            mark: (0, 0),
         }
     }
 
@@ -48,6 +48,12 @@ impl<K: Kernel> Run<K> {
 }
 
 impl<K: Kernel, S: Side<K>> State<K, S> {
+    /// Returns what changes whenever a packet is taken or queued.
+    fn mark(&self) -> (u64, u64) {
+        let taken = self.side.taken_so_far();
+        (taken, taken + u64::from(self.packets))
+    }
+
     /// Moves the next packet to a run. Whether there was one. One copy serves every mode.
     #[inline(never)]
     fn move_to(&mut self, run: &mut Run<K>) -> bool {
@@ -77,7 +83,7 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
                     break;
                 }
             }
-            run.taken_so_far = state.side.taken_so_far();
+            run.mark = state.mark();
             run
         })
     }
@@ -94,7 +100,8 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
                 state.counters.purged += u64::from(run.packets);
                 return Some(run.queue);
             }
-            state.side.put_back(run.packets, run.taken_so_far);
+            let is_unchanged = state.mark() == run.mark;
+            state.side.put_back(run.packets, is_unchanged);
             state.packets += run.packets;
             state.bytes += run.bytes;
             let later = mem::replace(&mut state.queue, run.queue);

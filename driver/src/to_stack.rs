@@ -61,7 +61,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     fn write_packet(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
         loop {
-            let written = match self.route(user, start, end, wait)? {
+            let written = match self.route(user, start, end, wait, false)? {
                 Route::Direct(written) => self.deliver(written),
                 Route::Queued(written) => {
                     self.note_queued(&written);
@@ -86,12 +86,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
     }
 
-    /// Whether a packet with this link header goes straight to its protocol.
+    /// Whether a packet with this link header goes straight to its protocol. `holds` is whether the call holds others, which go
+    /// through the queue before it.
     #[inline]
-    fn is_direct(&self, header: &FrameHeader) -> bool {
+    fn is_direct(&self, header: &FrameHeader, holds: bool) -> bool {
         let Some(protocol) = header.protocol() else { return false };
         let keeps_up = || self.to_user.look(|state| state.bytes < BEHIND);
-        let is_drained = || self.to_stack.backlog().packets == 0;
+        let is_drained = || !holds && self.to_stack.backlog().packets == 0;
         self.delivery.is_direct(protocol, keeps_up, is_drained)
     }
 
@@ -116,7 +117,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
     /// the head that travels. Without room the head is fetched and classified before the wait too: a packet that is refused or
     /// dropped does not wait.
-    pub(crate) fn route(&self, user: &K::User, start: usize, end: usize, wait: Wait) -> Result<Route<K>, Error> {
+    pub(crate) fn route(
+        &self,
+        user: &K::User,
+        start: usize,
+        end: usize,
+        wait: Wait,
+        holds: bool,
+    ) -> Result<Route<K>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         if length < M::LINK.shortest {
             return Err(Error::Invalid);
@@ -137,7 +145,9 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         }
         let packet = K::Packet::from_user(user, start, length, head)?;
         Ok(match M::classify_to_stack(&link, &self.groups, head, length)? {
-            ToStackVerdict::Deliver(header) if self.is_direct(&header) => Route::Direct(Written { packet, header }),
+            ToStackVerdict::Deliver(header) if self.is_direct(&header, holds) => {
+                Route::Direct(Written { packet, header })
+            }
             ToStackVerdict::Deliver(header) => Route::Queued(Written { packet, header }),
             ToStackVerdict::Drop(reason) => Route::Dropped(Dropped::ByMode(reason).counter::<M>()),
         })

@@ -13,9 +13,14 @@ pub(crate) const INTERFACE: u32 = 7;
 /// Bytes that interfaces have counted as received.
 static RECEIVED: AtomicU64 = AtomicU64::new(0);
 
+/// What a test does when the driver asks how to deliver; the number counts the questions.
+type Asked = Box<dyn FnMut(usize) + Send>;
+
 /// The way past the queue.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Delivery {
+    questions: AtomicUsize,
+    asked: Mutex<Option<Asked>>,
     direct: AtomicBool,
     yields: AtomicBool,
     queued: AtomicUsize,
@@ -31,6 +36,11 @@ impl Delivery {
     /// Has a program that is behind with reading go through the queue.
     pub(crate) fn set_yields(&self) {
         self.yields.store(true, SeqCst);
+    }
+
+    /// Has something done at each question how to deliver. Not at those that it brings about itself.
+    pub(crate) fn when_asked(&self, asked: impl FnMut(usize) + Send + 'static) {
+        *self.asked.lock().unwrap() = Some(Box::new(asked));
     }
 
     /// Takes what arrived: each packet with its link header.
@@ -54,6 +64,11 @@ impl tuntap_driver::Delivery<Packet> for Delivery {
 
     fn is_direct(&self, _: Protocol, keeps_up: impl FnOnce() -> bool, is_drained: impl FnOnce() -> bool) -> bool {
         Task::current().must_not_spin("asking how to deliver");
+        let asked = self.asked.lock().unwrap().take();
+        if let Some(mut asked) = asked {
+            asked(self.questions.fetch_add(1, SeqCst));
+            *self.asked.lock().unwrap() = Some(asked);
+        }
         self.direct.load(SeqCst) && (!self.yields.load(SeqCst) || keeps_up()) && is_drained()
     }
 
