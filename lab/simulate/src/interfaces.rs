@@ -5,6 +5,7 @@ use haiku_sys::{B_ENTRY_NOT_FOUND, B_NO_MEMORY, IFF_PROMISC};
 use tuntap_testkit::card::{Hooks, Packet};
 
 use super::model::{self, GROUP, Trouble, status};
+use super::packet;
 use super::step::Step;
 use super::world::{Checked, Interface, World, agree, is_tun, name, same};
 use haiku_stack::strerror;
@@ -73,10 +74,12 @@ impl World {
                 let packet = Packet::new(&bytes).map_err(strerror)?;
                 fault::arm(plan);
                 let sent = hooks.send_packet(packet);
-                // If the first look at the frame fails, a longer one decides.
+                // If the first look at a frame fails, a longer one decides. Data are looked at once more only to find
+                // acknowledgements, of which there are none.
                 let is_first = matches!(plan, FaultPlan::Nth(_, 1) | FaultPlan::NthOfAny(1));
+                let is_data = packet::is_data(&bytes);
                 let trouble = match fault::fired() {
-                    Some(Fault::NetBufferRead) if is_first => Trouble::None,
+                    Some(Fault::NetBufferRead) if is_first || is_data => Trouble::None,
                     Some(Fault::NetBufferRead) => Trouble::Blind,
                     Some(_) => Trouble::Memory,
                     None => Trouble::None,

@@ -52,3 +52,14 @@ pub(super) fn header(packet: &[u8], address: [u8; 6]) -> Option<Vec<u8>> {
     };
     Some([&to[..], &peer(address), &kind].concat())
 }
+
+/// Whether a frame carries an IP packet that cannot be address resolution.
+pub(super) fn is_data(frame: &[u8]) -> bool {
+    match frame {
+        [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, 0x45..=0x4f, ..] => frame.len() >= 34,
+        [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, 0x60..=0x6f, rest @ ..] => {
+            frame.len() >= 54 && !matches!(rest[5], 0 | 43 | 44 | 58 | 60)
+        }
+        _ => false,
+    }
+}
