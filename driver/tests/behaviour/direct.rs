@@ -228,7 +228,9 @@ fn a_batch_holds_no_packets_while_it_waits_for_room_that_another_writer_took() {
     let (device, other) = (rig.device.clone(), descriptor.clone());
     rig.device.delivery().when_asked(move |question| {
         if question == 0 {
-            (7..9).for_each(|mark| drop(device.write(&other, &User::holding(&packet4(mark, 20))).unwrap()));
+            for mark in 7..9 {
+                device.write(&other, &User::holding(&packet4(mark, 20))).unwrap();
+            }
         }
     });
     let writer = blocked(&rig, move |device| device.write_batch(&descriptor, &User::holding(&records(3)), 3));
