@@ -1,6 +1,7 @@
 //! The test programs: built once by Cargo, then run one by one, so that some can be run twice without building again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +14,10 @@ use crate::process;
 use crate::project::Project;
 use crate::testing::cargo;
 use crate::testing::steps::Outcome;
+
+/// proptest's variable for the seed of the random cases. Unless it is set, every run has the same cases, so that a change
+/// alone makes a run fail; fuzzing looks for new ones.
+const CASES_SEED: &str = "PROPTEST_RNG_SEED";
 
 /// How long one test program may take.
 pub const LIMIT: Duration = Duration::from_secs(300);
@@ -123,6 +128,9 @@ fn run_each<'a>(
         // As Cargo runs them.
         command.current_dir(&suite.directory).env("CARGO_MANIFEST_DIR", &suite.directory);
         command.env_remove(super::ADDON_VARIABLE).env("RUST_BACKTRACE", "1").envs(variables.iter().copied());
+        if env::var_os(CASES_SEED).is_none() {
+            command.env(CASES_SEED, "0");
+        }
         let finished = process::run_limited(&mut command, limit)?;
         programs += 1;
         counts.add(&finished.text);
