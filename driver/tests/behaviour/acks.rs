@@ -364,6 +364,20 @@ fn what_a_failed_batch_puts_back_is_superseded_as_before() {
 }
 
 #[test]
+fn what_a_failed_batch_puts_back_does_not_let_a_later_one_pass_what_was_queued_meanwhile() {
+    // Not pure: duplicate acknowledgements say with it what arrived out of order.
+    let other = Tcp { options: &[1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2], ..Tcp::ack(1, 100) };
+    let (rig, descriptor) = busy::<ToyTun>();
+    rig.send(&Tcp::ack(1, 100).frame()).unwrap();
+    let device = rig.share();
+    let user = User::room(300).faulting(0..1).meanwhile(move || send(&device, &other.frame()).unwrap());
+    assert_eq!(rig.device.read_batch(&descriptor, &user, 10), Err(Error::BadAddress));
+    rig.send(&Tcp::ack(1, 200).frame()).unwrap();
+    let got = [(); 3].map(|()| rig.read(&descriptor).unwrap());
+    assert_eq!(got.to_vec(), packets(&[Tcp::ack(1, 100), other, Tcp::ack(1, 200)]));
+}
+
+#[test]
 fn a_fault_under_a_read_costs_the_later_one() {
     let (rig, descriptor) = layered();
     rig.read(&descriptor).unwrap();

@@ -10,10 +10,12 @@ use crate::fake::Task;
 pub(crate) use tuntap_model::UNTOUCHED;
 
 /// A buffer of a program's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct User {
     memory: Arc<Mutex<Memory>>,
     fault: Range<usize>,
+    /// What happens while the kernel finds the fault.
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl User {
     /// A buffer that holds something.
     pub(crate) fn holding(bytes: &[u8]) -> Self {
         let memory = Memory { bytes: bytes.to_vec(), fetched: vec![false; bytes.len()], restarts: 0 };
-        Self { memory: Arc::new(Mutex::new(memory)), fault: 0..0 }
+        Self { memory: Arc::new(Mutex::new(memory)), fault: 0..0, meanwhile: Arc::new(|| ()) }
     }
 
     /// A buffer to read into.
@@ -40,6 +42,11 @@ impl User {
     /// The same, but part of it is not mapped.
     pub(crate) fn faulting(self, fault: Range<usize>) -> Self {
         Self { fault, ..self }
+    }
+
+    /// The same, and something happens while the kernel finds the fault.
+    pub(crate) fn meanwhile(self, act: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { meanwhile: Arc::new(act), ..self }
     }
 
     /// All that it holds now.
@@ -61,6 +68,7 @@ impl User {
         let end = offset.checked_add(length).expect("an offset in the buffer");
         assert!(end <= self.len(), "{what} beyond its end: {end} of {}", self.len());
         if length > 0 && offset < self.fault.end && self.fault.start < end {
+            (self.meanwhile)();
             return Err(Error::BadAddress);
         }
         Ok(offset..end)
