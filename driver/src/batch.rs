@@ -10,7 +10,7 @@ use crate::channel::Wait;
 use crate::device::Direction;
 use crate::limits::RUN;
 use crate::run::Run;
-use crate::to_stack::Route;
+use crate::to_stack::Fetched;
 use crate::to_user::waiting;
 use crate::{Descriptor, Device, Error, Kernel, Mode, UserMemory};
 
@@ -187,24 +187,26 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let holds = writing.run.packets > 0;
         // No call waits for room while its run holds packets.
         let wait = if holds { Wait::No } else { writing.wait };
-        let routed = match self.route(user, packet, end, wait, holds) {
+        let fetched = match self.fetch(user, packet, end, wait, holds) {
             Err(Error::WouldBlock) if wait != writing.wait => return self.flush(writing),
-            routed => routed?,
+            fetched => fetched?,
         };
-        if (!matches!(routed, Route::Queued(_)) || writing.run.packets >= RUN) && self.flush_before(record, writing)? {
+        if (!matches!(fetched, Fetched::Queued(_)) || writing.run.packets >= RUN)
+            && self.flush_before(record, writing)?
+        {
             return Ok(());
         }
-        match routed {
-            Route::Direct(written) => {
-                self.deliver(written)?;
+        match fetched {
+            Fetched::Direct(written) => {
+                self.deliver_directly(written)?;
                 writing.progress.complete(length);
             }
-            Route::Queued(written) => {
+            Fetched::Queued(written) => {
                 self.note_queued(&written);
                 writing.run.push(written.into_frame::<M>()?);
                 writing.progress.defer(length);
             }
-            Route::Dropped(counter) => {
+            Fetched::Dropped(counter) => {
                 self.drop_written(counter, end - packet)?;
                 writing.progress.complete(length);
             }

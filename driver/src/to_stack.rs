@@ -33,8 +33,8 @@ impl<K: Kernel> Written<K> {
     }
 }
 
-/// The way of a program's packet.
-pub(crate) enum Route<K: Kernel> {
+/// What [`Device::fetch`] made of a program's packet: the way that it goes.
+pub(crate) enum Fetched<K: Kernel> {
     /// It goes straight to its protocol.
     Direct(Written<K>),
     /// It goes through the queue.
@@ -61,13 +61,13 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     fn write_packet(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
         loop {
-            let written = match self.route(user, start, end, wait, false)? {
-                Route::Direct(written) => self.deliver(written),
-                Route::Queued(written) => {
+            let written = match self.fetch(user, start, end, wait, false)? {
+                Fetched::Direct(written) => self.deliver_directly(written),
+                Fetched::Queued(written) => {
                     self.note_queued(&written);
                     self.to_stack.push(written.into_frame::<M>()?)
                 }
-                Route::Dropped(counter) => self.drop_written(counter, end - start),
+                Fetched::Dropped(counter) => self.drop_written(counter, end - start),
             };
             match written {
                 // Another writer took the last place. The copy is freed instead of held while waiting, because many
@@ -97,7 +97,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.
-    pub(crate) fn deliver(&self, written: Written<K>) -> Result<(), Error> {
+    pub(crate) fn deliver_directly(&self, written: Written<K>) -> Result<(), Error> {
         let header = written.header;
         let packet = written.into_payload::<M>()?;
         let bytes = packet.len();
@@ -117,14 +117,14 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
     /// the head that travels. Without room the head is fetched and classified before the wait too: a packet that is refused or
     /// dropped does not wait.
-    pub(crate) fn route(
+    pub(crate) fn fetch(
         &self,
         user: &K::User,
         start: usize,
         end: usize,
         wait: Wait,
         holds: bool,
-    ) -> Result<Route<K>, Error> {
+    ) -> Result<Fetched<K>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         if length < M::LINK.shortest {
             return Err(Error::Invalid);
@@ -140,16 +140,16 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             user.read(start, head)?;
             match M::classify_to_stack(&link, &self.groups, head, length)? {
                 ToStackVerdict::Deliver(_) => self.to_stack.await_room(wait)?,
-                ToStackVerdict::Drop(reason) => return Ok(Route::Dropped(Dropped::ByMode(reason).counter::<M>())),
+                ToStackVerdict::Drop(reason) => return Ok(Fetched::Dropped(Dropped::ByMode(reason).counter::<M>())),
             }
         }
         let packet = K::Packet::from_user(user, start, length, head)?;
         Ok(match M::classify_to_stack(&link, &self.groups, head, length)? {
             ToStackVerdict::Deliver(header) if self.is_direct(&header, holds) => {
-                Route::Direct(Written { packet, header })
+                Fetched::Direct(Written { packet, header })
             }
-            ToStackVerdict::Deliver(header) => Route::Queued(Written { packet, header }),
-            ToStackVerdict::Drop(reason) => Route::Dropped(Dropped::ByMode(reason).counter::<M>()),
+            ToStackVerdict::Deliver(header) => Fetched::Queued(Written { packet, header }),
+            ToStackVerdict::Drop(reason) => Fetched::Dropped(Dropped::ByMode(reason).counter::<M>()),
         })
     }
 
