@@ -3,17 +3,15 @@
 use core::marker::PhantomData;
 
 use crate::acks::Acks;
-use crate::channel::{Channel, ProgramEnd, Side};
+use crate::channel::Channel;
+use crate::control::Control;
 use crate::link::LinkCell;
 use crate::overview;
+use crate::sides::{StackEnd, ToStack, ToUser};
 use crate::{
-    Blocking, Delivery, Descriptor, Error, Groups, InterfaceState, Kernel, Limits, Link, Lock, MacAddress, Mode,
-    Overview, Statistics, WaitPoint,
+    Attachment, Blocking, Descriptor, Error, Groups, Kernel, Limits, Link, Lock, MacAddress, Mode, Overview,
+    Statistics, WaitPoint,
 };
-
-/// Proof that an interface is attached: given back on removal, and recognised when it is stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attachment(u32);
 
 /// What a debugger sees of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,107 +31,6 @@ pub(crate) enum Direction {
     ToUser,
     /// A write.
     ToStack,
-}
-
-/// The state of the direction to the program that the other direction does not have.
-pub(crate) struct ToUser<K: Kernel> {
-    /// The interface is up.
-    pub(crate) up: bool,
-    /// A program has the device open.
-    pub(crate) open: bool,
-    /// The acknowledgements in the queue.
-    pub(crate) acks: Acks<K::Packet>,
-}
-
-/// The state of the direction to the stack that the other direction does not have.
-pub(crate) struct ToStack<K: Kernel> {
-    /// The interface, while it is up.
-    pub(crate) stack_end: Option<StackEnd<K>>,
-}
-
-impl<K: Kernel> Side<K> for ToUser<K> {
-    const END: ProgramEnd = ProgramEnd::Consumer;
-
-    #[inline]
-    fn taken(&mut self) -> Option<K::Packet> {
-        self.acks.taken()
-    }
-
-    #[inline]
-    fn taken_so_far(&self) -> u64 {
-        self.acks.front()
-    }
-
-    fn put_back(&mut self, packets: u32, is_unchanged: bool) {
-        self.acks.put_back(packets, is_unchanged);
-    }
-
-    fn purge(&mut self, stale: &mut K::Fifo) {
-        self.acks.purge(stale);
-    }
-}
-
-impl<K: Kernel> Side<K> for ToStack<K> {
-    const END: ProgramEnd = ProgramEnd::Producer;
-}
-
-/// The stack's end of an interface.
-type StackEnd<K> = <<K as Kernel>::Delivery as Delivery<<K as Kernel>::Packet>>::StackEnd;
-
-/// State that changes rarely, and in one step for both directions.
-pub(crate) struct Control {
-    /// From `open` to `free`.
-    taken: bool,
-    /// From `open` to `close`.
-    pub(crate) open: bool,
-    /// The interface, if there is one.
-    attached: Option<Attachment>,
-    /// The number of the next attachment.
-    next: u32,
-    /// The interface is up.
-    up: bool,
-    /// It was up at some time, or one that it replaced was.
-    was_up: bool,
-    /// The descriptor has lost an interface that was up, none has come up since, and no read has reported it.
-    lost_unread: bool,
-    /// The same, and no write has reported it.
-    lost_unwritten: bool,
-    /// The program says that the link works.
-    carrier: bool,
-}
-
-impl Control {
-    /// A device without an opener and without an interface.
-    const FRESH: Self = Self {
-        taken: false,
-        open: false,
-        attached: None,
-        next: 0,
-        up: false,
-        was_up: false,
-        lost_unread: false,
-        lost_unwritten: false,
-        carrier: true,
-    };
-
-    fn set_lost(&mut self, lost: bool) {
-        self.lost_unread = lost;
-        self.lost_unwritten = lost;
-    }
-
-    /// Whether the link works.
-    pub(crate) const fn has_link(&self) -> bool {
-        self.open && self.carrier
-    }
-
-    /// Returns the interface's state.
-    pub(crate) const fn interface(&self) -> InterfaceState {
-        match (self.attached, self.up) {
-            (None, _) => InterfaceState::Absent,
-            (Some(_), false) => InterfaceState::Down,
-            (Some(_), true) => InterfaceState::Up,
-        }
-    }
 }
 
 /// Where the threads of a device wait.

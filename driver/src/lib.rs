@@ -18,6 +18,7 @@
 mod acks;
 mod batch;
 mod channel;
+mod control;
 mod counters;
 mod delivery;
 mod descriptor;
@@ -29,17 +30,20 @@ mod limits;
 mod link;
 mod mode;
 mod overview;
+mod queue;
 mod ready;
 mod run;
 mod selects;
+mod sides;
 mod to_stack;
 mod to_user;
 
 pub use batch::Batch;
+pub use control::{Attachment, InterfaceState};
 pub use counters::{Counters, DropReason, Dropped, MODE_REASONS, Statistics};
 pub use delivery::{Delivery, Protocol};
 pub use descriptor::{Blocking, Descriptor, Extent, FRAMING_HEADER, Framing};
-pub use device::{Attachment, Device, Snapshot, WaitPoints};
+pub use device::{Device, Snapshot, WaitPoints};
 pub use error::Error;
 pub use groups::Groups;
 pub use kernel::{Event, Fifo, Interruptible, Kernel, Lock, Packet, SelectSync, UserMemory, WaitPoint};
@@ -48,4 +52,4 @@ pub use link::{Link, MacAddress};
 pub use mode::{
     FrameHeader, HEAD_MAX, HEAD_TO_STACK_MAX, LinkFlags, LinkSpec, Mode, SHORT_HEAD, ToStackVerdict, ToUserVerdict,
 };
-pub use overview::{InterfaceState, Overview};
+pub use overview::Overview;

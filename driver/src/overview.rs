@@ -1,20 +1,10 @@
 //! What an administrator sees of a device without opening it.
 
 use crate::channel::Channel;
-use crate::device::{Control, ToStack, ToUser};
+use crate::control::{Control, InterfaceState};
 use crate::link::LinkCell;
+use crate::sides::{ToStack, ToUser};
 use crate::{Kernel, Limits, Link, Lock, Statistics};
-
-/// Whether there is an interface, and what state it is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InterfaceState {
-    /// There is none.
-    Absent,
-    /// It is down.
-    Down,
-    /// It is up.
-    Up,
-}
 
 /// A device at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use core::mem;
 
-use crate::channel::{Channel, Side, State, Wait};
+use crate::channel::{Channel, Wait};
+use crate::queue::{Side, State};
 use crate::{Error, Fifo, Kernel, Packet};
 
 /// Packets in a row, [`RUN`](crate::limits::RUN) at the most.

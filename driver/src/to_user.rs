@@ -2,7 +2,8 @@
 
 use crate::acks::Segment;
 use crate::channel::{Channel, Wait};
-use crate::device::{Direction, ToUser};
+use crate::device::Direction;
+use crate::sides::ToUser;
 use crate::{
     Blocking, Descriptor, Device, DropReason, Dropped, Error, Extent, Framing, HEAD_MAX, Interruptible, Kernel, Mode,
     Packet, SHORT_HEAD, ToUserVerdict, UserMemory,
