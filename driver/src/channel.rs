@@ -3,7 +3,7 @@
 //! Whatever a thread may wait for changes in [`Channel::with`]: a critical section of constant time, after which the waiters
 //! that [`State::settle`] chose are woken. So none is woken under the lock.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::limits::ANSWERS;
 use crate::queue::{ProgramEnd, Side, State, Wakes};
@@ -24,6 +24,8 @@ pub(crate) struct Channel<K: Kernel, S: Side<K>> {
     state: K::Lock<State<K, S>>,
     /// Whether there was room when the lock was last released: spares the writers of a full queue an allocation.
     had_room: AtomicBool,
+    /// Bytes in the queue to the program when the lock was last released.
+    held: AtomicUsize,
     consumers: K::WaitPoint,
     /// Where writers wait for room. The stack never waits, so the direction to the program has none.
     producers: Option<K::WaitPoint>,
@@ -65,6 +67,7 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         Self {
             state: K::Lock::new(state),
             had_room: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
             consumers,
             producers,
             hung_up: AtomicBool::new(hung_up),
@@ -89,8 +92,9 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
             } else {
                 Wakes::NONE
             };
-            if S::END == ProgramEnd::Producer {
-                self.publish_room(state);
+            match S::END {
+                ProgramEnd::Consumer => self.held.store(state.bytes, Ordering::Relaxed),
+                ProgramEnd::Producer => self.publish_room(state),
             }
             (result, wakes)
         });
@@ -209,6 +213,12 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
     #[inline]
     pub(crate) fn had_room(&self) -> bool {
         self.had_room.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes the queue to the program held when the lock was last released. A hint.
+    #[inline]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Returns when there is room, or the reason why there will be none. A hint: the room may be gone again.

@@ -32,5 +32,6 @@ pub trait Delivery<P>: Send + Sync {
 
     /// Hands a packet, without its link header, to its protocol. Called with no lock held: the protocol may send through
     /// the same device before it returns. A packet that the protocol does not take is freed, as by the reader's way.
-    fn deliver(&self, interface: Self::StackEnd, packet: P, header: &FrameHeader);
+    /// `crowded` says whether more packets wait for the program than one connection sends.
+    fn deliver(&self, interface: Self::StackEnd, packet: P, header: &FrameHeader, crowded: bool);
 }

@@ -38,3 +38,7 @@ pub(crate) const ANSWERS: u32 = 64;
 /// protocols' work for it: see [`Delivery::is_direct`](crate::Delivery::is_direct). The acknowledgements
 /// of a window stay below it, a window of data exceeds it.
 pub(crate) const BEHIND: usize = 16 << 10;
+
+/// How many bytes wait for a program that several connections keep busy: more than the window of any one (64 KiB, RFC 9293,
+/// section 3.1). See [`Delivery::deliver`](crate::Delivery::deliver).
+pub(crate) const CROWDED: usize = 128 << 10;

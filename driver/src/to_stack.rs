@@ -2,7 +2,7 @@
 
 use crate::channel::Wait;
 use crate::device::Direction;
-use crate::limits::BEHIND;
+use crate::limits::{BEHIND, CROWDED};
 use crate::to_user::waiting;
 use crate::{
     Delivery, Descriptor, Device, Dropped, Error, FrameHeader, HEAD_TO_STACK_MAX, Interruptible, Kernel, Mode, Packet,
@@ -91,7 +91,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     #[inline]
     fn is_direct(&self, header: &FrameHeader, holds: bool) -> bool {
         let Some(protocol) = header.protocol() else { return false };
-        let keeps_up = || self.to_user.look(|state| state.bytes < BEHIND);
+        let keeps_up = || self.to_user.held() < BEHIND;
         let is_drained = || !holds && self.to_stack.backlog().packets == 0;
         self.delivery.is_direct(protocol, keeps_up, is_drained)
     }
@@ -110,7 +110,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             K::Delivery::count_received(interface, bytes);
             Ok(interface)
         })?;
-        self.delivery.deliver(interface, packet, &header);
+        self.delivery.deliver(interface, packet, &header, self.to_user.held() >= CROWDED);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use haiku_sys as sys;
 use sys::{bigtime_t, net_buffer, net_device, net_device_monitor, net_domain, status_t};
 use tuntap_driver::{FrameHeader, Lock, Protocol};
 
-use crate::kernel::{KernelMutex, NetBuffer, modules};
+use crate::kernel::{KernelMutex, NetBuffer, modules, with_consumers_priority};
 use crate::settings::{self, DeliverySetting};
 use crate::stack::{HeldDomain, Module, Name, NetInterface, domain, protocol_module};
 
@@ -285,7 +285,7 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
     }
 
     #[inline]
-    fn deliver(&self, interface: StackEnd, mut packet: NetBuffer, header: &FrameHeader) {
+    fn deliver(&self, interface: StackEnd, mut packet: NetBuffer, header: &FrameHeader, crowded: bool) {
         let Some(protocol) = header.protocol() else { return };
         let domain = self.way(protocol).domain.load(Ordering::Acquire);
         // SAFETY: null, or a domain that stays registered while the unit holds the protocol's module.
@@ -297,7 +297,9 @@ impl tuntap_driver::Delivery<NetBuffer> for Delivery {
         packet.describe(header, interface.index);
         let buffer = packet.into_raw();
         // SAFETY: the packet is ours to give, whole, and described as the deframer and the consumer thread would.
-        if unsafe { receive_data(buffer) } != sys::B_OK {
+        let receive = || unsafe { receive_data(buffer) };
+        let received = if crowded { with_consumers_priority(receive) } else { receive() };
+        if received != sys::B_OK {
             // SAFETY: a protocol that fails leaves the packet to the caller.
             drop(unsafe { NetBuffer::from_raw(buffer) });
         }

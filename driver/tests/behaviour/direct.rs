@@ -202,6 +202,23 @@ fn a_program_is_behind_with_reading_while_sixteen_kibibytes_wait_for_it() {
     assert!(is_direct());
 }
 
+#[test]
+fn a_protocol_is_told_while_128_kibibytes_wait_for_the_program() {
+    let (rig, descriptor) = direct::<ToyTun>();
+    let crowded = || {
+        rig.write(&descriptor, &packet4(1, 40)).unwrap();
+        rig.device.delivery().crowded()
+    };
+    for _ in 0..126 {
+        rig.send(&frame(IPV4, &packet4(1, 1024))).unwrap();
+    }
+    assert!(!crowded(), "126 packets of 1,038 bytes wait");
+    rig.send(&frame(IPV4, &packet4(1, 1024))).unwrap();
+    assert!(crowded());
+    rig.read(&descriptor).unwrap();
+    assert!(!crowded());
+}
+
 /// The records of so many packets of 20 bytes.
 fn records(packets: u8) -> Vec<u8> {
     (0..packets).flat_map(|mark| [&20_u32.to_ne_bytes()[..], &packet4(mark, 20)].concat()).collect()

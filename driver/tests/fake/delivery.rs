@@ -23,6 +23,7 @@ pub(crate) struct Delivery {
     asked: Mutex<Option<Asked>>,
     direct: AtomicBool,
     yields: AtomicBool,
+    crowded: AtomicBool,
     queued: AtomicUsize,
     delivered: Mutex<Vec<(FrameHeader, Vec<u8>)>>,
 }
@@ -46,6 +47,11 @@ impl Delivery {
     /// Takes what arrived: each packet with its link header.
     pub(crate) fn take(&self) -> Vec<(FrameHeader, Vec<u8>)> {
         std::mem::take(&mut self.delivered.lock().unwrap())
+    }
+
+    /// Whether it was told at the last packet that many wait for the program.
+    pub(crate) fn crowded(&self) -> bool {
+        self.crowded.load(SeqCst)
     }
 
     /// How many packets it was told of that went through the queue.
@@ -81,9 +87,10 @@ impl tuntap_driver::Delivery<Packet> for Delivery {
         RECEIVED.fetch_add(bytes as u64, SeqCst);
     }
 
-    fn deliver(&self, interface: u32, packet: Packet, header: &FrameHeader) {
+    fn deliver(&self, interface: u32, packet: Packet, header: &FrameHeader, crowded: bool) {
         Task::current().must_not_spin("calling a protocol");
         assert_eq!(interface, INTERFACE);
+        self.crowded.store(crowded, SeqCst);
         self.delivered.lock().unwrap().push((*header, packet.bytes().to_vec()));
     }
 }

@@ -30,6 +30,7 @@ pub mod net_buffer;
 mod observe;
 mod panic;
 mod poll;
+pub mod priority;
 mod random;
 pub mod recursive_lock;
 pub mod schedule;

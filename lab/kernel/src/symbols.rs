@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use crate::{
-    creds, debugger, heap, interrupts, legacy, log, modules, random, recursive_lock, select, sem, settings, smp, user,
-    wait,
+    creds, debugger, heap, interrupts, legacy, log, modules, priority, random, recursive_lock, select, sem, settings,
+    smp, user, wait,
 };
 
 /// What a symbol is: its type in the kernel's symbol table.
@@ -68,6 +68,8 @@ pub fn symbols() -> &'static [Symbol] {
             "remove_debugger_command": debugger::haiku_remove_debugger_command,
             "system_time": wait::haiku_system_time,
             "smp_get_num_cpus": smp::haiku_smp_get_num_cpus,
+            "find_thread": priority::haiku_find_thread,
+            "set_thread_priority": priority::haiku_set_thread_priority,
             "secure_random_value": random::haiku_secure_random_value,
             "geteuid": creds::haiku_geteuid,
             "getpid": creds::haiku_getpid,

@@ -13,7 +13,7 @@ use haiku_sys::{
 
 use crate::fd::{self, Descriptor, Held};
 use crate::panic::kpanic;
-use crate::{devfs, held, hooks, interrupts, ledger, poll as waiting, schedule, thread, user};
+use crate::{devfs, held, hooks, interrupts, ledger, poll as waiting, priority, schedule, thread, user};
 
 pub use crate::fd::Fd;
 pub use crate::poll::{FdSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, PollFd};
@@ -41,6 +41,7 @@ impl Drop for Call {
             kpanic!("{} returns to the program with interrupts disabled", self.0);
         }
         held::check_none_held(self.0);
+        priority::check_own(self.0);
         thread::clear_signals();
     }
 }

@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use crate::{
     bigtime_t, cpu_status, driver_settings, module_info, recursive_lock, select_sync_pool, selectsync, sem_id,
-    status_t, team_id, team_info,
+    status_t, team_id, team_info, thread_id,
 };
 
 macro_rules! kernel {
@@ -97,6 +97,11 @@ kernel! {
     fn system_time() -> bigtime_t;
     /// `smp_get_num_cpus`.
     fn smp_get_num_cpus() -> i32;
+
+    /// `find_thread`: the calling thread for null.
+    fn find_thread(name: *const c_char) -> thread_id;
+    /// `set_thread_priority`: returns the priority that the thread had, or a negative error. Interrupts must be enabled.
+    fn set_thread_priority(thread: thread_id, priority: i32) -> i32;
 
     /// `secure_random_value`: 32 random bits.
     fn secure_random_value() -> u32;

@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use haiku_kernel::priority::{self, NORMAL};
 use haiku_kernel::smp;
 use haiku_kernel::syscalls::POLLIN;
 use haiku_sys::B_WOULD_BLOCK;
 use haiku_system::Mode;
-use tuntap_testkit::packet::{ETHER_TYPE_IP, FAR, NEAR, STRANGER, echo_request, frame, numbered_echo_request};
+use tuntap_testkit::packet::{
+    ETHER_TYPE_IP, FAR, NEAR, STRANGER, Way, echo_request, frame, ipv4, numbered_echo_request,
+};
 use tuntap_testkit::program::Program;
 use tuntap_testkit::rig::Rig;
 use tuntap_testkit::watchdog::until;
@@ -203,6 +206,31 @@ fn no_order_is_turned_round_when_captures_come_and_go() {
         }
         captures.join().unwrap();
     });
+    bench.end();
+}
+
+#[test]
+fn a_protocol_runs_with_the_consumers_priority_while_many_packets_wait_for_the_program() {
+    /// Packets of 1,500 bytes: 128 KiB and more.
+    const MANY_WAIT: u16 = 100;
+    let bench = Bench::new(Mode::Tun, "delivery direct\n", 1);
+    // Every write that raises a priority sets it back: two changes.
+    let raises = |own: i32| {
+        priority::set(own);
+        let before = priority::changes();
+        bench.ask(1);
+        assert_eq!(priority::get(), own);
+        priority::changes() - before
+    };
+    assert_eq!(raises(NORMAL), 0);
+    let large = ipv4(Way::ToUser, 1500);
+    (0..MANY_WAIT).for_each(|_| bench.rig.send_ip(&large).unwrap());
+    assert_eq!(raises(NORMAL), 2);
+    // A real-time thread is as it was, too.
+    assert_eq!(raises(100), 2);
+    assert_eq!(raises(15), 0);
+    while bench.program.packet().is_ok() {}
+    assert_eq!(raises(NORMAL), 0);
     bench.end();
 }
 
