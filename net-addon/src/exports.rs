@@ -8,7 +8,6 @@
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 use core::ptr::null;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use haiku_sys as sys;
 use sys::{device_hooks, module_dependency, module_info, net_device_module_info, status_t};
@@ -16,17 +15,13 @@ use tuntap_driver::Mode;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
-use crate::node::{Hooks, Node};
+use crate::hooks::Hooks;
+use crate::node::Node;
 use crate::units::{Kind, UNITS};
-use crate::{inspect, interface, roles, settings};
+use crate::{inspect, interface, log, rescan, roles, settings};
 
-/// The name by which the kernel finds the loaded driver.
-const DRIVER: &CStr = c"tun_tap";
 /// The module's name: the file's path below `add-ons/kernel`, and the version.
 const MODULE: &CStr = c"network/devices/tun_tap/v1";
-
-const DRIVER_ROLE: &str = "driver";
-const MODULE_ROLE: &str = "module";
 
 /// A static that C reads or writes.
 ///
@@ -52,28 +47,25 @@ pub extern "C" fn init_hardware() -> status_t {
 /// Starts the driver role.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn init_driver() -> status_t {
-    roles::start(DRIVER_ROLE);
+    roles::start(log::DRIVER_ROLE);
     sys::B_OK
 }
 
 /// Stops the driver role.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn uninit_driver() {
-    roles::stop(DRIVER_ROLE);
+    roles::stop(log::DRIVER_ROLE);
 }
 
 /// The length of the longest list of nodes: those for inspection, those of both modes, and the null at the end.
 const NODES: usize = 2 + 2 * UNITS + 1;
-
-/// How often the kernel has asked this image for its nodes.
-static ASKED: AtomicU32 = AtomicU32::new(0);
 
 static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); NODES]));
 
 /// Returns the nodes to publish, as a null-terminated list of C strings.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
 pub extern "C" fn publish_devices() -> *const *const c_char {
-    ASKED.fetch_add(1, Ordering::Relaxed);
+    rescan::asked();
     // SAFETY: the kernel calls this, and reads the list, with its lock on drivers held (`legacy_drivers.cpp`, `sLock`).
     let list = unsafe { &mut *PUBLISHED.0.get() };
     let [table, short, units @ ..] = list;
@@ -105,24 +97,6 @@ pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks
         INSPECT.0.get()
     } else {
         null()
-    }
-}
-
-/// Has the kernel call [`publish_devices`] again, after the first use of a unit.
-pub(crate) fn rescan() {
-    let asked = ASKED.load(Ordering::Relaxed);
-    // SAFETY: a C string; the caller holds no lock of this driver.
-    let found = unsafe { sys::devfs_rescan_driver(DRIVER.as_ptr()) };
-    if found != sys::B_OK {
-        // Without the driver role no program can open the interface's unit.
-        ::log::warn!(target: DRIVER_ROLE, "the driver role is not loaded, so /dev has no new node; is its link there?");
-    } else if ASKED.load(Ordering::Relaxed) == asked {
-        // The kernel loaded each role from another file: the package was exchanged since the start, or there are two
-        // installations. Programs open the other image's units.
-        ::log::warn!(
-            target: MODULE_ROLE,
-            "the nodes under /dev are of another tun_tap, so no packet passes: restart, and keep one installation only"
-        );
     }
 }
 
@@ -169,11 +143,11 @@ impl Names {
 unsafe extern "C" fn std_ops(op: i32) -> status_t {
     match op as u32 {
         sys::B_MODULE_INIT => {
-            roles::start(MODULE_ROLE);
+            roles::start(log::MODULE_ROLE);
             sys::B_OK
         }
         sys::B_MODULE_UNINIT => {
-            roles::stop(MODULE_ROLE);
+            roles::stop(log::MODULE_ROLE);
             sys::B_OK
         }
         _ => sys::B_ERROR,

@@ -1,9 +1,9 @@
 //! The Haiku kernel add-on: connects the device core to the kernel.
 //!
-//! One file, two roles. As a driver it publishes the nodes that programs open ([`node`]); as a network device module it
+//! One file, two roles. As a driver it publishes the nodes that programs open ([`hooks`]); as a network device module it
 //! makes the interfaces that the stack configures ([`interface`]). Both find the same units in [`units`], so either role
-//! may start or stop first. [`kernel`] implements the core's traits with Haiku's kernel calls. All unsafe code of the
-//! product is in this crate, most of it there.
+//! may start or stop first. [`kernel`] wraps Haiku's kernel calls, and [`haiku`] gives them to the core. All unsafe code of
+//! the product is in this crate, most of it in [`kernel`].
 #![no_std]
 
 #[cfg(test)]
@@ -12,14 +12,18 @@ extern crate std;
 mod debugger;
 mod delivery;
 pub mod exports;
+mod haiku;
+mod hooks;
 mod inspect;
 mod interface;
 pub mod ioctl;
 mod kernel;
 mod log;
 mod node;
+mod open;
 mod owner;
 pub mod reasons;
+mod rescan;
 mod roles;
 mod routes;
 mod settings;

@@ -5,6 +5,11 @@ use core::fmt::{self, Write};
 use haiku_sys as sys;
 use log::{Log, Metadata, Record};
 
+/// What messages of the driver role begin with.
+pub(crate) const DRIVER_ROLE: &str = "driver";
+/// What messages of the module role begin with.
+pub(crate) const MODULE_ROLE: &str = "module";
+
 /// The longest line; longer ones are cut.
 const LINE: usize = 256;
 

@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use haiku_sys as sys;
 
-use crate::ioctl::Controlled;
 use crate::settings;
+use crate::status::Controlled;
 
 /// No user, or no group.
 const NONE: u32 = u32::MAX;

@@ -6,6 +6,9 @@ use haiku_sys::{
 };
 use tuntap_driver::Error;
 
+/// What a control returns: nothing, or one of Haiku's errors.
+pub(crate) type Controlled = Result<(), status_t>;
+
 /// Returns Haiku's error for an error of the core.
 pub(crate) const fn to_status(error: Error) -> status_t {
     match error {
@@ -23,7 +26,7 @@ pub(crate) const fn to_status(error: Error) -> status_t {
 }
 
 /// Returns Haiku's status for a result.
-pub(crate) fn status(result: Result<(), status_t>) -> status_t {
+pub(crate) fn status(result: Controlled) -> status_t {
     match result {
         Ok(()) => B_OK,
         Err(status) => status,

@@ -7,7 +7,8 @@ use haiku_sys as sys;
 use tuntap_driver::{Device, Error, Lock, MacAddress, Mode, Overview, WaitPoints};
 
 use crate::delivery::Delivery;
-use crate::kernel::{Haiku, KernelMutex, device_link_changed, give_modules_back, take_modules};
+use crate::haiku::Haiku;
+use crate::kernel::{KernelMutex, device_link_changed, give_modules_back, take_modules};
 use crate::owner::Owner;
 use crate::settings;
 use crate::stack::Name;

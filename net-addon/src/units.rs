@@ -6,10 +6,10 @@ use tuntap_driver::{Error, Lock, MacAddress, Mode, WaitPoints};
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
-use crate::exports;
-use crate::ioctl::TunFlags;
+use crate::ioctl::wire::TunFlags;
 use crate::kernel::SpinLock;
 use crate::reasons::{Place, TAP_PLACES, TUN_PLACES};
+use crate::rescan::rescan;
 use crate::settings;
 use crate::shared::Shared;
 use crate::unit::{Unit, random_address};
@@ -91,7 +91,7 @@ impl<M: Kind> Units<M> {
             None => self.lease_of(number, Some(&self.make(number)?)).ok_or(Error::Invalid)?,
         };
         if new_node == NewNode::Due {
-            exports::rescan();
+            rescan();
         }
         Ok(lease)
     }

@@ -28,6 +28,7 @@ extern crate std;
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+pub mod groups;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;

@@ -3,7 +3,8 @@
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use crate::arp::{Arp, ArpFrame, ArpPacket};
-use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type, group_of_ipv4, group_of_ipv6};
+use crate::ethernet::{ETHERNET_HEADER, EthernetHeader, ether_type};
+use crate::groups::{group_of_ipv4, group_of_ipv6};
 use crate::ipv4::{IPV4_HEADER, Ipv4Frame, Ipv4Header};
 use crate::ipv6::{IPV6_HEADER, Icmpv6, Ipv6Frame, Ipv6Header, next_header};
 use crate::neighbour::{AdvertisementFrame, Solicitation, message_type};

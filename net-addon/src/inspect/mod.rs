@@ -4,6 +4,7 @@
 //! A read at position 0 takes a [`snapshot`], and reads at later positions continue in it, so that a reader with a small
 //! buffer sees one moment. No state is kept for readers: each snapshot asks the units and the kernel for everything.
 
+mod form;
 mod report;
 mod snapshot;
 mod team;
@@ -19,34 +20,9 @@ use crate::ioctl;
 use crate::kernel::{SpinLock, UserSlice};
 use crate::shared::Shared;
 use crate::status::{status, to_status, transferred};
+use form::Form;
+pub(crate) use form::{SHORT_NODE, TABLE_NODE};
 use text::Text;
-
-/// The node with the table.
-pub(crate) const TABLE_NODE: &CStr = c"misc/tun_tap";
-/// The node with a line for each unit.
-pub(crate) const SHORT_NODE: &CStr = c"misc/tun_tap_short";
-
-/// What a node shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Every counter of every unit, in a table for people.
-    Table,
-    /// A line for each unit.
-    Short,
-}
-
-impl Form {
-    /// Returns the form of the node at this path below /dev.
-    fn of(path: &[u8]) -> Option<Self> {
-        if path == TABLE_NODE.to_bytes() {
-            Some(Self::Table)
-        } else if path == SHORT_NODE.to_bytes() {
-            Some(Self::Short)
-        } else {
-            None
-        }
-    }
-}
 
 /// Whether this path below /dev is that of one of the nodes.
 pub(crate) fn has_node(path: &[u8]) -> bool {
@@ -108,7 +84,7 @@ pub(crate) const HOOKS: device_hooks = device_hooks {
     writev: None,
 };
 
-// devfs calls `free` when the last reference to the descriptor is released, as `node.rs` says.
+// devfs calls `free` when the last reference to the descriptor is released, as `hooks.rs` says.
 
 /// # Safety
 /// `name` is a C string, and `cookie` points to a place for the cookie.

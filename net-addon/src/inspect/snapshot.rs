@@ -8,7 +8,7 @@ use tuntap_driver::Error;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
-use super::Form;
+use super::form::Form;
 use super::report::{self, Entry, Opener};
 use super::team::TeamName;
 use super::text::Text;

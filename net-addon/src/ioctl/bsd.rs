@@ -3,10 +3,10 @@
 use haiku_sys as sys;
 use tuntap_driver::{Framing, LinkFlags};
 
+use super::argument::Argument;
 use super::wire::TunInfo;
-use super::{Argument, Controlled};
-use crate::node::Open;
-use crate::status::to_status;
+use crate::open::Open;
+use crate::status::{Controlled, to_status};
 use crate::units::Kind;
 
 /// FreeBSD's `IFF_BROADCAST`, `IFF_POINTOPOINT` and `IFF_MULTICAST`.

@@ -6,8 +6,9 @@ use haiku_sys as sys;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
+use super::argument::Argument;
 use super::wire::{self, DirectionStatistics, STATISTICS_VERSION, TunFlags, UnitStatisticsRequest};
-use super::{Argument, Controlled};
+use crate::status::Controlled;
 use crate::units::{Kind, UNITS};
 
 /// Carries out one control of `/dev/misc/tun_tap`.

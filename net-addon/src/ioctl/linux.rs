@@ -5,11 +5,12 @@ use core::fmt::Write;
 use haiku_sys as sys;
 use tuntap_driver::{Error, Framing, Limits};
 
+use super::argument::Argument;
 use super::wire::{LinuxRequest, TunFlags};
-use super::{Argument, Controlled};
 use crate::log::Line;
-use crate::node::{Node, Open};
-use crate::status::to_status;
+use crate::node::Node;
+use crate::open::Open;
+use crate::status::{Controlled, to_status};
 use crate::units::Kind;
 
 /// Linux's `ARPHRD_ETHER`: the family of an Ethernet address, and the only link type there is here.

@@ -1,8 +1,9 @@
 //! Controls: the `ioctl`s of an open unit.
 //!
 //! The length that the kernel passes is not reliable, so each control knows its own; and the kernel does not check the
-//! address, so [`UserSlice`] does. Every argument is copied in once, checked, and copied out once.
+//! address, so [`UserSlice`](crate::kernel::UserSlice) does. Every argument is copied in once, checked, and copied out once.
 
+mod argument;
 mod bsd;
 mod inspect;
 mod linux;
@@ -12,51 +13,14 @@ pub mod wire;
 use core::ffi::c_void;
 
 use haiku_sys as sys;
-use tuntap_driver::{Blocking, UserMemory};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use tuntap_driver::Blocking;
 
 pub(crate) use inspect::inspect;
-pub use wire::TunFlags;
 
-use crate::kernel::UserSlice;
-use crate::node::Open;
-use crate::status::to_status;
+use crate::open::Open;
+use crate::status::Controlled;
 use crate::units::Kind;
-
-/// What a control returns: nothing, or one of Haiku's errors.
-pub(crate) type Controlled = Result<(), sys::status_t>;
-
-/// A control's argument: a number, or an address.
-///
-/// # Invariants
-///
-/// It is never dereferenced, only copied from and to through [`UserSlice`].
-#[derive(Clone, Copy, Debug)]
-struct Argument(*mut c_void);
-
-impl Argument {
-    /// Returns the argument as a number.
-    fn number(self) -> u32 {
-        self.0 as usize as u32
-    }
-
-    /// Returns the memory that it points to, if that is user memory.
-    fn memory(self, length: usize) -> Result<UserSlice, sys::status_t> {
-        UserSlice::new(self.0, length).map_err(to_status)
-    }
-
-    /// Copies in what it points to.
-    fn fetch<T: FromBytes + IntoBytes>(self) -> Result<T, sys::status_t> {
-        let mut value = T::new_zeroed();
-        self.memory(size_of::<T>())?.read(0, value.as_mut_bytes()).map_err(to_status)?;
-        Ok(value)
-    }
-
-    /// Copies out to what it points to.
-    fn store<T: IntoBytes + Immutable>(self, value: &T) -> Controlled {
-        self.memory(size_of::<T>())?.write(0, value.as_bytes()).map_err(to_status)
-    }
-}
+use argument::Argument;
 
 /// Carries out one control.
 pub(crate) fn control<M: Kind>(open: &Open<M>, op: u32, data: *mut c_void) -> Controlled {

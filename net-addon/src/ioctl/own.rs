@@ -4,14 +4,14 @@
 use haiku_sys as sys;
 use tuntap_driver::{Batch, Error, Limits};
 
+use super::argument::Argument;
 use super::wire::{
     self, BatchRequest, LimitsRequest, PeerRequest, Preamble, STATISTICS_VERSION, StatisticsRequest, VERSION,
 };
-use super::{Argument, Controlled};
 use crate::kernel::UserSlice;
-use crate::node::Open;
+use crate::open::Open;
 use crate::routes::{self, Peer};
-use crate::status::to_status;
+use crate::status::{Controlled, to_status};
 use crate::units::Kind;
 
 impl Preamble {

@@ -13,7 +13,8 @@ use smoltcp::wire::{
 };
 use tuntap_ptp::arp::{Arp, ArpFrame, ArpPacket};
 use tuntap_ptp::checksum::Sum;
-use tuntap_ptp::ethernet::{EthernetHeader, group_of_ipv4, group_of_ipv6};
+use tuntap_ptp::ethernet::EthernetHeader;
+use tuntap_ptp::groups::{group_of_ipv4, group_of_ipv6};
 use tuntap_ptp::ipv4::{Ipv4Address, Ipv4Header};
 use tuntap_ptp::ipv6::{self, Ipv6Address, Ipv6Header};
 use tuntap_ptp::neighbour::{AdvertisementFrame, Solicitation};

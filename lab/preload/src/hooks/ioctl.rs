@@ -6,8 +6,9 @@ use haiku_kernel::syscalls::{self, Fd};
 use haiku_kernel::user;
 use haiku_sys::{FIONREAD, status_t};
 use haiku_system::Mode;
-use tuntap_net_addon::ioctl::TunFlags;
-use tuntap_net_addon::ioctl::wire::{SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TUNREADBATCH, TUNSETIFF, TUNWRITEBATCH};
+use tuntap_net_addon::ioctl::wire::{
+    SIOCGIFHWADDR, TUNGETFEATURES, TUNGETIFF, TUNREADBATCH, TUNSETIFF, TUNWRITEBATCH, TunFlags,
+};
 
 use crate::errno::{fail, from_status};
 use crate::interface::{self, Request};
