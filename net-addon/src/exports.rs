@@ -7,15 +7,16 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
+use core::fmt::Write;
 use core::ptr::null;
 
 use haiku_sys as sys;
 use sys::{device_hooks, module_dependency, module_info, net_device_module_info, status_t};
-use tuntap_driver::Mode;
 use tuntap_tap::Tap;
 use tuntap_tun::Tun;
 
 use crate::hooks::Hooks;
+use crate::log::Line;
 use crate::node::Node;
 use crate::units::{Kind, UNITS};
 use crate::{inspect, interface, log, rescan, roles, settings};
@@ -61,6 +62,8 @@ pub extern "C" fn uninit_driver() {
 const NODES: usize = 2 + 2 * UNITS + 1;
 
 static PUBLISHED: ForC<[*const c_char; NODES]> = ForC(UnsafeCell::new([null(); NODES]));
+/// The names of both modes' nodes. Made when they are asked for, because a table of them would be 4 KiB of the file.
+static NAMES: ForC<[Names; 2]> = ForC(UnsafeCell::new([Names::UNSET; 2]));
 
 /// Returns the nodes to publish, as a null-terminated list of C strings.
 #[cfg_attr(target_os = "none", unsafe(no_mangle))]
@@ -68,10 +71,12 @@ pub extern "C" fn publish_devices() -> *const *const c_char {
     rescan::asked();
     // SAFETY: the kernel calls this, and reads the list, with its lock on drivers held (`legacy_drivers.cpp`, `sLock`).
     let list = unsafe { &mut *PUBLISHED.0.get() };
+    // SAFETY: as above.
+    let [tun, tap] = unsafe { &mut *NAMES.0.get() };
     let [table, short, units @ ..] = list;
     *table = inspect::TABLE_NODE.as_ptr();
     *short = inspect::SHORT_NODE.as_ptr();
-    let names = nodes::<Tun>(&TUN_NAMES, c"tun").chain(nodes::<Tap>(&TAP_NAMES, c"tap"));
+    let names = nodes::<Tun>(tun, c"tun").chain(nodes::<Tap>(tap, c"tap"));
     for (place, name) in units.iter_mut().zip(names.map(CStr::as_ptr).chain(core::iter::repeat(null()))) {
         *place = name;
     }
@@ -101,7 +106,8 @@ pub unsafe extern "C" fn find_device(name: *const c_char) -> *const device_hooks
 }
 
 /// Returns the names of a mode's current nodes.
-fn nodes<M: Kind>(names: &'static Names, clone: &'static CStr) -> impl Iterator<Item = &'static CStr> {
+fn nodes<'n, M: Kind>(names: &'n mut Names, clone: &'static CStr) -> impl Iterator<Item = &'n CStr> {
+    let names = names.make(M::NAME);
     let clone_nodes = settings::current().clone_nodes;
     let units = (0..UNITS).filter(move |&number| !clone_nodes && M::units().has_node(number));
     clone_nodes.then_some(clone).into_iter().chain(units.filter_map(|number| names.get(number)))
@@ -110,30 +116,22 @@ fn nodes<M: Kind>(names: &'static Names, clone: &'static CStr) -> impl Iterator<
 /// `tun/0` to `tun/255`, each a C string in eight bytes.
 struct Names([[u8; Self::LENGTH]; UNITS]);
 
-static TUN_NAMES: Names = Names::of(Tun::NAME);
-static TAP_NAMES: Names = Names::of(Tap::NAME);
-
 impl Names {
     const LENGTH: usize = 8;
+    const UNSET: Self = Self([[0; Self::LENGTH]; UNITS]);
 
-    const fn of(mode: &str) -> Self {
-        let &[a, b, c] = mode.as_bytes() else { panic!("a mode's name has three letters") };
-        let mut names = [[0; Self::LENGTH]; UNITS];
-        let mut number = 0;
-        while number < UNITS {
-            let (hundreds, tens, ones) =
-                (b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8);
-            names[number] = match number {
-                0..=9 => [a, b, c, b'/', ones, 0, 0, 0],
-                10..=99 => [a, b, c, b'/', tens, ones, 0, 0],
-                _ => [a, b, c, b'/', hundreds, tens, ones, 0],
-            };
-            number += 1;
+    /// Writes the names of a mode's nodes. Each time the same, because the kernel may still look at the last ones.
+    fn make(&mut self, mode: &str) -> &Self {
+        for (number, name) in self.0.iter_mut().enumerate() {
+            let mut line = Line::new();
+            // It is no longer than seven bytes.
+            let _ = write!(line, "{mode}/{number}");
+            *name = line.prefix();
         }
-        Self(names)
+        self
     }
 
-    fn get(&'static self, number: usize) -> Option<&'static CStr> {
+    fn get(&self, number: usize) -> Option<&CStr> {
         CStr::from_bytes_until_nul(self.0.get(number)?).ok()
     }
 }
