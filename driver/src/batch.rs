@@ -187,30 +187,28 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         let holds = writing.run.packets > 0;
         // No call waits for room while its run holds packets.
         let wait = if holds { Wait::No } else { writing.wait };
-        let fetched = match self.fetch(user, packet, end, wait, holds) {
+        let fetched = match self.fetch(user, packet, end, wait) {
             Err(Error::WouldBlock) if wait != writing.wait => return self.flush(writing),
             fetched => fetched?,
         };
-        if (!matches!(fetched, Fetched::Queued(_)) || writing.run.packets >= RUN)
-            && self.flush_before(record, writing)?
-        {
+        let queued = match &fetched {
+            Fetched::Packet(_, header) => !self.is_direct(header, holds),
+            Fetched::Dropped(_) => false,
+        };
+        if (!queued || writing.run.packets >= RUN) && self.flush_before(record, writing)? {
             return Ok(());
         }
         match fetched {
-            Fetched::Direct(written) => {
-                self.deliver_directly(written)?;
-                writing.progress.complete(length);
-            }
-            Fetched::Queued(written) => {
-                self.note_queued(&written);
-                writing.run.push(written.into_frame::<M>()?);
+            Fetched::Packet(packet, header) if queued => {
+                self.note_queued(&header);
+                writing.run.push(Self::into_frame(packet, &header)?);
                 writing.progress.defer(length);
+                return Ok(());
             }
-            Fetched::Dropped(counter) => {
-                self.drop_written(counter, end - packet)?;
-                writing.progress.complete(length);
-            }
+            Fetched::Packet(packet, header) => self.deliver_directly(packet, &header)?,
+            Fetched::Dropped(reason) => self.drop_written(reason, end - packet)?,
         }
+        writing.progress.complete(length);
         Ok(())
     }
 

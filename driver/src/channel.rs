@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::limits::ANSWERS;
 use crate::queue::{ProgramEnd, Side, State, Wakes};
 use crate::selects::Selects;
-use crate::{Backlog, Counters, Error, Event, Interruptible, Kernel, Limits, Lock, SelectSync, WaitPoint};
+use crate::{Backlog, Counters, Error, Event, Interruptible, Kernel, Limits, Lock, WaitPoint};
 
 /// Whether and how a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,34 +266,26 @@ impl<K: Kernel, S: Side<K>> Channel<K, S> {
         Err(error)
     }
 
-    /// Registers a select for the program's event on this queue. Notifies it at once if the event holds already.
-    pub(crate) fn select(&self, sync: K::Select) {
-        let event = S::END.event();
-        self.selects.add(sync, event);
-        let is_ready = match S::END {
+    /// The selects that wait on this direction.
+    #[inline]
+    pub(crate) fn selects(&self) -> &Selects<K> {
+        &self.selects
+    }
+
+    /// Whether the program's event on this queue holds.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        match S::END {
             ProgramEnd::Consumer => self.look(|state| state.is_ready()),
             // If the hint is stale, the program's write returns the error.
             ProgramEnd::Producer => self.had_room() || self.look(|state| state.is_ready()),
-        };
-        if is_ready {
-            sync.notify(event);
         }
     }
 
-    /// Registers a select for [`Event::Error`] or [`Event::Disconnected`]. Notifies it at once after a hang-up.
-    ///
-    /// The flag is read without the channel's lock. A hang-up sets it before it notifies, and notifying takes the lock of
-    /// the table: so either that finds this select, or this select, which was added later, finds the flag set.
-    pub(crate) fn select_hang_up(&self, sync: K::Select, event: Event) {
-        self.selects.add(sync, event);
-        if self.hung_up.load(Ordering::Relaxed) {
-            sync.notify(event);
-        }
-    }
-
-    /// Unregisters a select. It is not notified of the event after this returns.
-    pub(crate) fn deselect(&self, sync: K::Select, event: Event) {
-        self.selects.remove(sync, event);
+    /// Whether the program's end was disconnected when the lock was last released.
+    #[inline]
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed)
     }
 
     /// What the queue holds.

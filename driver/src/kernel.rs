@@ -2,7 +2,7 @@
 //!
 //! `net-addon` implements these traits for Haiku; the tests implement them for a kernel whose every step they choose.
 
-use crate::{Delivery, Error, Extent, FRAMING_HEADER, Framing};
+use crate::{Delivery, Error, Extent, FRAMING_HEADER, Framing, HEAD_TO_STACK_MAX};
 
 /// An operating system, as far as a device needs it.
 pub trait Kernel: Sized + Send + Sync + 'static {
@@ -40,12 +40,17 @@ pub trait Packet: Sized + Send {
     fn from_bytes(bytes: &[u8]) -> Result<Self, Error>;
 
     /// Makes a packet of `length` bytes of the program's memory, from `offset` in it, and copies its beginning to `head`, as
-    /// much as there is and as fits. Each byte is fetched once.
+    /// much as there is. Each byte is fetched once.
     ///
     /// # Errors
     ///
     /// [`Error::NoMemory`], or [`Error::BadAddress`] if the memory is not mapped.
-    fn from_user(user: &Self::User, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error>;
+    fn from_user(
+        user: &Self::User,
+        offset: usize,
+        length: usize,
+        head: &mut [u8; HEAD_TO_STACK_MAX],
+    ) -> Result<Self, Error>;
 
     /// Puts a header in front.
     ///
@@ -160,28 +165,24 @@ pub trait WaitPoint: Sized + Send + Sync {
     fn wake(&self, count: u32);
 }
 
-/// What a select can wait for.
+/// What a select can wait for. Each is a bit of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Event {
     /// A read would not wait.
-    Read,
+    Read = 1,
     /// A write would not wait, and would succeed.
-    Write,
+    Write = 1 << 1,
     /// Something is wrong: so far only that the device is disconnected.
-    Error,
+    Error = 1 << 2,
     /// The interface is gone, or the descriptor closed.
-    Disconnected,
+    Disconnected = 1 << 3,
 }
 
 impl Event {
     /// Returns the event as a bit of a mask.
     pub(crate) const fn bit(self) -> u8 {
-        match self {
-            Self::Read => 1,
-            Self::Write => 2,
-            Self::Error => 4,
-            Self::Disconnected => 8,
-        }
+        self as u8
     }
 }
 

@@ -9,38 +9,12 @@ use crate::{
     ToStackVerdict, UserMemory,
 };
 
-/// A packet that a program wrote, and its link header.
-pub(crate) struct Written<K: Kernel> {
-    packet: K::Packet,
-    header: FrameHeader,
-}
-
-impl<K: Kernel> Written<K> {
-    /// Returns the frame for the queue. The program has written the link header itself, unless the mode hides it.
-    pub(crate) fn into_frame<M: Mode>(mut self) -> Result<K::Packet, Error> {
-        if M::LINK.hidden_header > 0 {
-            self.packet.prepend(self.header.bytes())?;
-        }
-        Ok(self.packet)
-    }
-
-    /// Returns the packet for its protocol: the same without a link header.
-    fn into_payload<M: Mode>(mut self) -> Result<K::Packet, Error> {
-        if M::LINK.hidden_header == 0 {
-            self.packet.strip(FrameHeader::LENGTH)?;
-        }
-        Ok(self.packet)
-    }
-}
-
-/// What [`Device::fetch`] made of a program's packet: the way that it goes.
-pub(crate) enum Fetched<K: Kernel> {
-    /// It goes straight to its protocol.
-    Direct(Written<K>),
-    /// It goes through the queue.
-    Queued(Written<K>),
-    /// It is dropped silently; this is the index of its reason's counter.
-    Dropped(usize),
+/// What [`Device::fetch`] made of a program's packet.
+pub(crate) enum Fetched<P, R> {
+    /// A packet for the stack, and its link header.
+    Packet(P, FrameHeader),
+    /// Nothing: it is dropped silently, for this reason of the mode's.
+    Dropped(R),
 }
 
 impl<M: Mode, K: Kernel> Device<M, K> {
@@ -61,27 +35,46 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     fn write_packet(&self, descriptor: &Descriptor, user: &K::User) -> Result<usize, Error> {
         let (start, end, wait) = (descriptor.framing().length(), user.len(), waiting(descriptor));
         loop {
-            let written = match self.fetch(user, start, end, wait, false)? {
-                Fetched::Direct(written) => self.deliver_directly(written),
-                Fetched::Queued(written) => {
-                    self.note_queued(&written);
-                    self.to_stack.push(written.into_frame::<M>()?)
+            match self.fetch(user, start, end, wait)? {
+                Fetched::Packet(packet, header) if self.is_direct(&header, false) => {
+                    self.deliver_directly(packet, &header)?;
                 }
-                Fetched::Dropped(counter) => self.drop_written(counter, end - start),
-            };
-            match written {
-                // Another writer took the last place. The copy is freed instead of held while waiting, because many
-                // writers would otherwise make the kernel keep more than the queue may.
-                Err(Error::WouldBlock) if wait != Wait::No => {}
-                written => return written.map(|()| end),
+                Fetched::Packet(packet, header) => {
+                    if !self.queue_written(packet, &header, wait)? {
+                        continue;
+                    }
+                }
+                Fetched::Dropped(reason) => self.drop_written(reason, end - start)?,
             }
+            return Ok(end);
         }
+    }
+
+    /// Queues a packet for the stack's reader thread. Returns false if another writer took the last place and the descriptor
+    /// waits. The copy is freed then instead of held while waiting, because many writers would otherwise make the kernel keep
+    /// more than the queue may.
+    #[inline(never)]
+    fn queue_written(&self, packet: K::Packet, header: &FrameHeader, wait: Wait) -> Result<bool, Error> {
+        self.note_queued(header);
+        match self.to_stack.push(Self::into_frame(packet, header)?) {
+            Err(Error::WouldBlock) if wait != Wait::No => Ok(false),
+            pushed => pushed.map(|()| true),
+        }
+    }
+
+    /// Returns the frame for the queue. The program has written the link header itself, unless the mode hides it.
+    #[inline]
+    pub(crate) fn into_frame(mut packet: K::Packet, header: &FrameHeader) -> Result<K::Packet, Error> {
+        if M::LINK.hidden_header > 0 {
+            packet.prepend(header.bytes())?;
+        }
+        Ok(packet)
     }
 
     /// Notes that a packet is about to be queued. Called after the wait for room, because direct delivery resumes some time
     /// after the last note.
-    pub(crate) fn note_queued(&self, written: &Written<K>) {
-        if let Some(protocol) = written.header.protocol() {
+    pub(crate) fn note_queued(&self, header: &FrameHeader) {
+        if let Some(protocol) = header.protocol() {
             self.delivery.note_queued(protocol);
         }
     }
@@ -89,7 +82,7 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     /// Whether a packet with this link header goes straight to its protocol. `holds` is whether the call holds others, which go
     /// through the queue before it.
     #[inline]
-    fn is_direct(&self, header: &FrameHeader, holds: bool) -> bool {
+    pub(crate) fn is_direct(&self, header: &FrameHeader, holds: bool) -> bool {
         let Some(protocol) = header.protocol() else { return false };
         let keeps_up = || self.to_user.held() < BEHIND;
         let is_drained = || !holds && self.to_stack.backlog().packets == 0;
@@ -97,9 +90,11 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Hands a packet to its protocol, in the caller's thread and with no lock held.
-    pub(crate) fn deliver_directly(&self, written: Written<K>) -> Result<(), Error> {
-        let header = written.header;
-        let packet = written.into_payload::<M>()?;
+    #[inline]
+    pub(crate) fn deliver_directly(&self, mut packet: K::Packet, header: &FrameHeader) -> Result<(), Error> {
+        if M::LINK.hidden_header == 0 {
+            packet.strip(FrameHeader::LENGTH)?;
+        }
         let bytes = packet.len();
         let interface = self.to_stack.count(|counters, accepting, side| {
             accepting?;
@@ -110,21 +105,21 @@ impl<M: Mode, K: Kernel> Device<M, K> {
             K::Delivery::count_received(interface, bytes);
             Ok(interface)
         })?;
-        self.delivery.deliver(interface, packet, &header, self.to_user.held() >= CROWDED);
+        self.delivery.deliver(interface, packet, header, self.to_user.held() >= CROWDED);
         Ok(())
     }
 
     /// Fetches the packet that lies from `start` to `end` in the program's memory, once, so that the head that is classified is
-    /// the head that travels. Without room the head is fetched and classified before the wait too: a packet that is refused or
-    /// dropped does not wait.
+    /// the head that travels. Waits for room first.
+    // A call would hand the packet and its verdict over in memory: 70 instructions for each packet.
+    #[inline(always)]
     pub(crate) fn fetch(
         &self,
         user: &K::User,
         start: usize,
         end: usize,
         wait: Wait,
-        holds: bool,
-    ) -> Result<Fetched<K>, Error> {
+    ) -> Result<Fetched<K::Packet, M::Reason>, Error> {
         let Some(length) = end.checked_sub(start) else { return Err(Error::Invalid) };
         if length < M::LINK.shortest {
             return Err(Error::Invalid);
@@ -132,33 +127,50 @@ impl<M: Mode, K: Kernel> Device<M, K> {
         if length > Self::MTU_MAX + M::LINK.overhead {
             return Err(Error::TooLong);
         }
-        let mut buffer = [0; HEAD_TO_STACK_MAX];
-        let head = buffer.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
-        let link = self.link.get();
-        if !self.to_stack.had_room() {
-            // Fetched and classified anew after the wait.
-            user.read(start, head)?;
-            match M::classify_to_stack(&link, &self.groups, head, length)? {
-                ToStackVerdict::Deliver(_) => self.to_stack.await_room(wait)?,
-                ToStackVerdict::Drop(reason) => return Ok(Fetched::Dropped(Dropped::ByMode(reason).counter::<M>())),
-            }
+        if !self.to_stack.had_room()
+            && let Some(reason) = self.await_room(user, start, length, wait)?
+        {
+            return Ok(Fetched::Dropped(reason));
         }
-        let packet = K::Packet::from_user(user, start, length, head)?;
-        Ok(match M::classify_to_stack(&link, &self.groups, head, length)? {
-            ToStackVerdict::Deliver(header) if self.is_direct(&header, holds) => {
-                Fetched::Direct(Written { packet, header })
-            }
-            ToStackVerdict::Deliver(header) => Fetched::Queued(Written { packet, header }),
-            ToStackVerdict::Drop(reason) => Fetched::Dropped(Dropped::ByMode(reason).counter::<M>()),
+        let mut head = [0; HEAD_TO_STACK_MAX];
+        let packet = K::Packet::from_user(user, start, length, &mut head)?;
+        Ok(match self.classify_to_stack(&head, length)? {
+            ToStackVerdict::Deliver(header) => Fetched::Packet(packet, header),
+            ToStackVerdict::Drop(reason) => Fetched::Dropped(reason),
         })
     }
 
+    /// Has the mode classify a packet of `length` bytes by its head.
+    #[inline]
+    fn classify_to_stack(
+        &self,
+        head: &[u8; HEAD_TO_STACK_MAX],
+        length: usize,
+    ) -> Result<ToStackVerdict<M::Reason>, Error> {
+        let head = head.get(..M::HEAD_TO_STACK.min(length)).unwrap_or_default();
+        M::classify_to_stack(&self.link.get(), &self.groups, head, length)
+    }
+
+    /// Waits for room for a packet, unless it is refused or dropped: then returns why. Its head is fetched and classified for
+    /// that, and anew after the wait.
+    #[cold]
+    #[inline(never)]
+    fn await_room(&self, user: &K::User, start: usize, length: usize, wait: Wait) -> Result<Option<M::Reason>, Error> {
+        let mut head = [0; HEAD_TO_STACK_MAX];
+        user.read(start, head.get_mut(..M::HEAD_TO_STACK.min(length)).unwrap_or_default())?;
+        match self.classify_to_stack(&head, length)? {
+            ToStackVerdict::Deliver(_) => self.to_stack.await_room(wait).map(|()| None),
+            ToStackVerdict::Drop(reason) => Ok(Some(reason)),
+        }
+    }
+
     /// Counts a written packet as dropped.
-    pub(crate) fn drop_written(&self, counter: usize, length: usize) -> Result<(), Error> {
+    #[inline(never)]
+    pub(crate) fn drop_written(&self, reason: M::Reason, length: usize) -> Result<(), Error> {
         self.to_stack.count(|counters, accepting, _| {
             accepting?;
             counters.accept(length);
-            counters.drop(counter);
+            counters.drop(Dropped::ByMode(reason).counter::<M>());
             Ok(())
         })
     }

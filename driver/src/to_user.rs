@@ -125,6 +125,8 @@ impl<M: Mode, K: Kernel> Device<M, K> {
     }
 
     /// Copies one packet into the program's memory, behind the header of the framing.
+    // A call costs 40 instructions for each packet.
+    #[inline(always)]
     pub(crate) fn copy_out(
         &self,
         packet: &K::Packet,

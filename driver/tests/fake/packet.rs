@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use tuntap_driver::{Error, Fifo, UserMemory};
+use tuntap_driver::{Error, Fifo, HEAD_TO_STACK_MAX, UserMemory};
 
 use crate::fake::{Task, User, World};
 
@@ -47,7 +47,7 @@ impl tuntap_driver::Packet for Packet {
         Ok(Self::new(bytes))
     }
 
-    fn from_user(user: &User, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error> {
+    fn from_user(user: &User, offset: usize, length: usize, head: &mut [u8; HEAD_TO_STACK_MAX]) -> Result<Self, Error> {
         let mut packet = Self::from_bytes(&vec![0; length])?;
         user.read(offset, &mut packet.bytes)?;
         packet.peek(0, head);

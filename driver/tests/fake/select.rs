@@ -42,7 +42,7 @@ impl Entry {
 
     /// How often it was told of an event since it was last asked.
     pub(crate) fn told(&self, event: Event) -> u32 {
-        std::mem::take(&mut self.told.events.lock().unwrap()[event as usize])
+        std::mem::take(&mut self.told.events.lock().unwrap()[place(event)])
     }
 
     /// Waits until it is notified.
@@ -52,6 +52,11 @@ impl Entry {
             events = self.told.changed.wait(events).unwrap();
         }
     }
+}
+
+/// Where an event is counted.
+fn place(event: Event) -> usize {
+    (event as u8).trailing_zeros() as usize
 }
 
 impl Drop for Entry {
@@ -66,7 +71,7 @@ impl SelectSync for Sync {
         task.must_not_spin("notifying a select");
         let told = task.world.selects.lock().unwrap()[self.0].clone();
         let told = told.expect("a select that has ended is not notified");
-        told.events.lock().unwrap()[event as usize] += 1;
+        told.events.lock().unwrap()[place(event)] += 1;
         told.changed.notify_all();
     }
 }

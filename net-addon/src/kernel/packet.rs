@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
 
 use haiku_sys as sys;
-use tuntap_driver::{Error, Fifo, FrameHeader, Packet};
+use tuntap_driver::{Error, Fifo, FrameHeader, HEAD_TO_STACK_MAX, Packet};
 
 use super::UserSlice;
 use super::modules::{buffer, put_interface_address};
@@ -69,7 +69,7 @@ impl NetBuffer {
 
     /// Fills a packet whose room is in several pieces with the program's bytes, and copies the first to `head`.
     #[inline(never)]
-    fn fill(self, from: *const c_void, head: &mut [u8]) -> Result<Self, Error> {
+    fn fill(self, from: *const c_void, head: &mut [u8; HEAD_TO_STACK_MAX]) -> Result<Self, Error> {
         let write = buffer().and_then(|module| module.write).ok_or(Error::NoMemory)?;
         // SAFETY: the invariant of `NetBuffer`; `from` is user memory, which the module copies by `user_memcpy`.
         if unsafe { write(self.0.as_ptr(), 0, from, self.len()) } != sys::B_OK {
@@ -115,8 +115,14 @@ impl Packet for NetBuffer {
         if status == sys::B_OK { Ok(packet) } else { Err(Error::NoMemory) }
     }
 
-    #[inline]
-    fn from_user(user: &UserSlice, offset: usize, length: usize, head: &mut [u8]) -> Result<Self, Error> {
+    // A call costs 20 instructions for each packet.
+    #[inline(always)]
+    fn from_user(
+        user: &UserSlice,
+        offset: usize,
+        length: usize,
+        head: &mut [u8; HEAD_TO_STACK_MAX],
+    ) -> Result<Self, Error> {
         let from = user.part(offset, length)?;
         let packet = Self::create()?;
         let append_size = buffer().and_then(|module| module.append_size).ok_or(Error::NoMemory)?;
@@ -133,9 +139,13 @@ impl Packet for NetBuffer {
         if unsafe { sys::user_memcpy(room.as_ptr().cast(), from, length) } != sys::B_OK {
             return Err(Error::BadAddress);
         }
-        let known = head.len().min(length);
-        // SAFETY: neither `head`, which is memory of the caller's, nor the room, which was written above, is shorter than that.
-        unsafe { room.copy_to_nonoverlapping(NonNull::from(head).cast(), known) };
+        if length >= HEAD_TO_STACK_MAX {
+            // SAFETY: the room was written above, and is not shorter.
+            *head = unsafe { room.cast().read() };
+        } else {
+            // SAFETY: the room was written above, `head` is longer and memory of the caller's.
+            unsafe { room.copy_to_nonoverlapping(NonNull::from(head).cast(), length) };
+        }
         Ok(packet)
     }
 

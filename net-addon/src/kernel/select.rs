@@ -27,6 +27,22 @@ impl SelectEntry {
     }
 }
 
+/// The core's names for the kernel's events, by their numbers. A network device has no use for the others.
+const EVENTS: [Option<Event>; 9] = {
+    let mut events = [None; 9];
+    events[sys::B_SELECT_READ as usize] = Some(Event::Read);
+    events[sys::B_SELECT_WRITE as usize] = Some(Event::Write);
+    events[sys::B_SELECT_ERROR as usize] = Some(Event::Error);
+    events[sys::B_SELECT_DISCONNECTED as usize] = Some(Event::Disconnected);
+    events
+};
+
+/// Returns the core's name for an event of the kernel's, if it has one.
+#[inline]
+pub(crate) fn event(number: u8) -> Option<Event> {
+    EVENTS.get(usize::from(number)).copied().flatten()
+}
+
 const fn number(event: Event) -> u8 {
     let number = match event {
         Event::Read => sys::B_SELECT_READ,
@@ -35,17 +51,6 @@ const fn number(event: Event) -> u8 {
         Event::Disconnected => sys::B_SELECT_DISCONNECTED,
     };
     number as u8
-}
-
-/// Returns the core's name for an event of the kernel's; `None` for those that a network device has no use for.
-pub(crate) const fn event(number: u8) -> Option<Event> {
-    match number as u32 {
-        sys::B_SELECT_READ => Some(Event::Read),
-        sys::B_SELECT_WRITE => Some(Event::Write),
-        sys::B_SELECT_ERROR => Some(Event::Error),
-        sys::B_SELECT_DISCONNECTED => Some(Event::Disconnected),
-        _ => None,
-    }
 }
 
 impl SelectSync for SelectEntry {
