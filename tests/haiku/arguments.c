@@ -104,11 +104,11 @@ static int run_beside(char** units, const char* line, const struct subcommand* t
     int64_t results[2];
     int status = 0;
     for (int i = 0; i < 2; i++) {
-        *s_result = 0;
+        *s_result = -1;
         status |= run_line(units[i], line, table);
         results[i] = *s_result;
     }
-    if (results[0] > 0 && results[1] > 0)
+    if (results[0] >= 0 && results[1] >= 0)
         report("ratio %s=%lld %s=%lld ratio=%.3f of=%s", units[0], (long long)results[0], units[1],
             (long long)results[1], (double)results[0] / (double)results[1], line);
     return status;
