@@ -22,8 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use fake::{ARP, INTERFACE, IPV4, Rig, Shared, Task, Tcp, ToyTun, User, frame, packet4, read, send};
-use loom::thread::JoinHandle;
+use loom::thread::{self, JoinHandle};
 use tuntap_driver::{Blocking, Descriptor, DropReason, Error, Limits};
+
+/// The stack of the thread that a model begins with, in machine words.
+const STACK_WORDS: usize = 8 << 10;
 
 const ONE: Limits = Limits { packets: 1, bytes: 0 };
 
@@ -33,10 +36,13 @@ fn explore(body: impl Fn() + Send + Sync + 'static) {
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.max_branches = builder.max_branches.max(20_000);
     let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
+    let (count, body) = (Arc::clone(&executions), Arc::new(body));
     builder.check(move || {
         count.fetch_add(1, SeqCst);
-        body();
+        let body = Arc::clone(&body);
+        // Loom's first thread has a stack of 32 KiB, too little for a device in a build without optimization.
+        let first = thread::Builder::new().stack_size(STACK_WORDS).spawn(move || body());
+        first.expect("a thread").join().expect("a thread that ends");
     });
     println!("{} executions", executions.load(SeqCst));
 }
