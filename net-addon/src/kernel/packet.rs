@@ -75,8 +75,8 @@ impl NetBuffer {
         if unsafe { write(self.0.as_ptr(), 0, from, self.len()) } != sys::B_OK {
             return Err(Error::BadAddress);
         }
-        self.peek(0, head);
-        Ok(self)
+        // Without its head the packet would be taken for another.
+        if self.peek(0, head).is_empty() { Err(Error::NoMemory) } else { Ok(self) }
     }
 
     /// Makes an empty packet.
