@@ -13,7 +13,7 @@ const CONSUMER: i32 = sys::B_DISPLAY_PRIORITY as i32;
 /// priority of a thread that computes for long, so that these threads would preempt a busy program's, and then wait for its
 /// locks: two switches of threads for each of up to three waits, for each packet.
 ///
-/// Costs about 250 instructions a call of the kernel, and makes two.
+/// Each of the two changes of the priority costs about 250 instructions.
 pub(crate) fn with_consumers_priority<R>(protocol: impl FnOnce() -> R) -> R {
     // SAFETY: a plain call; null asks for the calling thread.
     let thread = unsafe { sys::find_thread(null()) };
